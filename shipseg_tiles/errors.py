@@ -1,0 +1,20 @@
+"""The one error that means: the input is wrong, not the program."""
+
+import warnings
+
+
+class InputError(ValueError):
+    """Bad input from outside: a file, a value, an option.
+
+    The message is one line that names the bad file or value and the remedy. The command line prints it after
+    `error: ` and exits with 2; from Python it is an ordinary `ValueError`.
+    """
+
+
+class SkippedImageWarning(UserWarning):
+    """One bad image among many was left out; the run goes on without it."""
+
+
+def warn_skipped(name: str, reason: object) -> None:
+    """Warn that the image `name` is left out because of `reason`."""
+    warnings.warn(f"{name} skipped: {reason}", SkippedImageWarning, stacklevel=2)

@@ -1,0 +1,135 @@
+"""Image files to arrays, whatever their format, and nothing about what they show."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from shipseg_tiles.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+"""Suffixes, in lower case, of the files that count as images in a folder."""
+
+MAXIMUM_PIXELS = 2**30
+"""Larger images are refused before memory is taken for them; 1,073,741,824 pixels take 3.2 GB."""
+
+_MODES_WITH_8_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+
+
+def list_images(folder: Path) -> list[Path]:
+    """List the image files directly inside `folder`, sorted by name.
+
+    Raises:
+        InputError: If the folder is missing, is a file, or holds no image.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give a folder of images")
+    paths = sorted(path for path in folder.iterdir() if is_image_name(path.name))
+    if not paths:
+        raise InputError(f"{folder} holds no image; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+    return paths
+
+
+def is_image_name(name: str) -> bool:
+    """Say whether a file of this name counts as an image; hidden files never do."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image file as uint8 (height, width, 3), red first.
+
+    Gray becomes three equal channels; transparency is dropped, as the colours below it are the measured ones.
+
+    Raises:
+        InputError: If the file is missing, is no image, is damaged, has more than 8 bits a channel, or is larger
+            than `MAXIMUM_PIXELS`.
+    """
+    return decode_image(_bytes_of(path), str(path))
+
+
+def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
+    """As `read_image`, from the file's bytes; `name` is for messages only."""
+    if data[:2] == b"\xff\xd8":
+        height, width = _jpeg_size(data, name)
+        _check_pixels(height, width, name)
+        try:
+            return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), dtype=np.uint8)
+        except ValueError as error:
+            # The strict decoder stops at any oddity. Pillow has the last word: it accepts harmless ones.
+            reason = str(error)
+    else:
+        reason = "unknown format"
+    return _decode_with_pillow(data, name, reason)
+
+
+def _decode_with_pillow(data: bytes, name: str, reason: str) -> NDArray[np.uint8]:
+    try:
+        with Image.open(BytesIO(data)) as image:
+            _check_pixels(image.height, image.width, name)
+            if image.mode not in _MODES_WITH_8_BITS:
+                raise InputError(
+                    f"{name} has pixels of mode {image.mode}; convert it to 8 bits a channel first"
+                )
+            return np.array(image.convert("RGB"), dtype=np.uint8)
+    except InputError:
+        raise
+    except (
+        Exception
+    ) as error:  # Pillow's plugins raise nearly every kind: OSError, SyntaxError, struct.error ...
+        raise InputError(
+            f"{name} is damaged or no image ({error or reason}); fetch it again or remove it"
+        ) from None
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Read (height, width) of an image from its header, without decoding it.
+
+    A JPEG that does not end with its end marker is refused here already, which finds cut-off downloads early.
+
+    Raises:
+        InputError: As `read_image`.
+    """
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            height, width = image.height, image.width
+            if image.format == "JPEG":
+                file.seek(-2, 2)
+                if file.read() != b"\xff\xd9":
+                    raise InputError(
+                        f"{path} is cut off: a JPEG ends with its end marker; fetch it again or remove it"
+                    )
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except Exception as error:  # as in _decode_with_pillow
+        raise InputError(f"{path} is damaged or no image ({error}); fetch it again or remove it") from None
+    _check_pixels(height, width, str(path))
+    return height, width
+
+
+def _jpeg_size(data: bytes, name: str) -> tuple[int, int]:
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError as error:
+        raise InputError(f"{name} is damaged ({error}); fetch it again or remove it") from None
+    return int(height), int(width)
+
+
+def _check_pixels(height: int, width: int, name: str) -> None:
+    if height * width > MAXIMUM_PIXELS:
+        raise InputError(
+            f"{name} has {height} x {width} pixels, more than {MAXIMUM_PIXELS}; cut it into parts"
+        )
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None

@@ -1,0 +1,115 @@
+"""Masks to run-length text and back, the way the Airbus Ship Detection Challenge writes them.
+
+A text is a list of pairs "start length". Pixels are counted from 1, down the columns: pixel 1 is the upper left
+corner, pixel 2 stands *below* it. An empty text is an empty mask.
+(https://www.kaggle.com/c/airbus-ship-detection/overview/evaluation)
+
+Beside whole masks this module works on *pixel indices*: the sorted, 0-based, column-major numbers of the ship
+pixels. They need no image size, take memory only where there are ships, and are what planning and scoring use.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.errors import InputError
+
+PixelIndices = NDArray[np.int64]
+"""Sorted 0-based column-major pixel numbers: index = column * height + row."""
+
+
+def encode(mask: NDArray[np.generic]) -> str:
+    """Write a mask as run-length text.
+
+    Args:
+        mask: (height, width), any dtype; every value other than 0 is ship.
+
+    Returns:
+        Pairs "start length" joined by blanks, starts ascending, runs as long as they can be; "" if no ship.
+
+    Raises:
+        InputError: If the mask does not have two dimensions.
+    """
+    if mask.ndim != 2:
+        raise InputError(f"a mask has the shape (height, width), not {mask.shape}")
+    return encode_indices(np.flatnonzero(mask.T))
+
+
+def encode_indices(indices: PixelIndices) -> str:
+    """Write sorted distinct pixel indices as run-length text."""
+    if indices.size == 0:
+        return ""
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    firsts = np.concatenate(([0], breaks))
+    lengths = np.diff(np.concatenate((firsts, [indices.size])))
+    pairs = np.stack((indices[firsts] + 1, lengths), axis=1)
+    return " ".join(map(str, pairs.ravel().tolist()))
+
+
+def decode(text: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read run-length text into a mask.
+
+    Args:
+        text: Pairs "start length"; runs may come in any order and overlap.
+        shape: (height, width) of the image.
+
+    Returns:
+        uint8 (height, width), 1 on ships and 0 elsewhere.
+
+    Raises:
+        InputError: If the text is no list of pairs of positive numbers, or a run leaves the image.
+    """
+    height, width = shape
+    mask = np.zeros(height * width, dtype=np.uint8)
+    mask[decode_indices(text, height * width)] = 1
+    return np.ascontiguousarray(mask.reshape(width, height).T)
+
+
+def decode_indices(text: str, pixels: int | None = None) -> PixelIndices:
+    """Read run-length text into sorted distinct pixel indices.
+
+    Args:
+        text: As for `decode`.
+        pixels: Number of pixels of the image (height * width); None if unknown, then no run can leave it.
+
+    Raises:
+        InputError: As `decode`.
+    """
+    starts, lengths = _parse(text)
+    # Checked before the runs are spread out, so that a wrong number cannot take the memory of the machine.
+    limit = _UNKNOWN_IMAGE_PIXELS if pixels is None else pixels
+    outside = np.flatnonzero((starts > limit) | (lengths > limit - starts + 1))
+    if outside.size:
+        start, length = starts[outside[0]], lengths[outside[0]]
+        raise InputError(f"run '{start} {length}' leaves the image of {limit} pixels")
+    if lengths.sum() > _UNKNOWN_IMAGE_PIXELS:
+        raise InputError(f"runs of {lengths.sum()} pixels in all are more than {_UNKNOWN_IMAGE_PIXELS}")
+    before = np.cumsum(lengths) - lengths
+    indices = np.repeat(starts - 1 - before, lengths) + np.arange(lengths.sum())
+    ascending = bool(np.all(starts[1:] >= starts[:-1] + lengths[:-1]))
+    return indices if ascending else np.unique(indices)
+
+
+_UNKNOWN_IMAGE_PIXELS = 2**31
+"""No mask has more pixels than this, 46,340 px squared: 16 GB of indices."""
+
+
+def _parse(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split run-length text into starts (1-based) and lengths."""
+    fields = text.split()
+    if len(fields) % 2:
+        raise InputError(
+            f"run-length text has {len(fields)} fields, which is odd; it needs pairs 'start length'"
+        )
+    try:
+        numbers = np.array(fields, dtype=np.int64)
+    except (ValueError, OverflowError):
+        raise InputError(f"run-length text {_shortened(text)!r} is no list of whole numbers") from None
+    if np.any(numbers < 1):
+        raise InputError(
+            f"run-length text {_shortened(text)!r} holds {numbers.min()}; starts and lengths begin at 1"
+        )
+    return numbers[::2], numbers[1::2]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."

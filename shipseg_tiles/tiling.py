@@ -1,0 +1,155 @@
+"""All tile arithmetic: where tiles lie on an image, which pixels they hold, how much each pixel of one counts.
+
+Everybody else passes a `TileGrid` around and asks it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.errors import InputError
+
+WindowName = Literal["uniform", "hann", "gaussian", "core"]
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """Square tiles that cover an image completely, anchored to its upper left corner.
+
+    Tiles start at 0, stride, 2 * stride ...; the last of each axis is moved back so that it ends at the border
+    instead of leaving the image. An image smaller than a tile has one tile, which needs `pad`.
+
+    Attributes:
+        height: Height of the image in pixels, 1 or more.
+        width: Width of the image in pixels, 1 or more.
+        tile: Side of a tile in pixels, 1 or more.
+        stride: Pixels from one tile to the next, 1 to `tile`: a larger one would leave gaps.
+
+    Raises:
+        InputError: If one of them is out of its range.
+    """
+
+    height: int
+    width: int
+    tile: int
+    stride: int
+
+    def __post_init__(self) -> None:
+        """Refuse a grid that cannot cover the image."""
+        if min(self.height, self.width) < 1:
+            raise InputError(f"an image of {self.height} x {self.width} pixels has nothing to tile")
+        if self.tile < 1:
+            raise InputError(f"tile {self.tile} must be 1 or more")
+        if not 1 <= self.stride <= self.tile:
+            raise InputError(
+                f"stride {self.stride} must be from 1 to the tile of {self.tile}, or pixels are left out"
+            )
+
+    @classmethod
+    def with_overlap(cls, height: int, width: int, tile: int, overlap: float) -> "TileGrid":
+        """Make the grid whose neighbouring tiles share the fraction `overlap` of their side, 0 to under 1."""
+        if not 0 <= overlap < 1:
+            raise InputError(f"overlap {overlap} must be at least 0 and below 1")
+        return cls(height, width, tile, max(1, round(tile * (1 - overlap))))
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """First image row of each row of tiles, ascending."""
+        return _starts(self.height, self.tile, self.stride)
+
+    @cached_property
+    def columns(self) -> NDArray[np.int64]:
+        """First image column of each column of tiles, ascending."""
+        return _starts(self.width, self.tile, self.stride)
+
+    @cached_property
+    def corners(self) -> NDArray[np.int64]:
+        """(N, 2) row and column of each tile's upper left corner, row of tiles by row of tiles."""
+        return np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    @property
+    def padded_shape(self) -> tuple[int, int]:
+        """(height, width) that the image needs for every tile to lie inside it."""
+        return max(self.height, self.tile), max(self.width, self.tile)
+
+    def pad(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return `image` at `padded_shape`, mirrored below and to the right if it is smaller than a tile."""
+        if image.shape[:2] != (self.height, self.width):
+            raise InputError(
+                f"the grid is for {self.height} x {self.width} pixels, the image has {image.shape[:2]}"
+            )
+        below, right = (
+            padded - side for padded, side in zip(self.padded_shape, image.shape[:2], strict=True)
+        )
+        if not below and not right:
+            return image
+        return np.pad(image, ((0, below), (0, right), *[(0, 0)] * (image.ndim - 2)), mode="symmetric")
+
+    def pixels_per_tile(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count how many of the given pixels each tile holds.
+
+        Args:
+            rows: (P,) image rows of distinct pixels.
+            columns: (P,) their image columns.
+
+        Returns:
+            (N,) counts in the order of `corners`. Pixels where tiles overlap count in each of them.
+        """
+        in_row = _inside(rows, self.rows, self.tile)
+        in_column = _inside(columns, self.columns, self.tile)
+        # Float64 holds every count exactly, and a matrix product is far faster than a loop over tiles.
+        return (in_row.T @ in_column).astype(np.int64).ravel()
+
+
+def _starts(side: int, tile: int, stride: int) -> NDArray[np.int64]:
+    last = max(side - tile, 0)
+    return np.append(np.arange(0, last, stride), last)
+
+
+def _inside(positions: NDArray[np.int64], starts: NDArray[np.int64], tile: int) -> NDArray[np.float64]:
+    """(P, len(starts)) 1.0 where the position lies in the tile that begins at the start."""
+    offset = positions[:, np.newaxis] - starts
+    return ((offset >= 0) & (offset < tile)).astype(np.float64)
+
+
+def window_weights(name: WindowName, tile: int, stride: int) -> NDArray[np.float32]:
+    """Say how much each pixel of a tile counts where tiles overlap.
+
+    No weight is ever 0, so that the image's outermost pixels, which few tiles hold, divide by a positive sum.
+
+    Args:
+        name: `uniform` (plain mean), `hann` (raised cosine), `gaussian` (deviation of an eighth of the tile, as is
+            usual in medical imaging), or `core` (only the middle of the tile, `stride` wide, counts wherever
+            another tile's middle does not).
+        tile: Side of a tile in pixels.
+        stride: Pixels from one tile to the next.
+
+    Returns:
+        float32 (tile, tile), above 0, at most 1.
+
+    Raises:
+        InputError: If there is no window of that name.
+    """
+    distance = np.abs((np.arange(tile) + 0.5) / tile - 0.5)  # from the centre, in tiles: 0 to below 0.5
+    if name == "uniform":
+        profile = np.ones(tile)
+    elif name == "hann":
+        profile = np.cos(np.pi * distance) ** 2
+    elif name == "gaussian":
+        profile = np.exp(-0.5 * (distance / 0.125) ** 2)
+    elif name == "core":
+        profile = np.where(distance <= stride / tile / 2, 1.0, _BARELY)
+    else:
+        raise InputError(f"there is no window {name!r}; choose one of {', '.join(get_args(WindowName))}")
+    # Far out in a corner of a large tile a product would fall below what float32 sums can still tell apart.
+    return np.maximum(np.outer(profile, profile), _BARELY).astype(np.float32)
+
+
+_BARELY = 1e-4
+"""A weight that only counts where nothing better covers the pixel."""
