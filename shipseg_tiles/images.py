@@ -70,18 +70,12 @@ def _decode_with_pillow(data: bytes, name: str, reason: str) -> NDArray[np.uint8
         with Image.open(BytesIO(data)) as image:
             _check_pixels(image.height, image.width, name)
             if image.mode not in _MODES_WITH_8_BITS:
-                raise InputError(
-                    f"{name} has pixels of mode {image.mode}; convert it to 8 bits a channel first"
-                )
+                raise InputError(f"{name} has pixels of mode {image.mode}; convert it to 8 bits a channel first")
             return np.array(image.convert("RGB"), dtype=np.uint8)
     except InputError:
         raise
-    except (
-        Exception
-    ) as error:  # Pillow's plugins raise nearly every kind: OSError, SyntaxError, struct.error ...
-        raise InputError(
-            f"{name} is damaged or no image ({error or reason}); fetch it again or remove it"
-        ) from None
+    except Exception as error:  # Pillow's plugins raise nearly every kind: OSError, SyntaxError, struct.error ...
+        raise InputError(f"{name} is damaged or no image ({error or reason}); fetch it again or remove it") from None
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -98,9 +92,7 @@ def read_size(path: Path) -> tuple[int, int]:
             if image.format == "JPEG":
                 file.seek(-2, 2)
                 if file.read() != b"\xff\xd9":
-                    raise InputError(
-                        f"{path} is cut off: a JPEG ends with its end marker; fetch it again or remove it"
-                    )
+                    raise InputError(f"{path} is cut off: a JPEG ends with its end marker; fetch it again or remove it")
     except InputError:
         raise
     except FileNotFoundError:
@@ -121,9 +113,7 @@ def _jpeg_size(data: bytes, name: str) -> tuple[int, int]:
 
 def _check_pixels(height: int, width: int, name: str) -> None:
     if height * width > MAXIMUM_PIXELS:
-        raise InputError(
-            f"{name} has {height} x {width} pixels, more than {MAXIMUM_PIXELS}; cut it into parts"
-        )
+        raise InputError(f"{name} has {height} x {width} pixels, more than {MAXIMUM_PIXELS}; cut it into parts")
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -97,17 +97,13 @@ def _parse(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split run-length text into starts (1-based) and lengths."""
     fields = text.split()
     if len(fields) % 2:
-        raise InputError(
-            f"run-length text has {len(fields)} fields, which is odd; it needs pairs 'start length'"
-        )
+        raise InputError(f"run-length text has {len(fields)} fields, which is odd; it needs pairs 'start length'")
     try:
         numbers = np.array(fields, dtype=np.int64)
     except (ValueError, OverflowError):
         raise InputError(f"run-length text {_shortened(text)!r} is no list of whole numbers") from None
     if np.any(numbers < 1):
-        raise InputError(
-            f"run-length text {_shortened(text)!r} holds {numbers.min()}; starts and lengths begin at 1"
-        )
+        raise InputError(f"run-length text {_shortened(text)!r} holds {numbers.min()}; starts and lengths begin at 1")
     return numbers[::2], numbers[1::2]
 
 

@@ -44,9 +44,7 @@ class TileGrid:
         if self.tile < 1:
             raise InputError(f"tile {self.tile} must be 1 or more")
         if not 1 <= self.stride <= self.tile:
-            raise InputError(
-                f"stride {self.stride} must be from 1 to the tile of {self.tile}, or pixels are left out"
-            )
+            raise InputError(f"stride {self.stride} must be from 1 to the tile of {self.tile}, or pixels are left out")
 
     @classmethod
     def with_overlap(cls, height: int, width: int, tile: int, overlap: float) -> "TileGrid":
@@ -81,12 +79,8 @@ class TileGrid:
     def pad(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return `image` at `padded_shape`, mirrored below and to the right if it is smaller than a tile."""
         if image.shape[:2] != (self.height, self.width):
-            raise InputError(
-                f"the grid is for {self.height} x {self.width} pixels, the image has {image.shape[:2]}"
-            )
-        below, right = (
-            padded - side for padded, side in zip(self.padded_shape, image.shape[:2], strict=True)
-        )
+            raise InputError(f"the grid is for {self.height} x {self.width} pixels, the image has {image.shape[:2]}")
+        below, right = (padded - side for padded, side in zip(self.padded_shape, image.shape[:2], strict=True))
         if not below and not right:
             return image
         return np.pad(image, ((0, below), (0, right), *[(0, 0)] * (image.ndim - 2)), mode="symmetric")
@@ -137,6 +131,7 @@ def window_weights(name: WindowName, tile: int, stride: int) -> NDArray[np.float
         InputError: If there is no window of that name.
     """
     distance = np.abs((np.arange(tile) + 0.5) / tile - 0.5)  # from the centre, in tiles: 0 to below 0.5
+    profile: NDArray[np.float64]
     if name == "uniform":
         profile = np.ones(tile)
     elif name == "hann":
@@ -148,7 +143,8 @@ def window_weights(name: WindowName, tile: int, stride: int) -> NDArray[np.float
     else:
         raise InputError(f"there is no window {name!r}; choose one of {', '.join(get_args(WindowName))}")
     # Far out in a corner of a large tile a product would fall below what float32 sums can still tell apart.
-    return np.maximum(np.outer(profile, profile), _BARELY).astype(np.float32)
+    weights: NDArray[np.float64] = np.maximum(np.outer(profile, profile), _BARELY)
+    return weights.astype(np.float32)
 
 
 _BARELY = 1e-4
