@@ -14,11 +14,11 @@ from shipseg_tiles.errors import InputError
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name only when the block ends well.
 
-    The temporary name keeps the suffix, because many writers choose the format by it. Folders above `path` are
+    The temporary name keeps all suffixes, because many writers choose the format by it. Folders above `path` are
     made. If the block raises, whatever was written is removed and `path` is as it was before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    temporary = path.with_name(f".{os.getpid()}.partial.{path.name}")
     try:
         yield temporary
         temporary.replace(path)

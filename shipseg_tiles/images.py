@@ -1,5 +1,8 @@
 """Image files to arrays, whatever their format, and nothing about what they show."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from shipseg_tiles.errors import InputError
 
@@ -15,6 +19,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".
 
 MAXIMUM_PIXELS = 2**30
 """Larger images are refused before memory is taken for them; 1,073,741,824 pixels take 3.2 GB."""
+
+# Pillow's own limit is a sixth of it; above, it takes a satellite scene for an attack.
+Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS
 
 _MODES_WITH_8_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
@@ -53,29 +60,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """As `read_image`, from the file's bytes; `name` is for messages only."""
     if data[:2] == b"\xff\xd8":
-        height, width = _jpeg_size(data, name)
-        _check_pixels(height, width, name)
-        try:
+        _check_pixels(*_jpeg_size(data, name), name)
+        # The strict decoder stops at any oddity. Pillow has the last word: it accepts harmless ones.
+        with suppress(ValueError):
             return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), dtype=np.uint8)
-        except ValueError as error:
-            # The strict decoder stops at any oddity. Pillow has the last word: it accepts harmless ones.
-            reason = str(error)
-    else:
-        reason = "unknown format"
-    return _decode_with_pillow(data, name, reason)
-
-
-def _decode_with_pillow(data: bytes, name: str, reason: str) -> NDArray[np.uint8]:
-    try:
-        with Image.open(BytesIO(data)) as image:
-            _check_pixels(image.height, image.width, name)
-            if image.mode not in _MODES_WITH_8_BITS:
-                raise InputError(f"{name} has pixels of mode {image.mode}; convert it to 8 bits a channel first")
-            return np.array(image.convert("RGB"), dtype=np.uint8)
-    except InputError:
-        raise
-    except Exception as error:  # Pillow's plugins raise nearly every kind: OSError, SyntaxError, struct.error ...
-        raise InputError(f"{name} is damaged or no image ({error or reason}); fetch it again or remove it") from None
+    with _opened(BytesIO(data), name) as image:
+        return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -86,21 +76,30 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: As `read_image`.
     """
+    with _opened(path, str(path)) as image:
+        if image.format == "JPEG" and image.fp:
+            image.fp.seek(-2, 2)
+            if image.fp.read() != b"\xff\xd9":
+                raise InputError(f"{path} is cut off: a JPEG ends with its end marker; fetch it again or remove it")
+        return image.height, image.width
+
+
+@contextmanager
+def _opened(source: Path | BytesIO, name: str) -> Iterator[ImageFile]:
+    """Open an image with Pillow, check its header, and make every error of the block an `InputError`."""
     try:
-        with path.open("rb") as file, Image.open(file) as image:
-            height, width = image.height, image.width
-            if image.format == "JPEG":
-                file.seek(-2, 2)
-                if file.read() != b"\xff\xd9":
-                    raise InputError(f"{path} is cut off: a JPEG ends with its end marker; fetch it again or remove it")
+        with Image.open(source) as image:
+            _check_pixels(image.height, image.width, name)
+            _check_depth(image, name)
+            yield image
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except Exception as error:  # as in _decode_with_pillow
-        raise InputError(f"{path} is damaged or no image ({error}); fetch it again or remove it") from None
-    _check_pixels(height, width, str(path))
-    return height, width
+        raise InputError(f"{name} does not exist") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{name} has more than {MAXIMUM_PIXELS} pixels; cut it into parts") from None
+    except Exception as error:  # Pillow's plugins raise nearly every kind: OSError, SyntaxError, struct.error ...
+        raise InputError(f"{name} is damaged or no image ({error}); fetch it again or remove it") from None
 
 
 def _jpeg_size(data: bytes, name: str) -> tuple[int, int]:
@@ -114,6 +113,14 @@ def _jpeg_size(data: bytes, name: str) -> tuple[int, int]:
 def _check_pixels(height: int, width: int, name: str) -> None:
     if height * width > MAXIMUM_PIXELS:
         raise InputError(f"{name} has {height} x {width} pixels, more than {MAXIMUM_PIXELS}; cut it into parts")
+
+
+def _check_depth(image: ImageFile, name: str) -> None:
+    # Pillow opens colours of 16 bits as if they were of 8 and keeps the upper half; only the raw mode tells.
+    of_16_bits = re.search(r"\w+;16[BLN]", str(image.tile))
+    if of_16_bits or image.mode not in _MODES_WITH_8_BITS:
+        mode = of_16_bits.group() if of_16_bits else image.mode
+        raise InputError(f"{name} has pixels of mode {mode}; convert it to 8 bits a channel first")
 
 
 def _bytes_of(path: Path) -> bytes:

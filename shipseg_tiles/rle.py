@@ -8,6 +8,8 @@ Beside whole masks this module works on *pixel indices*: the sorted, 0-based, co
 pixels. They need no image size, take memory only where there are ships, and are what planning and scoring use.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,12 +83,14 @@ def decode_indices(text: str, pixels: int | None = None) -> PixelIndices:
     if outside.size:
         start, length = starts[outside[0]], lengths[outside[0]]
         raise InputError(f"run '{start} {length}' leaves the image of {limit} pixels")
-    if lengths.sum() > _UNKNOWN_IMAGE_PIXELS:
-        raise InputError(f"runs of {lengths.sum()} pixels in all are more than {_UNKNOWN_IMAGE_PIXELS}")
-    before = np.cumsum(lengths) - lengths
-    indices = np.repeat(starts - 1 - before, lengths) + np.arange(lengths.sum())
-    ascending = bool(np.all(starts[1:] >= starts[:-1] + lengths[:-1]))
-    return indices if ascending else np.unique(indices)
+    return _spread(starts - 1, lengths)
+
+
+def union(parts: Sequence[PixelIndices]) -> PixelIndices:
+    """Merge sets of pixel indices that may overlap; no parts make the empty set."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
 
 
 _UNKNOWN_IMAGE_PIXELS = 2**31
@@ -105,6 +109,17 @@ def _parse(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if np.any(numbers < 1):
         raise InputError(f"run-length text {_shortened(text)!r} holds {numbers.min()}; starts and lengths begin at 1")
     return numbers[::2], numbers[1::2]
+
+
+def _spread(firsts: NDArray[np.int64], lengths: NDArray[np.int64]) -> PixelIndices:
+    """Number the pixels of all runs, each pixel once and ascending, however the runs are ordered or overlap."""
+    order = np.argsort(firsts, kind="stable")
+    firsts, ends = firsts[order], (firsts + lengths)[order]
+    # A run begins no earlier than the runs before it end: a text that repeats itself takes no more memory.
+    firsts[1:] = np.maximum(firsts[1:], np.maximum.accumulate(ends)[:-1])
+    lengths = np.maximum(ends - firsts, 0)
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(firsts - before, lengths) + np.arange(lengths.sum())
 
 
 def _shortened(text: str) -> str:

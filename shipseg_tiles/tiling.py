@@ -130,16 +130,17 @@ def window_weights(name: WindowName, tile: int, stride: int) -> NDArray[np.float
     Raises:
         InputError: If there is no window of that name.
     """
-    distance = np.abs((np.arange(tile) + 0.5) / tile - 0.5)  # from the centre, in tiles: 0 to below 0.5
+    # From the centre in pixels, 0 to (tile - 1) / 2: halves are exact, fractions of the tile would not be symmetric.
+    distance = np.abs(np.arange(tile) - (tile - 1) / 2)
     profile: NDArray[np.float64]
     if name == "uniform":
         profile = np.ones(tile)
     elif name == "hann":
-        profile = np.cos(np.pi * distance) ** 2
+        profile = np.cos(np.pi * distance / tile) ** 2
     elif name == "gaussian":
-        profile = np.exp(-0.5 * (distance / 0.125) ** 2)
+        profile = np.exp(-0.5 * (distance / (tile / 8)) ** 2)
     elif name == "core":
-        profile = np.where(distance <= stride / tile / 2, 1.0, _BARELY)
+        profile = np.where(distance <= stride / 2, 1.0, _BARELY)
     else:
         raise InputError(f"there is no window {name!r}; choose one of {', '.join(get_args(WindowName))}")
     # Far out in a corner of a large tile a product would fall below what float32 sums can still tell apart.

@@ -1,0 +1,1 @@
+"""Where images and labels come from: a folder with its CSV or masks, or the simulator; and how they are split."""

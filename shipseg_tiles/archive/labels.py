@@ -1,0 +1,102 @@
+"""Labels: which ships each image shows, read from the competition's CSV or from a folder of mask PNGs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shipseg_tiles import rle
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import checked_name
+from shipseg_tiles.masks import read_mask
+
+COLUMNS = ["ImageId", "EncodedPixels"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The ships of each image.
+
+    Attributes:
+        source: Where they came from, for messages.
+        ships: By image file name, sorted: the run-length text of each ship, in the order of the source; an empty
+            tuple for an image without ships.
+    """
+
+    source: str
+    ships: dict[str, tuple[str, ...]]
+
+    def ship_indices(self, image: str, pixels: int | None = None) -> list[rle.PixelIndices]:
+        """Return the pixel indices of each ship of an image that has `pixels` pixels (None: unknown).
+
+        Raises:
+            InputError: If a run-length text is malformed or leaves the image.
+        """
+        try:
+            return [rle.decode_indices(ship, pixels) for ship in self.ships[image]]
+        except InputError as error:
+            raise InputError(f"{self.source}: {image}: {error}") from None
+
+    def pixel_indices(self, image: str, pixels: int | None = None) -> rle.PixelIndices:
+        """Return the sorted distinct indices of all ship pixels of an image; ships may overlap. Raises as above."""
+        return rle.union(self.ship_indices(image, pixels))
+
+    def mask(self, image: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return the uint8 (height, width) mask of an image, 1 on ships. Raises as above."""
+        mask = np.zeros(shape[0] * shape[1], dtype=np.uint8)
+        mask[self.pixel_indices(image, mask.size)] = 1
+        return mask.reshape(shape[1], shape[0]).T
+
+    def only(self, images: Iterable[str]) -> "Labels":
+        """Return the labels of some of the images."""
+        return Labels(self.source, {image: self.ships[image] for image in images})
+
+    def to_csv(self) -> str:
+        """Write the competition's CSV: one row a ship, one row with an empty field for an image without."""
+        rows = [(image, ship) for image, ships in self.ships.items() for ship in ships or ("",)]
+        return str(pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n"))
+
+
+def read_labels(source: Path) -> Labels:
+    """Read labels from the competition's CSV or from a folder of mask PNGs.
+
+    Raises:
+        InputError: If `source` is missing, the CSV lacks a column, an image name holds a folder, or a mask is
+            damaged.
+    """
+    if source.is_dir():
+        return _from_masks(source)
+    if not source.is_file():
+        raise InputError(
+            f"{source} does not exist; give a CSV with the columns {','.join(COLUMNS)} or a folder of PNGs"
+        )
+    return parse_labels(source.read_bytes(), str(source))
+
+
+def parse_labels(data: bytes, source: str) -> Labels:
+    """Read labels from the bytes of a competition CSV; `source` is for messages. Raises as `read_labels`."""
+    try:
+        table = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:  # EmptyDataError and UnicodeDecodeError are ValueErrors
+        raise InputError(f"{source} is no CSV: {error}") from None
+    absent = [column for column in COLUMNS if column not in table]
+    if absent:
+        raise InputError(f"{source} has no column {' and '.join(absent)}; its first line must be {','.join(COLUMNS)}")
+    ships: dict[str, list[str]] = {}
+    for image, runs in zip(table["ImageId"], table["EncodedPixels"], strict=True):
+        ships.setdefault(image, [])
+        if runs.strip():
+            ships[image].append(runs)
+    return Labels(source, {checked_name(image, source): tuple(ships[image]) for image in sorted(ships)})
+
+
+def _from_masks(folder: Path) -> Labels:
+    paths = sorted(path for path in folder.glob("*.png") if not path.name.startswith("."))
+    if not paths:
+        raise InputError(f"{folder} holds no mask; masks are files NAME.png")
+    files = [read_mask(path) for path in paths]
+    return Labels(str(folder), {file.image: file.ships for file in sorted(files, key=lambda file: file.image)})

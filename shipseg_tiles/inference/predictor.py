@@ -1,0 +1,81 @@
+"""A trained net with its contract, ready for images of any size."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.stitching import stitch
+from shipseg_tiles.masks import separate_objects
+from shipseg_tiles.nets.contract import Contract, read_contract
+from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.tiling import TileGrid, WindowName
+
+
+class Predictor:
+    """Predicts whole images.
+
+    Attributes:
+        net: Keras model from uint8 (N, height, width, 3) to probabilities (N, height, width, 1).
+        contract: How it is used: tile, overlap, threshold, minimum area.
+        window: How overlapping tiles are blended.
+    """
+
+    def __init__(self, net: Any, contract: Contract, window: WindowName = "hann") -> None:
+        self.net = net
+        self.contract = contract
+        self.window = window
+
+    @classmethod
+    def load(cls, weights: Path, window: WindowName = "hann", **changes: Any) -> "Predictor":
+        """Load weights with their contract.
+
+        Args:
+            weights: `.keras` file with its contract beside it.
+            window: See `window_weights`.
+            **changes: Values to use instead of the contract's; None keeps the contract's.
+
+        Raises:
+            InputError: If the files do not belong together or hold no such net, or a changed value is out of range.
+        """
+        contract = read_contract(weights)
+        given = {name: value for name, value in changes.items() if value is not None}
+        return cls(load_net(weights), replace(contract, **given), window)
+
+    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Predict the ship probability, 0 to 1, of each pixel: uint8 (height, width, 3) to float32 (height, width)."""
+        height, width = image.shape[:2]
+        multiple = self.contract.tile_multiple
+        # On a small image a full tile would be filler for the most part.
+        tile = min(self.contract.tile, -(-max(height, width) // multiple) * multiple)
+        return stitch(
+            image, self._predict_tiles, TileGrid.with_overlap(height, width, tile, self.contract.overlap), self.window
+        )
+
+    def ships(self, image: NDArray[np.uint8]) -> list[PixelIndices]:
+        """Find the separate ships of uint8 (height, width, 3): threshold, connected objects, minimum area."""
+        objects = separate_objects(self.probabilities(image) > self.contract.threshold)
+        return [ship for ship in objects if ship.size >= self.contract.minimum_area]
+
+    def _predict_tiles(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(self.net.predict_on_batch(tiles), dtype=np.float32)[..., 0]
+
+
+def load_net(weights: Path) -> Any:
+    """Load a `.keras` file as data: code inside it (a Lambda layer, a pickle) is refused by Keras's safe mode.
+
+    Raises:
+        InputError: If the file is no such archive, holds code, or its net is none from images to one probability.
+    """
+    try:
+        net = keras.saving.load_model(weights, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises nearly every kind on a file that is not what it seems
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{weights} cannot be loaded as a Keras net: {reason}") from None
+    if getattr(net, "input_shape", None) != (None, None, None, 3) or net.output_shape != (None, None, None, 1):
+        raise InputError(f"{weights} is no net from RGB images of any size to one probability a pixel")
+    return net

@@ -1,0 +1,109 @@
+"""Mask files: one PNG an image, 0 on water and 255 on ships, and the separate ships inside it.
+
+Any tool can read such a PNG. What it cannot show, namely where one ship ends and a touching or overlapping one
+begins, travels in its text fields, so that run-length rows survive the way to a folder of masks and back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile, PngInfo
+from skimage.measure import label
+
+from shipseg_tiles import rle
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import checked_name, written_whole
+from shipseg_tiles.images import MAXIMUM_PIXELS
+
+_IMAGE_FIELD = "image"
+_SHIPS_FIELD = "ships"
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """What a mask PNG says.
+
+    Attributes:
+        image: File name of the image that it belongs to.
+        shape: (height, width) in pixels.
+        ships: Run-length text of each ship; empty if there is none.
+    """
+
+    image: str
+    shape: tuple[int, int]
+    ships: tuple[str, ...]
+
+
+def separate_objects(mask: NDArray[np.generic]) -> list[rle.PixelIndices]:
+    """Split a mask into its 8-connected objects.
+
+    Args:
+        mask: (height, width); every value other than 0 is ship.
+
+    Returns:
+        Pixel indices of each object, in the column-major order of their first pixels.
+    """
+    labels = label(mask.T != 0, connectivity=2).ravel()  # transposed, so that flat indices are column-major
+    indices = np.flatnonzero(labels)
+    numbers = labels[indices]
+    ends = np.cumsum(np.bincount(numbers)[1:])
+    return np.split(indices[np.argsort(numbers, kind="stable")], ends[:-1]) if indices.size else []
+
+
+def write_mask(path: Path, mask: NDArray[np.generic], image: str, ships: Sequence[str] | None = None) -> None:
+    """Write a mask as PNG.
+
+    Args:
+        path: Where; the suffix should be `.png`.
+        mask: (height, width); every value other than 0 is ship.
+        image: File name of the image that the mask belongs to.
+        ships: Run-length texts of the ships whose union the mask is; None if its connected objects are the ships.
+    """
+    fields = PngInfo()
+    fields.add_text(_IMAGE_FIELD, image)
+    if ships is not None and list(ships) != [rle.encode_indices(ship) for ship in separate_objects(mask)]:
+        fields.add_text(_SHIPS_FIELD, "\n".join(ships), zip=True)
+    with written_whole(path) as temporary:
+        Image.fromarray((mask != 0).astype(np.uint8) * 255).save(temporary, pnginfo=fields)
+
+
+def read_mask(path: Path) -> MaskFile:
+    """Read a mask PNG, made by `write_mask` or by anything else.
+
+    Every pixel that is not black is ship. Without text fields (or if the mask was edited since) the ships are the
+    connected objects, and the image is taken to be a `.jpg` of the same name.
+
+    Raises:
+        InputError: If the file is damaged or no PNG.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.width * image.height > MAXIMUM_PIXELS:
+                raise InputError(f"{path} has more than {MAXIMUM_PIXELS} pixels; cut it into parts")
+            mask = np.array(image.convert("L")) > 0
+            fields = image.text if isinstance(image, PngImageFile) else {}
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's plugins raise nearly every kind
+        raise InputError(f"{path} is damaged or no PNG ({error}); write it again or remove it") from None
+    name = fields.get(_IMAGE_FIELD, "")
+    if Path(name).stem != path.stem:
+        name = f"{path.stem}.jpg"
+    ships = _stored_ships(fields.get(_SHIPS_FIELD, ""), mask)
+    if ships is None:
+        ships = [rle.encode_indices(ship) for ship in separate_objects(mask)]
+    height, width = mask.shape
+    return MaskFile(checked_name(name, str(path)), (height, width), tuple(ships))
+
+
+def _stored_ships(text: str, mask: NDArray[np.bool_]) -> list[str] | None:
+    """Return the rows of a text field, or None if they do not make up the mask."""
+    try:
+        rows = [rle.decode_indices(row, mask.size) for row in text.splitlines()]
+    except InputError:
+        return None
+    return text.splitlines() if np.array_equal(rle.union(rows), np.flatnonzero(mask.T)) else None

@@ -1,0 +1,1 @@
+"""Nets, their losses and metrics, and the contract that stands beside trained weights."""

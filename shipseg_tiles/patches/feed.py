@@ -1,0 +1,126 @@
+"""Batches out of a patch store, with exactly the wanted share of ship patches in each."""
+
+from functools import lru_cache
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.plan import CLASSES
+from shipseg_tiles.patches.store import PatchSet, PatchStore
+
+Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""Images uint8 (batch, patch, patch, 3) and masks uint8 (batch, patch, patch) of 0 and 1."""
+
+
+class RatioFeed(keras.utils.PyDataset):
+    """Training batches that all hold the same number of ship patches.
+
+    An epoch shows every ship patch once (the last batch is filled up with ships of the epoch before the first one
+    repeats); background patches go round at their own pace, so that all of them are seen over the epochs. The order
+    follows from the seed and the epoch alone, so a run that is taken up again sees the same batches.
+
+    Good for training on any store that fits on a local disk. Bad for network disks: it reads patches at random.
+
+    Attributes:
+        epoch: Number of the epoch whose batches come next, from 0.
+    """
+
+    def __init__(self, store: PatchStore, batch_size: int, ship_fraction: float, seed: int, **kwargs: Any) -> None:
+        """Feed from the training split of `store`.
+
+        Args:
+            store: The patches.
+            batch_size: Patches in a batch.
+            ship_fraction: Share of ship patches in each batch, rounded to whole patches, above 0 and at most 1.
+            seed: Seed of the order.
+            **kwargs: `workers` and the like, for `keras.utils.PyDataset`.
+
+        Raises:
+            InputError: If the fraction leaves no ship patch in a batch, or needs background that the store lacks.
+        """
+        super().__init__(**kwargs)
+        self.ships, self.background = (store.sets["train", kind] for kind in CLASSES)
+        self.ships_per_batch = round(batch_size * ship_fraction)
+        self.background_per_batch = batch_size - self.ships_per_batch
+        if not 1 <= self.ships_per_batch <= batch_size:
+            raise InputError(
+                f"ship fraction {ship_fraction} gives {self.ships_per_batch} ships in {batch_size} patches"
+            )
+        if self.background_per_batch and not len(self.background):
+            raise InputError(f"{store.path} holds no background for ship fraction {ship_fraction}; use 1")
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.ships) // self.ships_per_batch)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return batch `index` of the current epoch, ships first."""
+        within_epoch = index * self.ships_per_batch + np.arange(self.ships_per_batch)
+        ships = _permutation(len(self.ships), self.seed, 0, self.epoch)[within_epoch % len(self.ships)]
+        since_start = (self.epoch * len(self) + index) * self.background_per_batch
+        background = self._background_order(since_start + np.arange(self.background_per_batch))
+        return _gather([(self.ships, ships), (self.background, background)])
+
+    def _background_order(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Look positions up in an endless row of permutations of the background."""
+        if not positions.size:
+            return positions
+        rounds, within_round = np.divmod(positions, len(self.background))
+        orders = [
+            _permutation(len(self.background), self.seed, 1, number)[within_round[rounds == number]]
+            for number in np.unique(rounds).tolist()
+        ]
+        return np.concatenate(orders)
+
+    def on_epoch_end(self) -> None:
+        """Go on to the next epoch; Keras calls this."""
+        self.epoch += 1
+
+
+class ValidationFeed(keras.utils.PyDataset):
+    """Every validation patch once, in the order of the store, so that the patch dice is comparable between runs."""
+
+    def __init__(self, store: PatchStore, batch_size: int, **kwargs: Any) -> None:
+        """Feed from the validation split of `store`; keyword arguments as for `keras.utils.PyDataset`."""
+        super().__init__(**kwargs)
+        self.sets = [store.sets["valid", kind] for kind in CLASSES]
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        """Batches in a pass; 0 if the store has no validation split."""
+        return -(-sum(map(len, self.sets)) // self.batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return batch `index`; the last one may be smaller."""
+        ships, background = self.sets
+        total = len(ships) + len(background)
+        places = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, total))
+        is_ship = places < len(ships)
+        return _gather([(ships, places[is_ship]), (background, places[~is_ship] - len(ships))])
+
+
+@lru_cache(maxsize=8)
+def _permutation(count: int, seed: int, kind: int, number: int) -> NDArray[np.int64]:
+    """Permutation `number` of `count` things; kept, because every batch of an epoch asks for the same ones."""
+    return np.random.default_rng([seed, kind, number]).permutation(count)
+
+
+def _gather(parts: list[tuple[PatchSet, NDArray[np.int64]]]) -> Batch:
+    """Copy patches out of the mapped file, each part behind the one before."""
+    count = sum(len(places) for _, places in parts)
+    first_set = parts[0][0]
+    images = np.empty((count, *first_set.image.shape[1:]), dtype=np.uint8)
+    masks = np.empty((count, *first_set.mask.shape[1:]), dtype=np.uint8)
+    first = 0
+    for patches, places in parts:
+        into = slice(first, first + len(places))
+        # Indices are valid by construction; any other mode than "clip" would copy through a second buffer.
+        np.take(patches.image, places, axis=0, out=images[into], mode="clip")
+        np.take(patches.mask, places, axis=0, out=masks[into], mode="clip")
+        first += len(places)
+    return images, masks

@@ -1,0 +1,212 @@
+"""Make a patch store: survey the images, plan, reserve the file, and let processes fill their slots.
+
+Every patch has its own place in the file before the work starts, so the processes share no lock, and the file is
+the same byte for byte however many there are.
+"""
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from patchify import patchify
+from tqdm import tqdm
+
+from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.split import choose_evenly, choose_validation
+from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.files import written_whole
+from shipseg_tiles.images import read_image, read_size
+from shipseg_tiles.patches.plan import PatchPlan, PlanOptions, plan_patches
+from shipseg_tiles.patches.store import FullImage, PatchStore, create_store
+from shipseg_tiles.tiling import TileGrid
+
+_IMAGES_PER_TASK = 16
+"""Enough to make the hand-over between processes cheap, few enough for a smooth progress bar."""
+
+
+@dataclass(frozen=True)
+class MakeOptions(PlanOptions):
+    """All that decides the bytes of a store.
+
+    Attributes:
+        valid_fraction: Share of the images that validate.
+        full_images: At most so many validation images are kept whole in the store, for the true dice in training.
+    """
+
+    valid_fraction: float = 0.1
+    full_images: int = 100
+
+
+@dataclass(frozen=True)
+class MadeStore:
+    """What a run of `make_patches` did.
+
+    Attributes:
+        plan: The plan that was carried out.
+        images: Number of images that were used.
+        skipped: Why each bad image was left out, by name.
+    """
+
+    plan: PatchPlan
+    images: int
+    skipped: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _ImageTask:
+    """The patches to cut out of one image, and the slots that they go to."""
+
+    path: Path
+    mask: NDArray[np.int64]
+    """Pixel indices of all ships."""
+    places: dict[tuple[str, str], NDArray[np.int32]]
+    """By split and class: (N, 3) row, column, slot."""
+
+
+class _BadImagesError(Exception):
+    """Images that turned out bad while they were decoded."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        super().__init__()
+        self.reasons = reasons
+
+
+def make_patches(archive: Archive, out: Path, options: MakeOptions, workers: int) -> MadeStore:
+    """Cut an archive into patches and store them.
+
+    Bad images are left out with a warning. One that turns out bad only while it is decoded makes the run plan anew
+    without it: a store never holds a slot without a patch.
+
+    Args:
+        archive: The labelled images.
+        out: HDF5 file to write; it appears when it is complete.
+        options: See `MakeOptions`.
+        workers: Number of processes, 1 or more. The file does not depend on it.
+
+    Raises:
+        InputError: If no image is usable, no training image shows a ship, or an option is out of its range.
+        OSError: If the disk is full or `out` cannot be written.
+    """
+    if workers < 1:
+        raise InputError(f"workers {workers} must be 1 or more")
+    # Spawned, not forked: a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
+        try:
+            return _make(archive, out, options, processes)
+        except BrokenProcessPool:
+            raise InputError("a worker process was killed, most likely out of memory; use fewer --workers") from None
+
+
+def _make(archive: Archive, out: Path, options: MakeOptions, processes: Executor) -> MadeStore:
+    sizes, skipped = _survey(archive, processes)
+    while sizes:
+        ship_counts = {name: len(archive.labels.ships[name]) for name in sizes}
+        validation = choose_validation(ship_counts, options.valid_fraction, options.seed)
+        plan = plan_patches(archive.labels, sizes, validation, options)
+        try:
+            with written_whole(out) as temporary:
+                create_store(temporary, plan, asdict(options), _full_images(archive, validation, options))
+                _fill(temporary, archive, plan, sizes, processes)
+            return MadeStore(plan, len(sizes), skipped)
+        except _BadImagesError as error:
+            for name, reason in error.reasons.items():
+                warn_skipped(name, reason)
+                del sizes[name]
+            skipped.update(error.reasons)
+    raise InputError(
+        f"none of the {len(skipped)} images in {archive.folder} is usable; the first: {skipped.popitem()[1]}"
+    )
+
+
+def _survey(archive: Archive, processes: Executor) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    """Read the size of every image; return sizes by name, and for bad images the reason by name."""
+    sizes: dict[str, tuple[int, int]] = {}
+    skipped: dict[str, str] = {}
+    paths = [archive.path(name) for name in archive.names]
+    for name, size in zip(archive.names, processes.map(_size_or_reason, paths, chunksize=64), strict=True):
+        if isinstance(size, str):
+            warn_skipped(name, size)
+            skipped[name] = size
+        else:
+            sizes[name] = size
+    return sizes, skipped
+
+
+def _size_or_reason(path: Path) -> tuple[int, int] | str:
+    try:
+        return read_size(path)
+    except InputError as error:
+        return str(error)
+
+
+def _full_images(archive: Archive, validation: list[str], options: MakeOptions) -> list[FullImage]:
+    """Choose validation images to keep whole, evenly over the numbers of ships."""
+    ships = archive.labels.ships
+    count = min(options.full_images, len(validation))
+    chosen = choose_evenly({name: len(ships[name]) for name in validation}, count, options.seed)
+    return [FullImage(name, archive.path(name).read_bytes(), ships[name]) for name in chosen]
+
+
+def _fill(
+    path: Path, archive: Archive, plan: PatchPlan, sizes: dict[str, tuple[int, int]], processes: Executor
+) -> None:
+    """Let the processes write all patches; raise `_BadImagesError` if images cannot be decoded after all."""
+    tasks = list(_tasks(archive, plan, sizes))
+    reasons: dict[str, str] = {}
+    chunks = [tasks[first : first + _IMAGES_PER_TASK] for first in range(0, len(tasks), _IMAGES_PER_TASK)]
+    with tqdm(total=len(tasks), desc="make-patches", unit="image", disable=None) as bar:
+        for chunk, bad in zip(chunks, processes.map(_fill_chunk, [path] * len(chunks), chunks), strict=True):
+            reasons.update(bad)
+            bar.update(len(chunk))
+    if reasons:
+        raise _BadImagesError(reasons)
+
+
+def _tasks(archive: Archive, plan: PatchPlan, sizes: dict[str, tuple[int, int]]) -> Iterator[_ImageTask]:
+    for name, rows in plan.table.groupby("image", observed=True):
+        places = {
+            (str(split), str(kind)): part[["row", "column", "slot"]].to_numpy(dtype=np.int32)
+            for (split, kind), part in rows.groupby(["split", "class"], observed=True)
+        }
+        height, width = sizes[str(name)]
+        yield _ImageTask(archive.path(str(name)), archive.labels.pixel_indices(str(name), height * width), places)
+
+
+@lru_cache(maxsize=1)
+def _store_to_fill(path: Path) -> PatchStore:
+    """Map the store once in each process, not once for each image."""
+    return PatchStore(path, fill=True)
+
+
+def _fill_chunk(path: Path, tasks: list[_ImageTask]) -> dict[str, str]:
+    """Cut the patches of some images into their slots; return the reason by name for images that are bad."""
+    store = _store_to_fill(path)
+    reasons = {}
+    for task in tasks:
+        try:
+            _fill_image(store, task)
+        except InputError as error:
+            reasons[task.path.name] = str(error)
+    return reasons
+
+
+def _fill_image(store: PatchStore, task: _ImageTask) -> None:
+    image = read_image(task.path)
+    height, width = image.shape[:2]
+    mask = np.zeros(height * width, dtype=np.uint8)
+    mask[task.mask] = 1
+    grid = TileGrid(height, width, store.patch, store.patch)
+    # A view of every possible position costs nothing, and serves grids whose last patch is moved back as well.
+    images = patchify(grid.pad(image), (store.patch, store.patch, 3), step=1)[:, :, 0]
+    masks = patchify(grid.pad(mask.reshape(width, height).T), (store.patch, store.patch), step=1)
+    for key, places in task.places.items():
+        patches = store.sets[key]
+        for row, column, slot in places:
+            patches.image[slot] = images[row, column]
+            patches.mask[slot] = masks[row, column]

@@ -1,0 +1,233 @@
+"""Train a net on a patch store."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import keras
+from tqdm.keras import TqdmCallback
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import written_whole
+from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.nets.augmentation import AugmentedNet
+from shipseg_tiles.nets.build import build_net
+from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.nets.losses import DiceCrossEntropy
+from shipseg_tiles.nets.metrics import PatchDice
+from shipseg_tiles.nets.receptive_field import measure_receptive_field
+from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
+from shipseg_tiles.patches.plan import CLASSES, SPLITS
+from shipseg_tiles.patches.store import FullImage, PatchStore
+from shipseg_tiles.training.callbacks import TRUE_DICE, Journal, KeepBest, Replay, TrueDice
+from shipseg_tiles.training.true_dice import measure_true_dice
+
+THRESHOLD = 0.5
+MINIMUM_AREA = 10
+"""Pixels; of the competition's labelled ships one in a thousand is smaller."""
+
+TILE = 768
+OVERLAP = 0.25
+"""A quarter of 768 px is twice what a U-Net with 4 poolings sees to each side."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train.
+
+    Attributes:
+        net: Name of the net.
+        width: Filters at full resolution.
+        depth: Number of halvings inside the net.
+        ship_fraction: Share of ship patches in every batch.
+        epochs: Largest number of epochs.
+        batch_size: Patches in a batch.
+        learning_rate: Adam's rate at the start; halved when the score stands still for `patience` / 2 epochs.
+        patience: Stop after so many epochs without a better score.
+        precision: `float32` or `mixed_bfloat16`; the saved weights are float32 either way.
+        seed: Seed of weights, order and augmentation.
+    """
+
+    net: str = "unet"
+    width: int = 16
+    depth: int = 4
+    ship_fraction: float = 0.5
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    patience: int = 8
+    precision: str = "float32"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to.
+
+    Attributes:
+        epochs: Epochs that were trained, earlier ones of a resumed training included.
+        contract: The contract of the best weights.
+    """
+
+    epochs: int
+    contract: Contract
+
+
+def train(store: PatchStore, out: Path, options: TrainOptions, *, resume: bool = False, notes: str = "") -> Trained:
+    """Train a net and keep the weights of its best epoch.
+
+    The best epoch is the one with the highest true dice on the store's full validation images; without such images,
+    the one with the lowest loss. Logs and what is needed to resume go into the folder `NAME.training` beside `out`.
+
+    Args:
+        store: Patches to train on.
+        out: `NAME.keras` to write; its contract `NAME.json` appears beside it.
+        options: See `TrainOptions`.
+        resume: Go on where an earlier run with the same options stopped.
+        notes: Words about the data, such as their terms, for the contract.
+
+    Raises:
+        InputError: If an option is out of its range, does not fit the store, or there is nothing to resume.
+    """
+    _check(store, out, options)
+    feed = RatioFeed(store, options.batch_size, options.ship_fraction, options.seed, workers=2, max_queue_size=8)
+    validation = ValidationFeed(store, options.batch_size, workers=2, max_queue_size=8)
+    full_images = list(store.full_images())
+    keras.utils.set_random_seed(options.seed)
+    with _precision(options.precision):
+        net = build_net(options.net, options.width, options.depth)
+    model = _compiled(net, store.patch, options)
+    fixed = {name: value for name, value in asdict(options).items() if name != "epochs"}  # a training may be prolonged
+    journal = Journal(out.with_suffix(".training"), fixed | {"store": store.fingerprint})
+    if resume:
+        journal.take_up(model)
+    feed.epoch = len(journal.history)
+    monitor, sign = _monitor(full_images, validation)
+    best = KeepBest(monitor, sign, journal.history, lambda epoch: _save(net, store, out, options, epoch, notes))
+    model.fit(
+        feed,
+        validation_data=validation if len(validation) else None,
+        epochs=options.epochs,
+        initial_epoch=len(journal.history),
+        shuffle=False,  # the feed has its order
+        verbose=0,
+        callbacks=_callbacks(model, full_images, best, journal, options),
+    )
+    return Trained(len(journal.history), _scored(out, full_images))
+
+
+def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
+    if out.suffix != ".keras":
+        raise InputError(f"{out} must end in .keras")
+    if store.patch % 2**options.depth:
+        raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
+    for name in ("epochs", "batch_size", "patience", "learning_rate"):
+        if getattr(options, name) <= 0:
+            raise InputError(f"{name.replace('_', ' ')} {getattr(options, name)} must be above 0")
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Build layers at a precision, and go back to float32 afterwards."""
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def _compiled(net: keras.Model, patch: int, options: TrainOptions) -> AugmentedNet:
+    model = AugmentedNet(net, options.seed)
+    model.compile(
+        optimizer=keras.optimizers.Adam(options.learning_rate),
+        loss=DiceCrossEntropy(),
+        metrics=[PatchDice()],
+        # XLA on a CPU made these nets train at half the speed; other backends compile in their own way.
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
+    model.build((None, patch, patch, 3))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _monitor(full_images: list[FullImage], validation: ValidationFeed) -> tuple[str, int]:
+    """Say what decides which epoch is best, and whether more of it is better (1) or less (-1)."""
+    if full_images:
+        return TRUE_DICE["dice_mean_all_images"], 1
+    return ("val_loss" if len(validation) else "loss"), -1
+
+
+def _callbacks(
+    model: AugmentedNet, full_images: list[FullImage], best: KeepBest, journal: Journal, options: TrainOptions
+) -> list[keras.callbacks.Callback]:
+    mode = "max" if best.sign > 0 else "min"
+    counting = [
+        keras.callbacks.EarlyStopping(best.monitor, mode=mode, patience=options.patience),
+        keras.callbacks.ReduceLROnPlateau(
+            best.monitor, mode=mode, patience=max(1, options.patience // 2), factor=0.5, min_delta=0
+        ),
+    ]
+    return [
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: model.begin_epoch(epoch)),
+        *([TrueDice(Predictor(model.net, _usage(options)), full_images)] if full_images else []),
+        best,
+        *counting,
+        keras.callbacks.TensorBoard(journal.folder / "tensorboard", write_graph=False),
+        journal,
+        Replay(journal.history, counting),
+        TqdmCallback(verbose=1, disable=None, desc="train"),
+    ]
+
+
+def _usage(options: TrainOptions) -> Contract:
+    """Say how a net that is trained with `options` is to be used; the rest of the contract comes with its weights."""
+    return Contract(
+        weights_sha256="",
+        net=options.net,
+        patch=0,
+        threshold=THRESHOLD,
+        minimum_area=MINIMUM_AREA,
+        tile=TILE,
+        overlap=OVERLAP,
+        tile_multiple=2**options.depth,
+        receptive_field=0,
+    )
+
+
+def _save(net: keras.Model, store: PatchStore, out: Path, options: TrainOptions, epoch: int, notes: str) -> None:
+    """Write the net as float32, whatever precision it is trained at, with its contract."""
+    twin = build_net(options.net, options.width, options.depth)
+    twin.set_weights(net.get_weights())
+    with written_whole(out) as temporary:
+        twin.save(temporary)
+    trained_on = {
+        "store_fingerprint": store.fingerprint,
+        "store_options": store.options,
+        "patches": {split: {kind: len(store.sets[split, kind]) for kind in CLASSES} for split in SPLITS},
+        "training": asdict(options),
+        "best_epoch": epoch + 1,
+        "notes": notes,
+    }
+    contract = replace(
+        _usage(options),
+        weights_sha256=checksum(out),
+        patch=store.patch,
+        receptive_field=measure_receptive_field(twin),
+        trained_on=trained_on,
+    )
+    write_contract(contract, out)
+
+
+def _scored(out: Path, full_images: list[FullImage]) -> Contract:
+    """Score the weights as they were saved, and write the scores into their contract."""
+    predictor = Predictor.load(out)
+    if not full_images:
+        return predictor.contract
+    scores = {
+        "data": f"{len(full_images)} validation images of the store; the best epoch was chosen by their true dice",
+        **measure_true_dice(predictor, full_images),
+    }
+    contract = replace(predictor.contract, scores=scores)
+    write_contract(contract, out)
+    return contract

@@ -1,0 +1,28 @@
+"""The true dice while training: full validation images, stitched, against their full masks."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from shipseg_tiles.images import decode_image
+from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.patches.store import FullImage
+from shipseg_tiles.rle import decode_indices
+from shipseg_tiles.scoring.score import score_image, summarise
+
+
+def measure_true_dice(predictor: Predictor, images: Iterable[FullImage]) -> dict[str, Any]:
+    """Predict full images and score them.
+
+    Args:
+        predictor: The net with the threshold and the tiles that it will be used with.
+        images: Full images with their labels, one or more.
+
+    Returns:
+        See `shipseg_tiles.scoring.score.summarise`.
+    """
+    scores = []
+    for image in images:
+        pixels = decode_image(image.data, image.name)
+        truth = [decode_indices(ship, pixels.shape[0] * pixels.shape[1]) for ship in image.ships]
+        scores.append(score_image(image.name, truth, predictor.ships(pixels)))
+    return summarise(scores)

@@ -1,0 +1,248 @@
+import shutil
+import struct
+import tracemalloc
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.images import MAXIMUM_PIXELS, decode_image, is_image_name, list_images, read_image, read_size
+
+
+@pytest.fixture
+def sea():
+    """A smooth picture of 37 x 53 pixels, which JPEG keeps nearly as it is: red grows down, green to the right."""
+    rows, columns = np.mgrid[:37, :53]
+    return np.stack((rows * 4, columns * 3, np.full_like(rows, 90)), axis=-1).astype(np.uint8)
+
+
+@pytest.fixture
+def jpeg(sea, tmp_path):
+    path = tmp_path / "sea.jpg"
+    Image.fromarray(sea).save(path, quality=95)
+    return path
+
+
+def png_bytes(height, width, bit_depth, colour_type, pixels=b""):
+    """Write a PNG by hand, since Pillow makes neither a false header nor colours of 16 bits."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, bit_depth, colour_type, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def with_jpeg_size(data, height, width):
+    """Return the JPEG `data` with another size in its frame header: marker, length, precision, height, width."""
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+
+
+def test_png_comes_back_exactly(sea, tmp_path):
+    Image.fromarray(sea).save(tmp_path / "sea.png")
+
+    image = read_image(tmp_path / "sea.png")
+
+    assert image.dtype == np.uint8
+    assert np.array_equal(image, sea)
+
+
+def test_jpeg_comes_back_nearly_and_red_first(sea, jpeg):
+    image = read_image(jpeg)
+
+    assert image.dtype == np.uint8
+    assert image.shape == (37, 53, 3)
+    assert np.abs(image.astype(int) - sea).max() <= 12
+    assert np.array_equal(decode_image(jpeg.read_bytes(), "sea"), image)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "LA", "1"])
+def test_every_mode_of_png_becomes_three_channels(mode, sea, tmp_path):
+    stored = Image.fromarray(sea).convert(mode)
+    stored.save(tmp_path / "sea.png")
+
+    image = read_image(tmp_path / "sea.png")
+
+    assert np.array_equal(image, np.asarray(stored.convert("RGB")))
+    if mode in ("L", "LA", "1"):
+        assert np.array_equal(image[..., 0], image[..., 2])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_every_mode_of_jpeg_becomes_three_channels(mode, sea, tmp_path):
+    stored = Image.fromarray(sea).convert(mode)
+    stored.save(tmp_path / "sea.jpg", quality=95)
+
+    image = read_image(tmp_path / "sea.jpg")
+
+    assert image.shape == (37, 53, 3)
+    assert np.abs(image.astype(int) - np.asarray(stored.convert("RGB"))).max() <= 12
+
+
+def test_transparency_is_dropped_not_blended(sea, tmp_path):
+    invisible = np.dstack((sea, np.zeros((37, 53), dtype=np.uint8)))
+    Image.fromarray(invisible).save(tmp_path / "sea.png")
+
+    assert np.array_equal(read_image(tmp_path / "sea.png"), sea)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".bmp", ".PNG"])
+def test_other_formats(suffix, sea, tmp_path):
+    Image.fromarray(sea).save(tmp_path / f"sea{suffix}")
+
+    assert np.array_equal(read_image(tmp_path / f"sea{suffix}"), sea)
+    assert read_size(tmp_path / f"sea{suffix}") == (37, 53)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 17), (19, 1), (7, 13), (301, 203)])
+def test_odd_sizes(height, width, suffix, tmp_path):
+    path = tmp_path / f"gray{suffix}"
+    Image.fromarray(np.full((height, width, 3), 100, dtype=np.uint8)).save(path)
+
+    assert read_size(path) == (height, width)
+    assert read_image(path).shape == (height, width, 3)
+    assert np.all(np.abs(read_image(path).astype(int) - 100) <= 2)
+
+
+def test_the_content_counts_not_the_suffix(sea, tmp_path):
+    Image.fromarray(sea).save(tmp_path / "sea.png")
+    renamed = shutil.move(tmp_path / "sea.png", tmp_path / "sea.jpg")
+
+    assert np.array_equal(read_image(renamed), sea)
+    assert read_size(renamed) == (37, 53)
+
+
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.7, 0.95])
+def test_truncated_jpeg_is_refused(part, jpeg):
+    data = jpeg.read_bytes()
+    jpeg.write_bytes(data[: int(len(data) * part)])
+
+    for read in (read_image, read_size):
+        with pytest.raises(InputError, match=r"sea\.jpg .*fetch it again"):
+            read(jpeg)
+
+
+def test_jpeg_with_garbage_after_its_end_can_be_read(jpeg):
+    """The strict decoder may complain about it; the pixels are all there."""
+    whole = read_image(jpeg)
+    jpeg.write_bytes(jpeg.read_bytes() + b"garbage")
+
+    assert np.array_equal(read_image(jpeg), whole)
+
+
+def test_truncated_png_is_refused(sea, tmp_path):
+    path = tmp_path / "sea.png"
+    Image.fromarray(sea).save(path)
+    path.write_bytes(path.read_bytes()[:-60])
+
+    with pytest.raises(InputError, match=r"sea\.png is damaged"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"ImageId,EncodedPixels\n", b"\0" * 500])
+def test_what_is_no_image_is_refused(content, tmp_path):
+    path = tmp_path / "notes.jpg"
+    path.write_bytes(content)
+
+    for read in (read_image, read_size):
+        with pytest.raises(InputError, match=r"notes\.jpg is damaged"):
+            read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_size])
+def test_missing_file_and_folder_are_refused(read, tmp_path):
+    with pytest.raises(InputError, match=r"gone\.jpg does not exist"):
+        read(tmp_path / "gone.jpg")
+    with pytest.raises(InputError, match="directory"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_size])
+def test_16_bit_gray_is_refused(read, tmp_path):
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.full((4, 5), 300, dtype=np.uint16)).save(path)
+
+    with pytest.raises(InputError, match=r"deep\.png .*8 bits"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_size])
+@pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (6, 4), (4, 2)])
+def test_16_bit_colours_are_refused(colour_type, channels, read, tmp_path):
+    """Pillow would keep the upper byte only: a sensor's value of 300 became 1, nearly black."""
+    path = tmp_path / "deep.png"
+    row = b"\0" + struct.pack(">H", 300) * channels * 5
+    path.write_bytes(png_bytes(4, 5, 16, colour_type, row * 4))
+
+    with pytest.raises(InputError, match=r"deep\.png .*8 bits"):
+        read(path)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("read", [read_image, read_size])
+@pytest.mark.parametrize(("height", "width"), [(2**15, 2**15 + 1), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
+def test_giant_png_is_refused_by_its_header(height, width, read, tmp_path):
+    path = tmp_path / "giant.png"
+    path.write_bytes(png_bytes(height, width, 8, 2))
+
+    with pytest.raises(InputError, match=rf"giant\.png has .*more than {MAXIMUM_PIXELS}"):
+        read(path)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("read", [read_image, read_size])
+def test_giant_jpeg_is_refused_by_its_header(read, jpeg):
+    jpeg.write_bytes(with_jpeg_size(jpeg.read_bytes(), 40_000, 40_000))
+
+    tracemalloc.start()
+    with pytest.raises(InputError, match=rf"sea\.jpg has .*more than {MAXIMUM_PIXELS}"):
+        read(jpeg)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert taken < 10e6  # the pixels would take 4.8 GB
+
+
+def test_largest_size_is_accepted_without_a_warning(jpeg, tmp_path):
+    """32,768 squared is the limit itself; Pillow alone refuses everything above 178,956,970 pixels."""
+    (tmp_path / "scene.png").write_bytes(png_bytes(2**15, 2**15, 8, 2))
+    jpeg.write_bytes(with_jpeg_size(jpeg.read_bytes(), 2**15, 2**15))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_size(tmp_path / "scene.png") == (2**15, 2**15)
+        assert read_size(jpeg) == (2**15, 2**15)
+
+
+def test_images_are_listed_by_name(tmp_path):
+    for name in ("b.jpg", "a.PNG", "c.tiff", "B.jpeg", ".hidden.jpg", "labels.csv", "jpg", "d.jpg.part"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "deeper.jpg").touch()
+
+    assert [path.name for path in list_images(tmp_path)] == ["B.jpeg", "a.PNG", "b.jpg", "c.tiff"]
+    assert all(path.parent == tmp_path for path in list_images(tmp_path))
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    (tmp_path / "labels.csv").touch()
+    with pytest.raises(InputError, match="holds no image"):
+        list_images(tmp_path)
+    with pytest.raises(InputError, match=r"labels\.csv is no folder"):
+        list_images(tmp_path / "labels.csv")
+    with pytest.raises(InputError, match="gone is no folder"):
+        list_images(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("x.jpg", True), ("x.TIFF", True), ("x.y.webp", True), (".x.jpg", False), ("x.csv", False), (".jpg", False)],
+)
+def test_image_names(name, expected):
+    assert is_image_name(name) is expected

@@ -1,0 +1,240 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.tiling import TileGrid, window_weights
+
+WINDOWS = ["uniform", "hann", "gaussian", "core"]
+
+fast = settings(deadline=None, max_examples=100)
+
+
+@st.composite
+def tiles_and_strides(draw, largest=40):
+    tile = draw(st.integers(1, largest))
+    return tile, draw(st.integers(1, tile))
+
+
+@st.composite
+def grids(draw):
+    tile, stride = draw(tiles_and_strides())
+    return TileGrid(draw(st.integers(1, 90)), draw(st.integers(1, 90)), tile, stride)
+
+
+def times_covered(grid):
+    """Count, tile by tile, how often each pixel of the padded image is held."""
+    counts = np.zeros(grid.padded_shape, dtype=int)
+    for row, column in grid.corners:
+        counts[row : row + grid.tile, column : column + grid.tile] += 1
+    return counts
+
+
+@fast
+@given(grids())
+def test_every_pixel_is_covered(grid):
+    assert times_covered(grid).min() >= 1
+
+
+@fast
+@given(grids())
+def test_every_tile_lies_inside_the_padded_image(grid):
+    assert grid.corners.min() >= 0
+    assert np.all(grid.corners + grid.tile <= grid.padded_shape)
+
+
+@fast
+@given(grids())
+def test_starts_ascend_by_the_stride_and_the_last_ends_at_the_border(grid):
+    for starts, side in ((grid.rows, grid.padded_shape[0]), (grid.columns, grid.padded_shape[1])):
+        steps = np.diff(starts)
+        assert starts[0] == 0
+        assert np.all(steps[:-1] == grid.stride)
+        assert np.all((steps >= 1) & (steps <= grid.stride))
+        assert starts[-1] + grid.tile == side
+
+
+@fast
+@given(grids())
+def test_corners_are_all_pairs_row_by_row(grid):
+    assert grid.corners.tolist() == [list(pair) for pair in itertools.product(grid.rows, grid.columns)]
+    assert len(grid) == len(grid.corners)
+
+
+@pytest.mark.parametrize(
+    ("side", "tile", "stride", "starts"),
+    [
+        (1, 128, 128, [0]),
+        (127, 128, 64, [0]),
+        (128, 128, 128, [0]),
+        (129, 128, 128, [0, 1]),
+        (256, 128, 128, [0, 128]),
+        (257, 128, 128, [0, 128, 129]),
+        (768, 128, 128, [0, 128, 256, 384, 512, 640]),
+        (211, 128, 64, [0, 64, 83]),
+        (5, 2, 1, [0, 1, 2, 3]),
+    ],
+)
+def test_starts_by_hand(side, tile, stride, starts):
+    """The last tile begins at side - tile: 257 - 128 = 129; 211 (a prime) - 128 = 83."""
+    assert TileGrid(side, 128, tile, stride).rows.tolist() == starts
+    assert TileGrid(128, side, tile, stride).columns.tolist() == starts
+
+
+def test_300_by_410_with_tiles_of_128():
+    """A size and step at which unpatchify() of patchify never ends: 3 rows (0, 128, 172) of 4 tiles (..., 282)."""
+    grid = TileGrid(300, 410, 128, 128)
+
+    assert grid.rows.tolist() == [0, 128, 172]
+    assert grid.columns.tolist() == [0, 128, 256, 282]
+    assert len(grid) == 12
+    assert times_covered(grid).min() == 1
+
+
+def test_tiles_of_an_even_division_never_overlap():
+    assert np.all(times_covered(TileGrid(768, 512, 128, 128)) == 1)
+
+
+def test_overlap_is_a_fraction_of_the_tile():
+    """An overlap of 0.25 of 128 px shares 32 px, so the stride is 96."""
+    assert TileGrid.with_overlap(300, 410, 128, 0.25) == TileGrid(300, 410, 128, 96)
+    assert TileGrid.with_overlap(300, 410, 128, 0).stride == 128
+    assert TileGrid.with_overlap(300, 410, 128, 0.9999).stride == 1
+
+
+@pytest.mark.parametrize("overlap", [-0.1, 1, 1.5, float("nan")])
+def test_impossible_overlap_is_refused(overlap):
+    with pytest.raises(InputError, match="overlap"):
+        TileGrid.with_overlap(300, 410, 128, overlap)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((0, 10, 4, 4), "nothing to tile"),
+        ((10, 0, 4, 4), "nothing to tile"),
+        ((-1, 10, 4, 4), "nothing to tile"),
+        ((10, 10, 0, 1), "tile 0"),
+        ((10, 10, -4, -4), "tile -4"),
+        ((10, 10, 4, 0), "stride 0"),
+        ((10, 10, 4, -1), "stride -1"),
+        ((10, 10, 4, 5), "stride 5"),
+    ],
+)
+def test_impossible_grid_is_refused(arguments, reason):
+    with pytest.raises(InputError, match=reason):
+        TileGrid(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(10, 20, 3), (10, 20)])
+def test_pad_leaves_large_images_alone(shape):
+    image = np.ones(shape, dtype=np.uint8)
+
+    assert TileGrid(10, 20, 10, 5).pad(image) is image
+
+
+def test_pad_mirrors_below_and_to_the_right():
+    """The rows 0 and 1 of a 2 px high image go on as 1, 0, 0, its columns 0 1 2 as 2, 1."""
+    image = np.array([[1, 2, 3], [4, 5, 6]], dtype=np.uint8)
+
+    padded = TileGrid(2, 3, 5, 5).pad(image)
+
+    upper, lower = [1, 2, 3, 3, 2], [4, 5, 6, 6, 5]
+    assert padded.dtype == np.uint8
+    assert padded.tolist() == [upper, lower, lower, upper, upper]
+
+
+@fast
+@given(grids(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_pad_reaches_the_padded_shape_and_keeps_the_original(grid, colour, seed):
+    shape = (grid.height, grid.width, 3) if colour else (grid.height, grid.width)
+    image = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+    padded = grid.pad(image)
+
+    assert padded.shape == (*grid.padded_shape, *shape[2:])
+    assert np.array_equal(padded[: grid.height, : grid.width], image)
+
+
+def test_pad_refuses_an_image_of_another_size():
+    with pytest.raises(InputError, match="10 x 20"):
+        TileGrid(10, 20, 128, 128).pad(np.zeros((20, 10, 3), dtype=np.uint8))
+
+
+def test_pixels_per_tile_by_hand():
+    """A 3 x 5 image has tiles of 3 px from columns 0 and 2; column 2 lies in both, column 1 only in the first."""
+    counts = TileGrid(3, 5, 3, 3).pixels_per_tile(np.array([0, 1, 2]), np.array([1, 2, 2]))
+
+    assert counts.tolist() == [3, 2]
+    assert counts.dtype == np.int64
+
+
+@fast
+@given(grids(), st.data())
+def test_pixels_per_tile_agrees_with_cutting_the_mask(grid, data):
+    mask = data.draw(arrays(bool, (grid.height, grid.width), fill=st.booleans()))
+    padded = np.zeros(grid.padded_shape, dtype=bool)
+    padded[: grid.height, : grid.width] = mask
+
+    counts = grid.pixels_per_tile(*np.nonzero(mask))
+
+    slow = [padded[row : row + grid.tile, column : column + grid.tile].sum() for row, column in grid.corners]
+    assert counts.tolist() == slow
+
+
+@fast
+@given(st.sampled_from(WINDOWS), tiles_and_strides(largest=300))
+def test_window_is_positive_symmetric_and_at_most_1(name, tile_and_stride):
+    tile, stride = tile_and_stride
+    weights = window_weights(name, tile, stride)
+
+    assert weights.shape == (tile, tile)
+    assert weights.dtype == np.float32
+    assert weights.min() >= np.float32(1e-4)  # as against 1, what float32 sums of a few tiles still tell apart
+    assert weights.max() <= 1
+    assert np.array_equal(weights, weights[::-1])
+    assert np.array_equal(weights, weights[:, ::-1])
+    assert np.array_equal(weights, weights.T)
+
+
+@pytest.mark.parametrize("name", ["hann", "gaussian"])
+def test_window_falls_from_the_middle_to_the_border(name):
+    middle_row = window_weights(name, 9, 5)[4]
+
+    assert middle_row[4] == 1
+    assert np.all(np.diff(middle_row[:5]) > 0)
+
+
+def test_windows_by_hand():
+    """The pixel centres of a 4 px tile lie 1.5, 0.5, 0.5, 1.5 px from its centre.
+
+    hann: cos(pi * 0.5 / 4)^2 = 0.853553, cos(pi * 1.5 / 4)^2 = 0.146447. gaussian: the deviation is 4 / 8 = 0.5 px,
+    so exp(-1 / 2) and exp(-9 / 2). core at a stride of 2: only the 2 px in the middle are within 1 px.
+    """
+    expected = {
+        "uniform": [1, 1],
+        "hann": [0.146447 * 0.853553, 0.853553**2],
+        "gaussian": [np.exp(-5), np.exp(-1)],
+        "core": [1e-4, 1],
+    }
+    for name, border_and_middle in expected.items():
+        assert window_weights(name, 4, 2)[1, :2] == pytest.approx(border_and_middle, rel=1e-5)
+
+
+@pytest.mark.parametrize(("tile", "stride"), [(8, 4), (10, 3), (9, 6), (5, 5), (7, 1)])
+def test_cores_leave_no_gap(tile, stride):
+    """Away from the image's border every pixel lies in the core of at least one tile."""
+    row = np.zeros(20 * tile)
+    for start in range(0, row.size - tile + 1, stride):
+        core = window_weights("core", tile, stride)[tile // 2]
+        row[start : start + tile] = np.maximum(row[start : start + tile], core)
+    assert np.all(row[tile : -2 * tile] == 1)
+
+
+def test_unknown_window_is_refused():
+    with pytest.raises(InputError, match=r"'triangle'.*uniform, hann, gaussian, core"):
+        window_weights("triangle", 128, 64)
