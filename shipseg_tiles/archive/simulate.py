@@ -171,7 +171,7 @@ def simulate_scene(seed: int, index: int, *, size: int = 768, empty: bool | None
 
 def _draw_setting(rng: np.random.Generator, empty: bool) -> Setting:
     settings: list[Setting] = ["sea", "coast", "islands", "harbour", "inland", "no data"]
-    shares = [0.755, 0.11, 0.05, 0.03, 0.05, 0.005] if empty else [0.66, 0.14, 0.04, 0.16, 0.0, 0.0]
+    shares = [0.755, 0.11, 0.05, 0.03, 0.05, 0.005] if empty else [0.69, 0.14, 0.04, 0.13, 0.0, 0.0]
     return settings[rng.choice(len(settings), p=shares)]
 
 

@@ -1,18 +1,22 @@
 """A trained net with its contract, ready for images of any size."""
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.stitching import stitch
 from shipseg_tiles.masks import separate_objects
 from shipseg_tiles.nets.contract import Contract, read_contract
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.rle import PixelIndices, union
 from shipseg_tiles.tiling import TileGrid, WindowName
 
 
@@ -63,6 +67,47 @@ class Predictor:
 
     def _predict_tiles(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(self.net.predict_on_batch(tiles), dtype=np.float32)[..., 0]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The ships of an image.
+
+    Attributes:
+        name: File name of the image.
+        image: uint8 (height, width, 3).
+        ships: Sorted pixel indices of each ship, see `shipseg_tiles.rle`; no two share a pixel.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    ships: list[PixelIndices]
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return the mask of all ships: bool (height, width)."""
+        height, width = self.image.shape[:2]
+        mask = np.zeros(height * width, dtype=np.bool_)
+        mask[union(self.ships)] = True
+        return mask.reshape(width, height).T
+
+
+def predict_files(predictor: Predictor, paths: Sequence[Path]) -> Iterator[Prediction]:
+    """Predict image files one by one; bad ones are left out with a warning.
+
+    Raises:
+        InputError: If two files differ in their suffix only, so that their masks would have one name.
+    """
+    stems = Counter(path.stem for path in paths)
+    twice = [stem for stem, count in stems.items() if count > 1]
+    if twice:
+        raise InputError(f"several images are called {twice[0]}, with different suffixes; rename or remove one of them")
+    for path in tqdm(paths, desc="predict", unit="image", disable=None):
+        try:
+            image = read_image(path)
+        except InputError as error:
+            warn_skipped(path.name, error)
+        else:
+            yield Prediction(path.name, image, predictor.ships(image))
 
 
 def load_net(weights: Path) -> Any:

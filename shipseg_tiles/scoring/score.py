@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.rle import PixelIndices, union
 from shipseg_tiles.scoring.dice import dice_from_counts, overlap
 from shipseg_tiles.scoring.objects import image_f2
 
@@ -45,7 +45,7 @@ def score_image(image: str, truth_ships: Sequence[PixelIndices], predicted_ships
         truth_ships: Sorted distinct pixel indices of each labelled ship; they may overlap.
         predicted_ships: The same of each predicted ship.
     """
-    truth, predicted = _union(truth_ships), _union(predicted_ships)
+    truth, predicted = union(truth_ships), union(predicted_ships)
     shared = overlap(truth, predicted)
     return ImageScore(
         image=image,
@@ -57,6 +57,38 @@ def score_image(image: str, truth_ships: Sequence[PixelIndices], predicted_ships
         dice=dice_from_counts(truth.size, predicted.size, shared),
         f2=image_f2(truth_ships, predicted_ships),
     )
+
+
+def score_labels(truth: Labels, predicted: Labels, missing: str = "error") -> list[ImageScore]:
+    """Score all labelled images. Predictions find their images by the name without suffix.
+
+    Args:
+        truth: The labels.
+        predicted: The predictions, in the same form.
+        missing: What to do with labelled images that have no prediction: `error`, `empty` (nothing was found in
+            them) or `skip`.
+
+    Raises:
+        InputError: If a prediction has no label, or a label no prediction and `missing` is `error`.
+    """
+    names = {Path(name).stem: name for name in predicted.ships}
+    stems = [Path(name).stem for name in truth.ships]
+    _refuse(set(names) - set(stems), f"{predicted.source} predicts images that {truth.source} does not label")
+    if missing == "error":
+        hint = "; use --missing empty or skip"
+        _refuse(set(stems) - set(names), f"{truth.source} labels images that {predicted.source} does not predict", hint)
+    scores = []
+    for image, stem in zip(truth.ships, stems, strict=True):
+        if stem in names or missing == "empty":
+            found = predicted.ship_indices(names[stem]) if stem in names else []
+            scores.append(score_image(image, truth.ship_indices(image), found))
+    return scores
+
+
+def _refuse(names: set[str], complaint: str, hint: str = "") -> None:
+    if names:
+        shown = ", ".join(sorted(names)[:5]) + (" ..." if len(names) > 5 else "")
+        raise InputError(f"{complaint}: {len(names)} of them, {shown}{hint}")
 
 
 def summarise(scores: Sequence[ImageScore]) -> dict[str, Any]:
@@ -93,8 +125,19 @@ def summarise(scores: Sequence[ImageScore]) -> dict[str, Any]:
     }
 
 
-def _union(ships: Sequence[PixelIndices]) -> PixelIndices:
-    return np.unique(np.concatenate(ships)) if len(ships) else np.empty(0, dtype=np.int64)
+MEANINGS = {
+    "dice_mean_ship_images": "true dice, mean over the images with ships",
+    "dice_mean_all_images": "true dice, mean over all images (both empty 1, one of them empty 0)",
+    "dice_pooled": "dice of the pixels of all images together",
+    "f2_mean": "F2 over ships as in the competition (IoU above 0.50, 0.55 ... 0.95), mean over all images",
+    "empty_images_with_false_ships": "share of the empty images in which ships were predicted",
+}
+"""What each number of a summary means, in words for people."""
+
+
+def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the numbers of a summary as text, each with its meaning."""
+    return [("-" if summary[name] is None else f"{summary[name]:.4f}", text) for name, text in MEANINGS.items()]
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -123,22 +123,31 @@ def _grown(rng: np.random.Generator, size: int, shore: Field) -> Land:
 
 
 def make_harbour(rng: np.random.Generator, size: int) -> Land:
-    """Make a straight quay with piers or basins, sheds and yards; ships can lie along its edges."""
+    """Make quays with piers and basins before sheds and yards; ships can lie along their edges."""
     angle = rng.uniform(0, 2 * np.pi)
-    frame = _Frame(size, angle, -size * rng.uniform(0.02, 0.38))
-    polygons, berths = [frame.box(-3 * size, 3 * size, -3 * size, 0)], []
     scale = size / 768
+    frame = _Frame(size, angle, -size * rng.uniform(-0.05, 0.38))
+    polygons, yards = [frame.box(-3 * size, 3 * size, -3 * size, 0)], [frame.box(-3 * size, 3 * size, -3 * size, -8)]
+    berths: list[Berth] = []
     place = -0.75 * size + rng.uniform(0, 120) * scale
     while place < 0.75 * size:
-        gap, width = rng.uniform(60, 260) * scale, rng.uniform(6, 90) * scale
-        reach = rng.uniform(60, 380) * scale
+        gap, width, reach = rng.uniform(50, 300) * scale, _draw_pier_width(rng) * scale, rng.uniform(30, 330) * scale
         polygons.append(frame.box(place, place + width, -5, reach))
         berths += frame.sides(place, place + width, reach, gap / 2)
         berths.append(frame.quay(place + width, place + width + gap))
+        if width > 60 * scale:  # broad enough for sheds
+            yards.append(frame.box(place + 8, place + width - 8, -20, reach - 8))
+        elif rng.random() < 0.3:  # a mole bends to shelter the basin behind it
+            polygons.append(frame.box(place, place + 0.6 * gap, reach, reach + min(width, 12 * scale)))
         place += gap + width
-    cover = _polygon_cover(size, polygons)
-    colours = _port(rng, size, angle, _polygon_cover(size, [frame.box(-3 * size, 3 * size, -3 * size, -8 * scale)]))
-    return Land(cover, colours, None, tuple(berths))
+    colours = _port(rng, size, angle, _polygon_cover(size, yards))
+    return Land(_polygon_cover(size, polygons), colours, None, tuple(berths))
+
+
+def _draw_pier_width(rng: np.random.Generator) -> float:
+    """Draw a width at 768 px a scene: jetties, piers, and broad terminals."""
+    least, most = ((4, 9), (10, 28), (40, 200))[rng.choice(3, p=[0.4, 0.35, 0.25])]
+    return float(rng.uniform(least, most))
 
 
 @dataclass(frozen=True)

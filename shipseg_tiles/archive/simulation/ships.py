@@ -15,8 +15,8 @@ Kind = Literal["boat", "barge", "bulk", "tanker", "container", "ferry", "navy"]
 # Length in pixels at these shares of the ships. Fitted to the areas of the competition's labels, which have a
 # median of about 800 px where one ship is alone and 340 px where there are several.
 _SHARES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 0.97, 1.0)
-_LENGTHS_ALONE = (5.5, 9.5, 20.0, 56.0, 118.0, 185.0, 235.0, 270.0)
-_LENGTHS_IN_COMPANY = (5.5, 8.5, 17.0, 36.0, 75.0, 115.0, 170.0, 230.0)
+_LENGTHS_ALONE = (5.5, 9.0, 19.0, 50.0, 110.0, 178.0, 230.0, 270.0)
+_LENGTHS_IN_COMPANY = (5.5, 8.5, 16.0, 33.0, 68.0, 110.0, 165.0, 230.0)
 
 _HULLS = ((150, 145, 135), (120, 50, 42), (95, 60, 50), (70, 74, 78), (55, 75, 62), (205, 205, 200), (50, 62, 88))
 _DECKS: dict[Kind, tuple[tuple[int, int, int], ...]] = {

@@ -66,7 +66,7 @@ def draw_clouds(canvas: Colours, clouds: Clouds) -> None:
 
 def add_haze(rng: np.random.Generator, canvas: Colours) -> None:
     """Lay a thin uneven veil over the scene, in place."""
-    veil = np.array([120, 135, 150], dtype=np.float32) + rng.normal(0, 12, 3).astype(np.float32)
+    veil = np.array([120, 135, 146], dtype=np.float32) + rng.normal(0, 6, 3).astype(np.float32)
     uneven = fractal(rng, canvas.shape[0], 2.0, cell=16)
     strength = np.float32(rng.uniform(0.05, 0.4))
     blend(canvas, veil, np.clip(strength * (1 + 0.25 * uneven), 0, 0.7))

@@ -48,7 +48,8 @@ def make_water(rng: np.random.Generator, size: int) -> Water:
     """Make a sea of a random kind."""
     shares = np.array([share for _, share, _ in _WATERS])
     typical, _, (least, most) = _WATERS[rng.choice(len(_WATERS), p=shares / shares.sum())]
-    colour = (np.array(typical) * rng.normal(0.93, 0.12) + rng.normal(0, 3, 3)).clip(1, 245).astype(np.float32)
+    colour = (np.array(typical) * rng.normal(0.92, 0.12) + rng.normal(0, 2.5, 3)).clip(1, 245).astype(np.float32)
+    colour[1] = max(colour[1], colour[0])  # water is never purple
     roughness = float(2.0 * least * (most / least) ** rng.beta(1.3, 1.5))
     ripples = _ripples(rng, size, roughness)
     colours = _coloured(rng, colour, ripples)
@@ -69,11 +70,11 @@ def _coloured(rng: np.random.Generator, colour: NDArray[np.float32], ripples: Fi
     sediment = rng.normal([2.2, 2.8, 1.2], 0.6) * min(rng.exponential(0.45), 2.0)
     # Waves mirror the sky and the sun: whiter than the water, a little less so in red over blue water.
     tint = 0.5 * colour / colour.max() + 0.5
-    weights = np.stack([amount * colour, sediment, tint]).astype(np.float32)
-    # One matrix product is four times as fast as three sums with broadcasting.
-    parts = np.stack([light, turbid, ripples]).reshape(3, -1).T @ weights
-    colours: Colours = parts.reshape(size, size, 3)
-    colours += colour
+    weights = np.stack([amount * colour, sediment, tint], axis=1).astype(np.float32)
+    colours = np.empty((size, size, 3), dtype=np.float32)
+    # Channel by channel: twice as fast as broadcasting. A matrix product takes 100 ms once BLAS starts threads.
+    for channel, (of_light, of_turbid, of_ripples) in enumerate(weights):
+        colours[..., channel] = light * of_light + turbid * of_turbid + ripples * of_ripples + colour[channel]
     return colours
 
 

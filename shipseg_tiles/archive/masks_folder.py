@@ -1,0 +1,33 @@
+"""Labels as a folder of mask PNGs."""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.images import read_size
+from shipseg_tiles.masks import write_mask
+
+COMPETITION_SHAPE = (768, 768)
+
+
+def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:
+    """Write one mask PNG an image; `read_labels(out)` gives the same labels back.
+
+    Args:
+        labels: What to write.
+        out: Folder to write `NAME.png` into; made if it is not there.
+        images: Folder of the images, which tell their sizes; None if all are 768 x 768 as in the competition.
+
+    Raises:
+        InputError: If a run leaves its image, an image is missing, or two images differ in their suffix only.
+            Nothing is written then.
+    """
+    if len({Path(name).stem for name in labels.ships}) < len(labels.ships):
+        raise InputError(f"{labels.source} labels images that differ in their suffix only; their masks would collide")
+    shapes = {name: read_size(images / name) if images else COMPETITION_SHAPE for name in labels.ships}
+    for name, (height, width) in shapes.items():
+        labels.pixel_indices(name, height * width)
+    for name, shape in tqdm(shapes.items(), desc="convert-labels", unit="mask", disable=None):
+        write_mask(out / f"{Path(name).stem}.png", labels.mask(name, shape), name, labels.ships[name])

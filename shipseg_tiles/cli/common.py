@@ -1,0 +1,67 @@
+"""What all verbs share: how options are declared and what a verb gives back."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+def option(help: str, *, default: Any = MISSING, **metadata: Any) -> Any:
+    """Declare a field of an options dataclass.
+
+    Args:
+        help: One line for `--help`; the default is added to it.
+        default: Value if the flag is not given; without one the flag is required.
+        **metadata: Anything that argparse-dataclass understands, such as `type` or `choices`.
+    """
+    if default is not MISSING and default is not None and not isinstance(default, bool):
+        help = f"{help} (default: {default})"
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(kw_only=True)
+class CommonOptions:
+    """Options of every verb."""
+
+    json: Path | None = option("also write the result to this JSON file", default=None, type=Path, metavar="FILE")
+    config: Path | None = option(
+        "YAML file that sets the same options; flags win", default=None, type=Path, metavar="FILE"
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb did.
+
+    Attributes:
+        summary: One or a few short lines for a person.
+        data: The same as numbers, for `--json`.
+    """
+
+    summary: str
+    data: dict[str, Any]
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keep TensorFlow's messages about its own start off the terminal; errors still come as exceptions.
+
+    They are written by C++ before any log level applies, so the file descriptor itself is turned away.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def percent(part: int, whole: int) -> str:
+    """Say a share in whole percent."""
+    return f"{100 * part / whole:.0f} %" if whole else "-"

@@ -1,0 +1,33 @@
+"""`shipseg-tiles convert-labels`: the competition's CSV to a folder of mask PNGs, or back."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `convert-labels`."""
+
+    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV_OR_DIR")
+    out: Path = option("folder of masks to write for a CSV, CSV to write for a folder", metavar="DIR_OR_CSV")
+    images: Path | None = option(
+        "folder of the images, if they are not 768 x 768 pixels", default=None, type=Path, metavar="DIR"
+    )
+
+
+def run(options: Options) -> Outcome:
+    """Convert in the direction that `labels` asks for."""
+    from shipseg_tiles.archive.labels import read_labels
+    from shipseg_tiles.archive.masks_folder import write_masks
+    from shipseg_tiles.files import write_text
+
+    labels = read_labels(options.labels)
+    if options.labels.is_dir():
+        write_text(options.out, labels.to_csv())
+    else:
+        write_masks(labels, options.out, options.images)
+    ships = sum(map(len, labels.ships.values()))
+    data = {"images": len(labels.ships), "ships": ships, "out": str(options.out)}
+    return Outcome(f"{len(labels.ships)} images with {ships} ships written to {options.out}", data)

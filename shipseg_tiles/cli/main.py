@@ -1,0 +1,134 @@
+"""`shipseg-tiles VERB`: find the verb, parse its options, run it, and say in one line what went wrong."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from argparse_dataclass import ArgumentParser
+
+from shipseg_tiles import __version__
+from shipseg_tiles.cli.common import Outcome
+from shipseg_tiles.errors import InputError
+
+VERBS = {
+    "simulate": "make synthetic scenes with their labels",
+    "convert-labels": "turn the competition's CSV into a folder of masks, or such a folder into a CSV",
+    "make-patches": "cut labelled images into patches and store them in HDF5",
+    "train": "train a net on a patch store",
+    "predict": "find ships in images of any size",
+    "score": "compare predictions with labels: true dice and F2",
+    "demo": "do all of it on synthetic scenes",
+}
+
+
+class _Parser(ArgumentParser):
+    """A parser whose complaints are errors like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 if all went well, 2 on bad input, 130 on Ctrl-C."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    try:
+        _run(list(sys.argv[1:] if arguments is None else arguments))
+    except InputError as error:
+        sys.exit(_complain(str(error)))
+    except KeyboardInterrupt:
+        sys.exit(_complain("interrupted", 130))
+    except OSError as error:
+        sys.exit(_complain(_explained(error)))
+    sys.exit(0)
+
+
+def _run(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return
+    if arguments[0] == "--version":
+        print(__version__)
+        return
+    verb, *rest = arguments
+    if verb not in VERBS:
+        raise InputError(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}")
+    module = import_module(f"shipseg_tiles.cli.{verb.replace('-', '_')}")
+    options = parse_options(verb, module.Options, rest)
+    _report(module.run(options), options.json)
+
+
+def parse_options(verb: str, options_class: type[Any], arguments: list[str]) -> Any:
+    """Parse a verb's flags, those of its `--config` file first, so that the ones on the command line win.
+
+    Raises:
+        InputError: If a flag or a key of the file is unknown, missing or malformed.
+    """
+    description = f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}."
+    parser = _Parser(options_class, prog=f"shipseg-tiles {verb}", description=description, allow_abbrev=False)
+    first_pass = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first_pass.add_argument("--config", nargs="?", type=Path)
+    known, _ = first_pass.parse_known_args(arguments)
+    return parser.parse_args([*_flags_of(known.config, options_class), *arguments])
+
+
+def _flags_of(config: Path | None, options_class: type[Any]) -> list[str]:
+    """Turn a YAML file into flags, so that one parser checks both."""
+    if config is None:
+        return []
+    import yaml
+
+    try:
+        values = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{config} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{config} holds no options; write lines such as 'epochs: 20'")
+    names = {field.name for field in fields(options_class)}
+    flags = []
+    for key, value in values.items():
+        if str(key).replace("-", "_") not in names:
+            raise InputError(f"{config}: there is no option {key!r}")
+        if value is not False:
+            flag = f"--{str(key).replace('_', '-')}"
+            flags.append(flag if value is True else f"{flag}={value}")
+    return flags
+
+
+def _report(outcome: Outcome, json_file: Path | None) -> None:
+    print(outcome.summary)
+    if json_file:
+        from shipseg_tiles.files import write_json
+
+        write_json(json_file, outcome.data)
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    verbs = [f"  {verb:<{width}}  {summary}" for verb, summary in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: shipseg-tiles VERB [options]",
+            "",
+            "Find ships in satellite images: patches, training, stitched masks, true dice.",
+            "",
+            *verbs,
+            "",
+            "shipseg-tiles VERB --help lists the options of a verb.",
+        ]
+    )
+
+
+def _explained(error: OSError) -> str:
+    """Say what the system refused, and for which file."""
+    text = error.strerror or " ".join(str(error).split())
+    return f"{error.filename}: {text}" if error.filename else text
+
+
+def _complain(message: str, status: int = 2) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status

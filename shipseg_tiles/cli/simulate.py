@@ -1,0 +1,27 @@
+"""`shipseg-tiles simulate`: synthetic scenes in the competition's layout."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `simulate`."""
+
+    out: Path = option("folder to make train_v2/ and train_ship_segmentations_v2.csv in", metavar="DIR")
+    images: int = option("number of scenes", default=100, metavar="N")
+    seed: int = option("the same seed makes the same scenes", default=0, metavar="S")
+
+
+def run(options: Options) -> Outcome:
+    """Make the scenes."""
+    from shipseg_tiles.archive.simulation import simulate_archive
+
+    made = simulate_archive(options.out, options.images, options.seed)
+    summary = (
+        f"{made.images} scenes in {made.folder}, {made.ship_images} of them with {made.ships} ships: {made.labels}"
+    )
+    data = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(made).items()}
+    return Outcome(summary, data)

@@ -1,0 +1,1 @@
+"""What people look at: prediction files, pictures and pages."""

@@ -1,0 +1,60 @@
+"""Pictures of images, masks and both."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import find_boundaries
+
+PREDICTED = (255, 176, 0)
+"""Amber. With `TRUTH` it stays apart for every kind of colour blindness (IBM's colour-safe palette)."""
+
+TRUTH = (100, 143, 255)
+"""Blue."""
+
+_GAP = 6
+"""Pixels of white between pictures."""
+
+
+def outlined(
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], colour: tuple[int, int, int] = PREDICTED
+) -> NDArray[np.uint8]:
+    """Draw the outlines of a mask, just outside of it, so that small ships stay visible.
+
+    Args:
+        image: uint8 (height, width, 3).
+        mask: bool (height, width).
+        colour: Red, green, blue.
+
+    Returns:
+        A new uint8 (height, width, 3).
+    """
+    drawn = image.copy()
+    drawn[find_boundaries(mask, mode="outer")] = colour
+    return drawn
+
+
+def triptych(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Put the image, the mask and both combined side by side: uint8 (height, 3 * width + gaps, 3)."""
+    white_on_black = np.repeat(mask[..., np.newaxis] * np.uint8(255), 3, axis=2)
+    return contact_sheet([image, white_on_black, outlined(image, mask)], columns=3)
+
+
+def contact_sheet(pictures: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """Lay pictures of one size out in rows of `columns`, white between them.
+
+    Args:
+        pictures: uint8 (height, width, 3) each, one or more.
+        columns: Pictures in a row.
+
+    Returns:
+        uint8 picture of all of them.
+    """
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    columns = min(columns, len(pictures))
+    sheet = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3), 255, dtype=np.uint8)
+    for place, picture in enumerate(pictures):
+        top, left = place // columns * (height + _GAP), place % columns * (width + _GAP)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
