@@ -6,7 +6,7 @@ settings; weights trained on them alone know no real ship.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -95,14 +95,15 @@ def simulate_archive(
         empty_fraction: Share of images without ships, 0 to 1.
 
     Raises:
-        InputError: If a value is out of its range.
+        InputError: If a value is out of its range, or the folder holds images of another run.
     """
     if images < 1:
         raise InputError(f"{images} images asked for; ask for 1 or more")
-    rows: dict[str, list[str]] = {}
     folder, labels = out / "train_v2", out / "train_ship_segmentations_v2.csv"
-    for index in tqdm(range(images), desc="simulate", unit="image", disable=None):
-        name = image_name(seed, index)
+    names = [image_name(seed, index) for index in range(images)]
+    _refuse_strangers(folder, names)
+    rows: dict[str, list[str]] = {}
+    for index, name in enumerate(tqdm(names, desc="simulate", unit="image", disable=None)):
         scene = simulate_scene(seed, index, size=size, empty=is_empty(seed, index, empty_fraction))
         with written_whole(folder / name) as temporary:
             temporary.write_bytes(simplejpeg.encode_jpeg(scene.image, quality=_JPEG_QUALITY, colorspace="RGB"))
@@ -111,6 +112,13 @@ def simulate_archive(
     write_text(labels, "ImageId,EncodedPixels\n" + "".join(lines))
     with_ships = [texts for texts in rows.values() if texts]
     return SimulatedArchive(folder, labels, images, len(with_ships), sum(map(len, with_ships)))
+
+
+def _refuse_strangers(folder: Path, names: list[str]) -> None:
+    """Refuse a folder with images that the labels will not name, such as those of another seed."""
+    strangers = sorted({path.name for path in folder.glob("*.jpg")} - set(names))
+    if strangers:
+        raise InputError(f"{folder} holds other images ({strangers[0]} ...); remove them or choose another folder")
 
 
 def image_name(seed: int, index: int) -> str:
@@ -188,6 +196,8 @@ def _make_scene(rng: np.random.Generator, size: int, setting: Setting, empty: bo
     clouds = make_clouds(rng, size, sun) if rng.random() < (0.3 if empty else 0.15) else no_clouds(size)
     berths = land.berths if land is not None else ()
     masks = () if empty else _add_ships(rng, canvas, _Site(sun, water, clouds, berths))
+    if not empty and not masks:  # no room on land or all below clouds: rare, so begin anew where there is room
+        return _make_scene(rng, size, "sea", empty)
     draw_clouds(canvas, clouds)
     if rng.random() < 0.08:
         add_haze(rng, canvas)
@@ -267,7 +277,7 @@ def _moored(rng: np.random.Generator, berth: Berth, longest: float) -> Iterator[
         x = berth.x + place * np.cos(berth.along) + off * np.cos(berth.out)
         y = berth.y + place * np.sin(berth.along) + off * np.sin(berth.out)
         if off < berth.room and rng.random() < 0.8:
-            yield Ship(Pose(x, y, ship.pose.heading), ship.length, ship.width, ship.kind, 0.0)
+            yield replace(ship, pose=Pose(x, y, ship.pose.heading))
         place += (ship.width * 1.3 + 3 if abreast else length * 1.15 + 5) + rng.exponential(4)
 
 

@@ -20,7 +20,7 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Convert in the direction that `labels` asks for."""
     from shipseg_tiles.archive.labels import read_labels
-    from shipseg_tiles.archive.masks_folder import write_masks
+    from shipseg_tiles.archive.mask_folder import write_masks
     from shipseg_tiles.files import write_text
 
     labels = read_labels(options.labels)

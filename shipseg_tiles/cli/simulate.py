@@ -17,11 +17,11 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Make the scenes."""
-    from shipseg_tiles.archive.simulation import simulate_archive
+    from shipseg_tiles.archive.simulate import simulate_archive
 
     made = simulate_archive(options.out, options.images, options.seed)
     summary = (
-        f"{made.images} scenes in {made.folder}, {made.ship_images} of them with {made.ships} ships: {made.labels}"
+        f"{made.image_count} scenes in {made.images}, {made.ship_image_count} of them with {made.ship_count} ships:"
+        f" {made.labels}"
     )
-    data = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(made).items()}
-    return Outcome(summary, data)
+    return Outcome(summary, asdict(made) | {"images": str(made.images), "labels": str(made.labels)})

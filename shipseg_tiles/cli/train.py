@@ -21,7 +21,7 @@ class Options(CommonOptions):
     epochs: int = option("largest number of epochs; each shows every ship patch once", default=30, metavar="N")
     batch_size: int = option("patches in a batch", default=16, metavar="N")
     learning_rate: float = option("at the start; halved when the true dice stands still", default=1e-3, metavar="RATE")
-    patience: int = option("stop after so many epochs without a better true dice", default=8, metavar="N")
+    patience: int = option("stop after so many epochs without a better true dice", default=9, metavar="N")
     precision: str = option(
         "what layers compute in", default="float32", choices=["float32", "mixed_bfloat16", "mixed_float16"]
     )

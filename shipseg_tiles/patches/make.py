@@ -170,7 +170,7 @@ def _fill(
 
 def _tasks(archive: Archive, plan: PatchPlan, sizes: dict[str, tuple[int, int]]) -> Iterator[_ImageTask]:
     for name, rows in plan.table.groupby("image", observed=True):
-        places = {
+        places: dict[tuple[str, str], NDArray[np.int32]] = {
             (str(split), str(kind)): part[["row", "column", "slot"]].to_numpy(dtype=np.int32)
             for (split, kind), part in rows.groupby(["split", "class"], observed=True)
         }

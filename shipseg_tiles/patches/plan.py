@@ -153,7 +153,7 @@ def _draw_background(background: pd.DataFrame, wanted: int, random: np.random.Ge
     from_empty = min(len(empty), max(wanted // 2, wanted - len(with_ship)))
     from_ship = min(len(with_ship), wanted - from_empty)
     drawn = [random.choice(with_ship, from_ship, replace=False), random.choice(empty, from_empty, replace=False)]
-    return np.concatenate(drawn).astype(np.int64)
+    return np.concatenate(drawn, dtype=np.int64)
 
 
 def _shuffled_slots(table: pd.DataFrame, random: np.random.Generator) -> NDArray[np.int64]:

@@ -17,20 +17,20 @@ _GAP = 6
 
 
 def outlined(
-    image: NDArray[np.uint8], mask: NDArray[np.bool_], colour: tuple[int, int, int] = PREDICTED
+    image: NDArray[np.uint8], mask: NDArray[np.generic], colour: tuple[int, int, int] = PREDICTED
 ) -> NDArray[np.uint8]:
     """Draw the outlines of a mask, just outside of it, so that small ships stay visible.
 
     Args:
         image: uint8 (height, width, 3).
-        mask: bool (height, width).
+        mask: (height, width); every value other than 0 is ship.
         colour: Red, green, blue.
 
     Returns:
         A new uint8 (height, width, 3).
     """
     drawn = image.copy()
-    drawn[find_boundaries(mask, mode="outer")] = colour
+    drawn[find_boundaries(mask != 0, mode="outer")] = colour
     return drawn
 
 

@@ -43,7 +43,7 @@ class TrainOptions:
         ship_fraction: Share of ship patches in every batch.
         epochs: Largest number of epochs.
         batch_size: Patches in a batch.
-        learning_rate: Adam's rate at the start; halved when the score stands still for `patience` / 2 epochs.
+        learning_rate: Adam's rate at the start; halved when the score stands still for `patience` / 3 epochs.
         patience: Stop after so many epochs without a better score.
         precision: `float32` or `mixed_bfloat16`; the saved weights are float32 either way.
         seed: Seed of weights, order and augmentation.
@@ -54,9 +54,9 @@ class TrainOptions:
     depth: int = 4
     ship_fraction: float = 0.5
     epochs: int = 30
-    batch_size: int = 32
+    batch_size: int = 16
     learning_rate: float = 1e-3
-    patience: int = 8
+    patience: int = 9
     precision: str = "float32"
     seed: int = 0
 
@@ -165,7 +165,7 @@ def _callbacks(
     counting = [
         keras.callbacks.EarlyStopping(best.monitor, mode=mode, patience=options.patience),
         keras.callbacks.ReduceLROnPlateau(
-            best.monitor, mode=mode, patience=max(1, options.patience // 2), factor=0.5, min_delta=0
+            best.monitor, mode=mode, patience=max(1, options.patience // 3), factor=0.5, min_delta=0
         ),
     ]
     return [

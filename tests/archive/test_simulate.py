@@ -91,6 +91,15 @@ def test_most_images_are_empty_but_a_quarter_of_any_eight_or_more_are_not(seed: 
     assert ships[-1] / 400 == pytest.approx(0.4, abs=0.02)
 
 
+def test_a_run_repeated_is_welcome_but_images_of_another_are_refused(tmp_path: Path) -> None:
+    first = simulate_archive(tmp_path, 2, seed=1, size=128)
+    written = first.labels.read_bytes()
+    assert simulate_archive(tmp_path, 2, seed=1, size=128) == first
+    with pytest.raises(InputError, match="other images"):
+        simulate_archive(tmp_path, 2, seed=2, size=128)
+    assert first.labels.read_bytes() == written
+
+
 def test_the_empty_fraction_is_obeyed(tmp_path: Path) -> None:
     assert simulate_archive(tmp_path / "none", 3, seed=1, size=128, empty_fraction=1.0).ship_count == 0
     assert simulate_archive(tmp_path / "all", 3, seed=1, size=128, empty_fraction=0.0).ship_image_count == 3

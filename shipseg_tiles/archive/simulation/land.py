@@ -79,6 +79,7 @@ def draw_land(rng: np.random.Generator, canvas: Colours, land: Land) -> None:
 def _draw_shallows(rng: np.random.Generator, canvas: Colours, shore: Field) -> None:
     depth = np.maximum(-shore, 0)
     bottom = np.array([70, 125, 120], dtype=np.float32) + rng.normal(0, 18, 3).astype(np.float32)
+    bottom = np.maximum(bottom, canvas[::16, ::16].mean(axis=(0, 1)))  # glint outshines the bottom
     blend(canvas, bottom, np.float32(rng.uniform(0, 0.6)) * np.exp(-depth / np.float32(rng.uniform(6, 60))))
     if rng.random() < 0.6:
         broken = smoothstep(fractal(rng, shore.shape[0], 0.9, cell=2), rng.uniform(-0.6, 0.6), 1.5)

@@ -285,7 +285,8 @@ def _trail(rng: np.random.Generator, ship: Ship, behind: Line, across: Line, rea
     wander = np.interp(behind, np.linspace(-50, 450, 26), rng.normal(0, 0.12 * ship.width, 26))
     spread = 0.34 * ship.width + 0.015 * along + 0.4
     clumps = np.interp(behind, np.linspace(-50, 450, 120), rng.uniform(0.3, 1.0, 120))
-    fade = rng.uniform(0.25, 1.0) * np.exp(-along / (rng.uniform(0.2, 0.5) * reach))
+    brightest = 1.3 if ship.length < 40 else 0.9
+    fade = rng.uniform(0.3, brightest) * np.exp(-along / (rng.uniform(0.2, 0.5) * reach))
     return np.asarray(np.exp(-(((across - wander) / spread) ** 2)) * clumps * fade, dtype=np.float32)
 
 

@@ -76,8 +76,8 @@ def expose(rng: np.random.Generator, canvas: Colours) -> NDArray[np.uint8]:
     """Turn colours into what a pan-sharpened sensor delivers: a little blurred, over-sharpened, noisy, 8 bits."""
     size = canvas.shape[0]
     # Brightness comes from the fine panchromatic band, colour from bands 4 times as coarse.
-    grain = rng.standard_normal((size, size, 1), dtype=np.float32) * np.float32(rng.uniform(1.0, 3.5))
-    kernel = _sensor_kernel(rng.uniform(0.7, 0.95), rng.uniform(0.0, 0.4))
+    grain = rng.standard_normal((size, size, 1), dtype=np.float32) * np.float32(rng.uniform(1.5, 4.2))
+    kernel = _sensor_kernel(rng.uniform(0.65, 0.95), rng.uniform(0.0, 0.4))
     seen = ndimage.convolve1d(ndimage.convolve1d(canvas + grain, kernel, axis=0), kernel, axis=1)
     strength = np.float32(rng.uniform(0.3, 1.2))
     for channel in (0, 2):

@@ -1,0 +1,44 @@
+# Every target sets itself up: a virtual environment in .venv, at the pinned versions.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint benchmarks requirements clean
+
+demo: .venv/ready  ## the main job on synthetic scenes, in under 5 minutes on 2 cores
+	$(BIN)/shipseg-tiles demo --out demo
+
+test: lint  ## everything that is checked
+	$(BIN)/python -m pytest
+
+lint: .venv/ready-for-tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; ok = (3, 10) <= sys.version_info < (3, 13); \
+	  ok or sys.exit("error: $(PYTHON) is %d.%d; use 3.10, 3.11 or 3.12: make PYTHON=python3.11" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/ready: .venv/python requirements.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/ready-for-tests: .venv/ready requirements-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --no-header \
+          --no-emit-index-url pyproject.toml
+
+requirements: .venv/ready  ## pin anew; keeps the comments at the top of both files
+	$(BIN)/python -m pip install --quiet uv
+	{ grep '^#' requirements.txt; $(COMPILE) | sed "/>= '3.14'/d"; } > requirements.new
+	mv requirements.new requirements.txt
+	{ grep '^#' requirements-test.txt; $(COMPILE) --extra test -c requirements.txt | sed "/>= '3.14'/d"; } > requirements.new
+	mv requirements.new requirements-test.txt
+
+clean:
+	rm -rf .venv demo
