@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+import simplejpeg
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
@@ -16,7 +15,7 @@ from shipseg_tiles.rle import encode_indices
 
 
 def write_predictions(predictions: Iterable[Prediction], out: Path, pictures: int) -> dict[str, int]:
-    """Write `masks/NAME.png`, `pictures/NAME.png` and, when all are done, `submission.csv` into `out`.
+    """Write `masks/NAME.png`, `pictures/NAME.jpg` and, when all are done, `submission.csv` into `out`.
 
     Args:
         predictions: The predicted images; they are written one by one as they come.
@@ -35,8 +34,9 @@ def write_predictions(predictions: Iterable[Prediction], out: Path, pictures: in
         mask = prediction.mask()
         write_mask(out / "masks" / f"{stem}.png", mask, prediction.name)
         if len(ships) < pictures:
-            with written_whole(out / "pictures" / f"{stem}.png") as temporary:
-                Image.fromarray(triptych(prediction.image, mask.astype(np.bool_))).save(temporary)
+            picture = simplejpeg.encode_jpeg(triptych(prediction.image, mask), quality=90)
+            with written_whole(out / "pictures" / f"{stem}.jpg") as temporary:
+                temporary.write_bytes(picture)
         ships[prediction.name] = tuple(encode_indices(ship) for ship in prediction.ships)
     if not ships:
         raise InputError("none of the images could be read; the warnings above say why")
