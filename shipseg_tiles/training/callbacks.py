@@ -1,14 +1,15 @@
 """What happens at the end of each epoch: the true dice, the best weights, and a journal to go on from."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
-import matplotlib as mpl
 import pandas as pd
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError
@@ -24,6 +25,30 @@ TRUE_DICE = {
 }
 """Columns of the history by the names that scores have. The true dice proper is the mean over all images: it is the
 one that falls when a net sees ships where there are none."""
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Ends a training whose loss is no number any more; the best weights so far stay as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Remember the epoch for the message."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        """Look at the loss.
+
+        Raises:
+            InputError: If it is not finite.
+        """
+        if not math.isfinite(float(logs["loss"])):
+            raise InputError(
+                f"the loss is {float(logs['loss'])} at step {batch + 1} of epoch {self.epoch + 1};"
+                " train again with a lower learning rate"
+            )
 
 
 class TrueDice(keras.callbacks.Callback):
@@ -142,12 +167,9 @@ class Replay(keras.callbacks.Callback):
 
 def draw_curves(table: pd.DataFrame, path: Path) -> None:
     """Draw loss, dice and learning rate over the epochs of a history as PNG."""
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     groups = {"loss": "loss", "dice and F2": "dice|f2", "learning rate": "learning_rate"}
-    figure, axes = plt.subplots(1, len(groups), figsize=(15, 4), constrained_layout=True)
-    for axis, (title, pattern) in zip(axes, groups.items(), strict=True):
+    figure = Figure(figsize=(15, 4), layout="constrained")  # without pyplot, which would choose a screen for the caller
+    for axis, (title, pattern) in zip(figure.subplots(1, len(groups)), groups.items(), strict=True):
         for column in table.filter(regex=pattern):
             axis.plot(table["epoch"], table[column], marker="o", markersize=3, label=column)
         axis.set(title=title, xlabel="epoch")
@@ -155,4 +177,3 @@ def draw_curves(table: pd.DataFrame, path: Path) -> None:
         axis.legend(fontsize="small")
     with written_whole(path) as temporary:
         figure.savefig(temporary, dpi=90)
-    plt.close(figure)

@@ -20,7 +20,7 @@ from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.plan import CLASSES, SPLITS
 from shipseg_tiles.patches.store import FullImage, PatchStore
-from shipseg_tiles.training.callbacks import TRUE_DICE, Journal, KeepBest, Replay, TrueDice
+from shipseg_tiles.training.callbacks import TRUE_DICE, Journal, KeepBest, Replay, StopOnNaN, TrueDice
 from shipseg_tiles.training.true_dice import measure_true_dice
 
 THRESHOLD = 0.5
@@ -170,6 +170,7 @@ def _callbacks(
     ]
     return [
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: model.begin_epoch(epoch)),
+        StopOnNaN(),
         *([TrueDice(Predictor(model.net, _usage(options)), full_images)] if full_images else []),
         best,
         *counting,

@@ -1,0 +1,306 @@
+import json
+from dataclasses import asdict
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from shipseg_tiles.errors import InputError, SkippedImageWarning
+from shipseg_tiles.inference.predictor import Predictor, load_net, predict_files
+from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+
+
+def brightness_net():
+    """A net whose probability is a third of the sum of the channels over 255: 0 on black, 1 on white."""
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+    shares = keras.layers.Rescaling(1 / 255)(pixels)
+    mean = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 3))(shares)
+    return keras.Model(pixels, mean)
+
+
+def contract(**changes):
+    values = {
+        "weights_sha256": "",
+        "net": "unet",
+        "patch": 64,
+        "threshold": 0.5,
+        "minimum_area": 10,
+        "tile": 64,
+        "overlap": 0.25,
+        "tile_multiple": 16,
+        "receptive_field": 0,
+    }
+    return Contract(**values | changes)
+
+
+class Recording:
+    """The brightness net as numpy, which remembers what it was shown."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def predict_on_batch(self, tiles):
+        self.shapes.append(tiles.shape)
+        return tiles.mean(axis=-1, keepdims=True) / 255
+
+
+def save(net, path):
+    net.save(path)
+    write_contract(contract(weights_sha256=checksum(path)), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    return save(brightness_net(), tmp_path_factory.mktemp("weights") / "net.keras")
+
+
+@pytest.fixture
+def weights(saved, tmp_path):
+    """A copy of the saved net and its contract that a test may spoil."""
+    copy = tmp_path / "net.keras"
+    copy.write_bytes(saved.read_bytes())
+    contract_path(copy).write_bytes(contract_path(saved).read_bytes())
+    return copy
+
+
+def scene(height, width, *ships):
+    """Black with white boxes (row, column, height, width)."""
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    for row, column, rows, columns in ships:
+        image[row : row + rows, column : column + columns] = 255
+    return image
+
+
+def test_ships_by_hand(saved):
+    """On 100 x 150 px a box of 2 x 6 from row 3, column 1. Its pixels count down the columns of 100: in column 1
+    they are 103 and 104, in column 2 203 and 204, and so on to column 6."""
+    ships = Predictor.load(saved).ships(scene(100, 150, (3, 1, 2, 6)))
+
+    assert [ship.tolist() for ship in ships] == [[column * 100 + row for column in range(1, 7) for row in (3, 4)]]
+
+
+def test_exactly_the_ships_below_the_minimum_area_are_dropped():
+    """Boxes of 3 x 3, 2 x 5 and 1 x 11 px have 9, 10 and 11 pixels; at a minimum of 10 the first one goes."""
+    image = scene(40, 80, (2, 2, 3, 3), (10, 2, 2, 5), (20, 2, 1, 11))
+
+    def sizes(minimum_area):
+        predictor = Predictor(Recording(), contract(minimum_area=minimum_area))
+        return sorted(ship.size for ship in predictor.ships(image))
+
+    assert sizes(0) == [9, 10, 11]
+    assert sizes(10) == [10, 11]
+    assert sizes(11) == [11]
+    assert sizes(12) == []
+
+
+def test_a_pixel_at_the_threshold_is_no_ship():
+    """102 / 255 = 0.4 is not above 0.4, 103 / 255 is."""
+    image = np.full((16, 16, 3), 102, dtype=np.uint8)
+    image[4:8, 4:8] = 103
+
+    (ship,) = Predictor(Recording(), contract(threshold=0.402, overlap=0)).ships(image)
+
+    assert ship.size == 16
+
+
+def test_ships_that_touch_at_a_corner_are_one():
+    image = scene(20, 20, (2, 2, 4, 4), (6, 6, 4, 4))
+
+    assert [ship.size for ship in Predictor(Recording(), contract()).ships(image)] == [32]
+
+
+def test_the_ship_across_tile_lines_is_not_cut():
+    """A box from 40 to 160 crosses the lines of tiles of 64 px at stride 48 several times."""
+    image = scene(200, 200, (100, 40, 6, 120))
+
+    assert [ship.size for ship in Predictor(Recording(), contract()).ships(image)] == [720]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 300), (63, 64), (65, 64), (101, 37), (64, 193)])
+def test_images_of_any_size_are_predicted(saved, shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+    probabilities = Predictor.load(saved).probabilities(image)
+
+    assert probabilities.shape == shape
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, image.mean(axis=-1) / 255, atol=1e-5)
+
+
+def test_a_small_image_does_not_take_a_full_tile():
+    """40 x 50 px needs a side of 50, the next multiple of 16 is 64: a tile of 768 px would be 99 % filler."""
+    net = Recording()
+
+    Predictor(net, contract(tile=768)).probabilities(scene(40, 50))
+
+    assert net.shapes == [(1, 64, 64, 3)]
+
+
+def test_a_larger_image_takes_the_tile_of_the_contract():
+    """200 px in tiles of 64 px at stride 48 begin at 0, 48, 96, 136: 4 x 4 tiles, all in one batch."""
+    net = Recording()
+
+    Predictor(net, contract()).probabilities(scene(200, 200))
+
+    assert net.shapes == [(16, 64, 64, 3)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"tile": 60}, "tile 60 must be a multiple of 16"),
+        ({"tile": 0}, "tile 0"),
+        ({"tile": -16}, "tile -16"),
+        ({"overlap": 1.0}, "overlap 1.0"),
+        ({"overlap": -0.1}, "overlap -0.1"),
+        ({"overlap": float("nan")}, "overlap nan"),
+        ({"threshold": 0.0}, "threshold 0.0"),
+        ({"threshold": 1.0}, "threshold 1.0"),
+        ({"threshold": float("nan")}, "threshold nan"),
+        ({"minimum_area": -1}, "minimum area -1"),
+    ],
+)
+def test_values_out_of_range_are_refused(saved, changes, reason):
+    with pytest.raises(InputError, match=reason):
+        Predictor.load(saved, **changes)
+
+
+def test_an_unknown_window_is_refused(saved):
+    with pytest.raises(InputError, match="no window 'triangle'"):
+        Predictor.load(saved, "triangle").probabilities(scene(20, 20))
+
+
+def test_values_given_win_over_the_contract(saved):
+    loaded = Predictor.load(saved, "uniform", tile=32, overlap=0.5, threshold=0.25, minimum_area=None).contract
+
+    assert (loaded.tile, loaded.overlap, loaded.threshold, loaded.minimum_area) == (32, 0.5, 0.25, 10)
+
+
+def test_weights_without_contract_are_refused(weights):
+    contract_path(weights).unlink()
+
+    with pytest.raises(InputError, match=r"net\.json does not exist"):
+        Predictor.load(weights)
+
+
+def test_a_contract_without_weights_is_refused(weights):
+    weights.unlink()
+
+    with pytest.raises(InputError, match=r"net\.keras does not exist"):
+        Predictor.load(weights)
+
+
+def test_a_contract_for_other_weights_is_refused(weights):
+    weights.write_bytes(weights.read_bytes() + b"\0")
+
+    with pytest.raises(InputError, match="written for other weights"):
+        Predictor.load(weights)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"net": "unet"}', "\x00"])
+def test_a_malformed_contract_is_refused(weights, text):
+    contract_path(weights).write_text(text)
+
+    with pytest.raises(InputError, match=r"net\.json is no contract"):
+        Predictor.load(weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("threshold", 2, "threshold 2"),
+        ("threshold", "0.5", "no contract"),
+        ("overlap", None, "no contract"),
+        ("tile", 100, "tile 100"),
+        ("format_version", 99, "cannot do"),
+        ("resize", 256, "cannot do"),
+        ("channels", 4, "cannot do"),
+        ("gate", "gate.keras", "cannot do"),
+    ],
+)
+def test_a_contract_that_cannot_be_kept_is_refused(weights, name, value, reason):
+    values = json.loads(contract_path(weights).read_text())
+    contract_path(weights).write_text(json.dumps(values | {name: value}))
+
+    with pytest.raises(InputError, match=reason):
+        Predictor.load(weights)
+
+
+def test_a_file_that_is_no_net_is_refused(weights):
+    weights.write_text("these are no weights")
+    write_contract(contract(weights_sha256=checksum(weights)), weights)
+
+    with pytest.raises(InputError, match="cannot be loaded as a Keras net") as caught:
+        Predictor.load(weights)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "filters"), [((None, None, 3), 2), ((None, None, 1), 1), ((64, 64, 3), 1)], ids=["two", "gray", "fixed"]
+)
+def test_a_net_of_another_shape_is_refused(tmp_path, shape, filters):
+    pixels = keras.Input(shape, dtype="uint8")
+    net = keras.Model(pixels, keras.layers.Conv2D(filters, 1)(keras.layers.Rescaling(1 / 255)(pixels)))
+
+    with pytest.raises(InputError, match="no net from RGB images"):
+        Predictor.load(save(net, tmp_path / "net.keras"))
+
+
+def test_a_net_with_code_inside_is_refused_and_the_code_does_not_run(tmp_path):
+    """The lambda of the layer would leave a file behind if it ever ran while loading."""
+    evidence = tmp_path / "the code ran"
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+
+    def code(values, path=str(evidence)):
+        from pathlib import Path
+
+        Path(path).touch()
+        return values[..., :1]
+
+    answer = keras.layers.Lambda(code, output_shape=(None, None, 1))(keras.layers.Rescaling(1 / 255)(pixels))
+    weights = save(keras.Model(pixels, answer), tmp_path / "net.keras")
+    evidence.unlink(missing_ok=True)
+
+    with pytest.raises(InputError, match="cannot be loaded as a Keras net"):
+        Predictor.load(weights)
+    assert not evidence.exists()
+
+
+def test_a_saved_net_answers_as_before(saved):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+
+    answer = load_net(saved).predict_on_batch(pixels)
+
+    np.testing.assert_allclose(answer[..., 0], pixels.mean(axis=-1) / 255, atol=1e-6)
+
+
+def test_files_are_predicted_one_by_one_and_a_bad_one_is_skipped_with_a_warning(tmp_path):
+    Image.fromarray(scene(40, 60, (5, 7, 4, 4))).save(tmp_path / "ship.png")
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 this is no JPEG")
+    Image.fromarray(scene(30, 30)).save(tmp_path / "sea.png")
+    paths = [tmp_path / name for name in ("ship.png", "bad.jpg", "sea.png")]
+
+    with pytest.warns(SkippedImageWarning, match=r"bad\.jpg skipped"):
+        found = list(predict_files(Predictor(Recording(), contract()), paths))
+
+    assert [prediction.name for prediction in found] == ["ship.png", "sea.png"]
+    assert found[0].image.shape == (40, 60, 3)
+    assert np.array_equal(found[0].mask(), scene(40, 60, (5, 7, 4, 4))[..., 0] == 255)
+    assert found[1].ships == []
+    assert found[1].mask().shape == (30, 30)
+    assert not found[1].mask().any()
+
+
+def test_two_files_whose_masks_would_have_one_name_are_refused(tmp_path):
+    paths = [tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / "a.png"]
+
+    with pytest.raises(InputError, match="several images are called a,"):
+        list(predict_files(Predictor(Recording(), contract()), paths))
+
+
+def test_a_contract_is_written_and_read_as_json(weights):
+    written = json.loads(contract_path(weights).read_text())
+
+    assert written == asdict(contract(weights_sha256=checksum(weights)))
