@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -61,9 +61,13 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """As `read_image`, from the file's bytes; `name` is for messages only."""
     if data[:2] == b"\xff\xd8":
         _check_pixels(*_jpeg_size(data, name), name)
-        # The strict decoder stops at any oddity. Pillow has the last word: it accepts harmless ones.
-        with suppress(ValueError):
+        try:
             return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), dtype=np.uint8)
+        except ValueError as error:
+            # The strict decoder stops at any oddity. Pillow has the last word: it accepts harmless ones, but also
+            # bytes that are missing inside, which it replaces by gray.
+            if "premature end" in str(error):
+                raise InputError(f"{name} is damaged ({error}); fetch it again or remove it") from None
     with _opened(BytesIO(data), name) as image:
         return np.array(image.convert("RGB"), dtype=np.uint8)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.PngImagePlugin import PngImageFile, PngInfo
+from PIL.PngImagePlugin import MAX_TEXT_CHUNK, PngImageFile, PngInfo
 from skimage.measure import label
 
 from shipseg_tiles import rle
@@ -66,7 +66,8 @@ def write_mask(path: Path, mask: NDArray[np.generic], image: str, ships: Sequenc
     fields = PngInfo()
     fields.add_text(_IMAGE_FIELD, image)
     if ships is not None and list(ships) != [rle.encode_indices(ship) for ship in separate_objects(mask)]:
-        fields.add_text(_SHIPS_FIELD, "\n".join(ships), zip=True)
+        text = "\n".join(ships)
+        fields.add_text(_SHIPS_FIELD, text, zip=len(text) <= MAX_TEXT_CHUNK)  # Pillow refuses to unpack more
     with written_whole(path) as temporary:
         Image.fromarray((mask != 0).astype(np.uint8) * 255).save(temporary, pnginfo=fields)
 
@@ -84,7 +85,7 @@ def read_mask(path: Path) -> MaskFile:
         with Image.open(path, formats=["PNG"]) as image:
             if image.width * image.height > MAXIMUM_PIXELS:
                 raise InputError(f"{path} has more than {MAXIMUM_PIXELS} pixels; cut it into parts")
-            mask = np.array(image.convert("L")) > 0
+            mask = np.array(image.convert("RGB")).max(axis=2) > 0  # as gray, a dark red or blue would round to black
             fields = image.text if isinstance(image, PngImageFile) else {}
     except InputError:
         raise
@@ -102,8 +103,14 @@ def read_mask(path: Path) -> MaskFile:
 
 def _stored_ships(text: str, mask: NDArray[np.bool_]) -> list[str] | None:
     """Return the rows of a text field, or None if they do not make up the mask."""
+    rows = text.splitlines()
+    covered = np.zeros(mask.size, dtype=bool)
     try:
-        rows = [rle.decode_indices(row, mask.size) for row in text.splitlines()]
+        for row in rows:  # one at a time: rows that all claim the same pixels take no more memory
+            pixels = rle.decode_indices(row, mask.size)
+            if not pixels.size:
+                return None
+            covered[pixels] = True
     except InputError:
         return None
-    return text.splitlines() if np.array_equal(rle.union(rows), np.flatnonzero(mask.T)) else None
+    return rows if np.array_equal(covered, mask.T.ravel()) else None

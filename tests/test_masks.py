@@ -137,8 +137,8 @@ def test_field_that_is_not_the_mask_gives_way_to_the_objects(field, tmp_path):
 
 
 def test_field_of_very_many_rows_takes_little_memory(tmp_path):
-    """10,000 rows that each claim all of 512 x 512 pixels: 2.6 billion indices, 21 GB, out of 90 KB of text."""
-    write_with_fields(tmp_path / "a.png", np.ones((512, 512), dtype=np.uint8), ships="1 262144\n" * 10_000 + "x")
+    """1,000 rows that each claim all of 512 x 512 pixels: 262 million indices, 2.1 GB, out of 9 KB of text."""
+    write_with_fields(tmp_path / "a.png", np.ones((512, 512), dtype=np.uint8), ships="1 262144\n" * 1_000 + "x")
 
     tracemalloc.start()
     ships = read_mask(tmp_path / "a.png").ships
@@ -149,17 +149,19 @@ def test_field_of_very_many_rows_takes_little_memory(tmp_path):
     assert taken < 100e6
 
 
-@pytest.mark.parametrize(
-    "name", ["../../a.jpg", "/etc/a.jpg", "a.jpg/", "x/a.jpg", "..\\a.jpg", "b.jpg", "", ".", ".."]
-)
-def test_image_field_never_names_another_folder_or_another_image(name, tmp_path):
-    """Only the file's own name decides; a field that agrees with it but holds a folder is refused."""
+@pytest.mark.parametrize("name", ["../../a.jpg", "/etc/a.jpg", "a.jpg/", "x/a.jpg", "../a"])
+def test_image_field_that_holds_a_folder_is_refused(name, tmp_path):
     write_with_fields(tmp_path / "a.png", CORNER, image=name)
 
-    try:
-        assert read_mask(tmp_path / "a.png").image == "a.jpg"
-    except InputError as error:
-        assert "plain file name" in str(error)
+    with pytest.raises(InputError, match=r"a\.png: .* is no plain file name"):
+        read_mask(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["b.jpg", "../../b.jpg", "..\\a.jpg", "A.jpg", "", ".", "..", "a.b.jpg"])
+def test_image_field_that_names_another_image_is_ignored(name, tmp_path):
+    write_with_fields(tmp_path / "a.png", CORNER, image=name)
+
+    assert read_mask(tmp_path / "a.png").image == "a.jpg"
 
 
 def test_image_field_chooses_the_suffix(tmp_path):
@@ -274,9 +276,3 @@ def test_giant_png_is_refused_by_its_header(tmp_path):
 
     with pytest.raises(InputError, match=r"a\.png has more than"):
         read_mask(path)
-
-
-def test_bad_ships_leave_no_mask_behind(tmp_path):
-    with pytest.raises(InputError):
-        write_mask(tmp_path / "a.png", np.zeros((2, 2, 2)), "a.jpg")
-    assert list(tmp_path.iterdir()) == []

@@ -56,7 +56,8 @@ def open_archive(images: Path, labels: Path) -> Archive:
 
 
 def _renamed(labels: Labels, present: set[str]) -> Labels:
-    """Give each mask's image the suffix that the file in the folder has."""
+    """Give each mask's image the suffix that the file in the folder has, unless it names one that is there."""
     by_stem = {Path(name).stem: name for name in sorted(present)}
+    by_stem.update({Path(name).stem: name for name in labels.ships if name in present})
     ships = {by_stem.get(Path(name).stem, name): ships for name, ships in labels.ships.items()}
     return Labels(labels.source, dict(sorted(ships.items())))

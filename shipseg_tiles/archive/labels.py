@@ -65,8 +65,8 @@ def read_labels(source: Path) -> Labels:
     """Read labels from the competition's CSV or from a folder of mask PNGs.
 
     Raises:
-        InputError: If `source` is missing, the CSV lacks a column, an image name holds a folder, or a mask is
-            damaged.
+        InputError: If `source` is missing or empty, the CSV lacks a column, an image name holds a folder, or a mask
+            is damaged.
     """
     if source.is_dir():
         return _from_masks(source)
@@ -74,7 +74,10 @@ def read_labels(source: Path) -> Labels:
         raise InputError(
             f"{source} does not exist; give a CSV with the columns {','.join(COLUMNS)} or a folder of PNGs"
         )
-    return parse_labels(source.read_bytes(), str(source))
+    labels = parse_labels(source.read_bytes(), str(source))
+    if not labels.ships:
+        raise InputError(f"{source} holds no row below its first line; an image without ships needs one as well")
+    return labels
 
 
 def parse_labels(data: bytes, source: str) -> Labels:
@@ -82,15 +85,17 @@ def parse_labels(data: bytes, source: str) -> Labels:
     try:
         table = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:  # EmptyDataError and UnicodeDecodeError are ValueErrors
-        raise InputError(f"{source} is no CSV: {error}") from None
+        raise InputError(f"{source} is no CSV: {' '.join(str(error).split())}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise InputError(f"{source} has more fields in a row than columns in its first line; remove the extra fields")
     absent = [column for column in COLUMNS if column not in table]
     if absent:
         raise InputError(f"{source} has no column {' and '.join(absent)}; its first line must be {','.join(COLUMNS)}")
     ships: dict[str, list[str]] = {}
     for image, runs in zip(table["ImageId"], table["EncodedPixels"], strict=True):
         ships.setdefault(image, [])
-        if runs.strip():
-            ships[image].append(runs)
+        if text := " ".join(runs.split()):  # a quoted field may hold line ends
+            ships[image].append(text)
     return Labels(source, {checked_name(image, source): tuple(ships[image]) for image in sorted(ships)})
 
 

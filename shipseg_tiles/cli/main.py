@@ -130,5 +130,5 @@ def _explained(error: OSError) -> str:
 
 
 def _complain(message: str, status: int = 2) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
     return status

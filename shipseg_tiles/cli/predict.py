@@ -42,10 +42,11 @@ def run(options: Options) -> Outcome:
     """Predict."""
     from shipseg_tiles.files import write_json
     from shipseg_tiles.images import list_images
-    from shipseg_tiles.nets.contract import default_weights
+    from shipseg_tiles.nets.contract import default_weights, read_contract
 
     paths = [options.images] if options.images.is_file() else list_images(options.images)
     weights = options.weights or default_weights()
+    read_contract(weights)  # before the slow import, so that a wrong path is answered at once
     with quiet_import():
         from shipseg_tiles.inference.predictor import Predictor, predict_files
         from shipseg_tiles.report.predictions import write_predictions

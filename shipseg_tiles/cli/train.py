@@ -1,5 +1,6 @@
 """`shipseg-tiles train`: a patch store to weights with their contract."""
 
+import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -39,7 +40,11 @@ def run(options: Options) -> Outcome:
         from shipseg_tiles.training.fit import TrainOptions, train
 
     chosen = {field.name: getattr(options, field.name) for field in fields(TrainOptions)}
-    trained = train(store, options.out, TrainOptions(**chosen), resume=options.resume, notes=options.notes)
+    try:
+        trained = train(store, options.out, TrainOptions(**chosen), resume=options.resume, notes=options.notes)
+    except KeyboardInterrupt:
+        print("the finished epochs are kept: go on with the same command and --resume", file=sys.stderr)
+        raise
     scores = trained.contract.scores
     summary = f"{options.out} after {trained.epochs} epochs, best {trained.contract.trained_on['best_epoch']}"
     if scores:

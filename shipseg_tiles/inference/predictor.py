@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import keras
 import numpy as np
@@ -18,6 +19,9 @@ from shipseg_tiles.masks import separate_objects
 from shipseg_tiles.nets.contract import Contract, read_contract
 from shipseg_tiles.rle import PixelIndices, union
 from shipseg_tiles.tiling import TileGrid, WindowName
+
+MAXIMUM_NET_BYTES = 2**32
+"""Larger nets are refused before they are unpacked."""
 
 
 class Predictor:
@@ -117,6 +121,10 @@ def load_net(weights: Path) -> Any:
         InputError: If the file is no such archive, holds code, or its net is none from images to one probability.
     """
     try:
+        with ZipFile(weights) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAXIMUM_NET_BYTES:
+            raise InputError(f"it unpacks to {size} bytes, more than {MAXIMUM_NET_BYTES}")
         net = keras.saving.load_model(weights, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises nearly every kind on a file that is not what it seems
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

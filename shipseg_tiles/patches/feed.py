@@ -43,9 +43,11 @@ class RatioFeed(keras.utils.PyDataset):
         """
         super().__init__(**kwargs)
         self.ships, self.background = (store.sets["train", kind] for kind in CLASSES)
+        if not 0 < ship_fraction <= 1:
+            raise InputError(f"ship fraction {ship_fraction} must be above 0 and at most 1")
         self.ships_per_batch = round(batch_size * ship_fraction)
         self.background_per_batch = batch_size - self.ships_per_batch
-        if not 1 <= self.ships_per_batch <= batch_size:
+        if not self.ships_per_batch:
             raise InputError(
                 f"ship fraction {ship_fraction} gives {self.ships_per_batch} ships in {batch_size} patches"
             )

@@ -4,12 +4,14 @@ Every patch has its own place in the file before the work starts, so the process
 the same byte for byte however many there are.
 """
 
-import multiprocessing
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import repeat
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,24 @@ class _ImageTask:
     """By split and class: (N, 3) row, column, slot."""
 
 
+class _Worker(SpawnProcess):
+    """A process that leaves Ctrl-C, which a terminal sends to all processes, to its parent."""
+
+    def start(self) -> None:
+        """Start with the signal blocked, so that it is from the first moment on: a new process inherits that."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Workers(SpawnContext):
+    """Spawns workers; a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one."""
+
+    Process = _Worker
+
+
 class _BadImagesError(Exception):
     """Images that turned out bad while they were decoded."""
 
@@ -95,8 +115,7 @@ def make_patches(archive: Archive, out: Path, options: MakeOptions, workers: int
     """
     if workers < 1:
         raise InputError(f"workers {workers} must be 1 or more")
-    # Spawned, not forked: a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
+    with ProcessPoolExecutor(workers, _Workers()) as processes:
         try:
             return _make(archive, out, options, processes)
         except BrokenProcessPool:
@@ -111,7 +130,7 @@ def _make(archive: Archive, out: Path, options: MakeOptions, processes: Executor
         plan = plan_patches(archive.labels, sizes, validation, options)
         try:
             with written_whole(out) as temporary:
-                create_store(temporary, plan, asdict(options), _full_images(archive, validation, options))
+                create_store(temporary, plan, asdict(options), _full_images(archive, validation, options, processes))
                 _fill(temporary, archive, plan, sizes, processes)
             return MadeStore(plan, len(sizes), skipped)
         except _BadImagesError as error:
@@ -120,7 +139,7 @@ def _make(archive: Archive, out: Path, options: MakeOptions, processes: Executor
                 del sizes[name]
             skipped.update(error.reasons)
     raise InputError(
-        f"none of the {len(skipped)} images in {archive.folder} is usable; the first: {skipped.popitem()[1]}"
+        f"none of the {len(skipped)} images in {archive.folder} is usable; the first: {next(iter(skipped.values()))}"
     )
 
 
@@ -145,12 +164,28 @@ def _size_or_reason(path: Path) -> tuple[int, int] | str:
         return str(error)
 
 
-def _full_images(archive: Archive, validation: list[str], options: MakeOptions) -> list[FullImage]:
-    """Choose validation images to keep whole, evenly over the numbers of ships."""
+def _full_images(
+    archive: Archive, validation: list[str], options: MakeOptions, processes: Executor
+) -> list[FullImage]:
+    """Choose validation images to keep whole, evenly over the numbers of ships; raise as `_fill`."""
     ships = archive.labels.ships
     count = min(options.full_images, len(validation))
     chosen = choose_evenly({name: len(ships[name]) for name in validation}, count, options.seed)
+    # The plan may hold no patch of them, so that nobody else would decode them.
+    checks = processes.map(_damage, [archive.path(name) for name in chosen], chunksize=_IMAGES_PER_TASK)
+    reasons = {name: reason for name, reason in zip(chosen, checks, strict=True) if reason}
+    if reasons:
+        raise _BadImagesError(reasons)
     return [FullImage(name, archive.path(name).read_bytes(), ships[name]) for name in chosen]
+
+
+def _damage(path: Path) -> str | None:
+    """Decode an image; return the reason if that fails."""
+    try:
+        read_image(path)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _fill(
@@ -161,7 +196,8 @@ def _fill(
     reasons: dict[str, str] = {}
     chunks = [tasks[first : first + _IMAGES_PER_TASK] for first in range(0, len(tasks), _IMAGES_PER_TASK)]
     with tqdm(total=len(tasks), desc="make-patches", unit="image", disable=None) as bar:
-        for chunk, bad in zip(chunks, processes.map(_fill_chunk, [path] * len(chunks), chunks), strict=True):
+        results = processes.map(_fill_chunk, repeat(path), repeat(plan.fingerprint), chunks)
+        for chunk, bad in zip(chunks, results, strict=True):
             reasons.update(bad)
             bar.update(len(chunk))
     if reasons:
@@ -179,14 +215,16 @@ def _tasks(archive: Archive, plan: PatchPlan, sizes: dict[str, tuple[int, int]])
 
 
 @lru_cache(maxsize=1)
-def _store_to_fill(path: Path) -> PatchStore:
-    """Map the store once in each process, not once for each image."""
-    return PatchStore(path, fill=True)
+def _store_to_fill(path: Path, fingerprint: str) -> PatchStore:
+    """Map the store once in each process, not once for each image; one of a new plan has the old one's path."""
+    store = PatchStore(path, fill=True)
+    assert store.fingerprint == fingerprint
+    return store
 
 
-def _fill_chunk(path: Path, tasks: list[_ImageTask]) -> dict[str, str]:
+def _fill_chunk(path: Path, fingerprint: str, tasks: list[_ImageTask]) -> dict[str, str]:
     """Cut the patches of some images into their slots; return the reason by name for images that are bad."""
-    store = _store_to_fill(path)
+    store = _store_to_fill(path, fingerprint)
     reasons = {}
     for task in tasks:
         try:

@@ -16,6 +16,7 @@ map those ranges into memory instead of going through HDF5, which is what makes 
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,11 @@ def create_store(path: Path, plan: PatchPlan, options: Mapping[str, Any], full_i
     Raises:
         OSError: If the disk is full, before a single patch is written.
     """
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    # HDF5 does not survive a disk that is full: the interpreter crashes. So find out before it writes a byte.
+    path.touch()
+    _reserve(path, _upper_bound(plan, options, full_images))
+    # The format of newer versions would note the time in every group, and equal stores would differ.
+    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["options"] = json.dumps(options)
         file.attrs["seed"] = options["seed"]
@@ -86,7 +91,16 @@ def create_store(path: Path, plan: PatchPlan, options: Mapping[str, Any], full_i
                 rows = plan.table[(plan.table["split"] == split) & (plan.table["class"] == kind)]
                 _create_patch_set(file.create_group(f"{split}/{kind}"), rows.sort_values("slot"), options["patch"])
         _write_full_images(file.create_group("full_images"), full_images)
-    _reserve(path)
+    _reserve(path, path.stat().st_size)
+
+
+def _upper_bound(plan: PatchPlan, options: Mapping[str, Any], full_images: Sequence[FullImage]) -> int:
+    """Return more bytes than the store will take."""
+    row = 1024  # of `source`, `index` or `labels`, whose names have at most 255 bytes
+    patch: int = options["patch"]
+    patches = len(plan.table) * (4 * patch**2 + row)
+    whole = sum(len(image.data) + sum(len(ship) + row for ship in image.ships) + 2 * row for image in full_images)
+    return patches + whole + 2**16
 
 
 def _create_patch_set(group: h5py.Group, rows: pd.DataFrame, patch: int) -> None:
@@ -129,11 +143,11 @@ def _write_full_images(group: h5py.Group, images: Sequence[FullImage]) -> None:
     group.create_dataset("labels", data=np.frombuffer(labels.to_csv().encode(), dtype=np.uint8))
 
 
-def _reserve(path: Path) -> None:
-    """Take the file's whole space now: a full disk must be an error here, not a crash while writing to the map."""
+def _reserve(path: Path, size: int) -> None:
+    """Take space on the disk now: a full disk must be an error here, not a crash while writing to the map."""
     with path.open("r+b") as file:
         if hasattr(os, "posix_fallocate"):  # not on macOS
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            os.posix_fallocate(file.fileno(), 0, size)
 
 
 class PatchStore:
@@ -189,19 +203,24 @@ class PatchStore:
                 yield FullImage(name.decode(), data, labels.ships[name.decode()])
 
 
-def _opened(path: Path) -> h5py.File:
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise InputError(f"{path} does not exist; make it with make-patches")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise InputError(f"{path} is no HDF5 file or is cut off ({error}); make it again with make-patches") from None
-    if file.attrs.get("format_version") != FORMAT_VERSION:
+    with file:
         version = file.attrs.get("format_version")
-        raise InputError(
-            f"{path} has patch store format {version}, not {FORMAT_VERSION}; make it again with make-patches"
-        )
-    return file
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"{path} has patch store format {version}, not {FORMAT_VERSION}; make it again with make-patches"
+            )
+        try:
+            yield file
+        except KeyError as error:
+            raise InputError(f"{path} lacks a part ({error.args[0]}); make it again with make-patches") from None
 
 
 def _mapped(path: Path, dataset: h5py.Dataset, fill: bool) -> NDArray[np.uint8]:

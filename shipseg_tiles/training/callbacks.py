@@ -119,18 +119,25 @@ class Journal(keras.callbacks.Callback):
         """Bring `model` (built and compiled) to where the journal stops.
 
         Raises:
-            InputError: If there is no journal, or it was begun with other options.
+            InputError: If there is no journal, it is damaged, or it was begun with other options.
         """
         if not self._state.is_file():
             raise InputError(f"{self._state} does not exist; there is nothing to resume, train without --resume")
-        state = json.loads(self._state.read_text(encoding="utf-8"))
-        different = [name for name, value in self.options.items() if state["options"].get(name) != value]
+        try:
+            state = json.loads(self._state.read_text(encoding="utf-8"))
+            begun_with, history = dict(state["options"]), list(state["history"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self._state} is damaged ({error!r}); train without --resume") from None
+        different = [name for name, value in self.options.items() if begun_with.get(name) != value]
         if different:
             raise InputError(
                 f"{self.folder} was begun with another {', '.join(different)}; resume with the same options"
             )
-        model.load_weights(self._checkpoint)
-        self.history = state["history"]
+        try:
+            model.load_weights(self._checkpoint)
+        except (OSError, ValueError):
+            raise InputError(f"{self._checkpoint} is missing or damaged; train without --resume") from None
+        self.history = history
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Write everything anew."""

@@ -25,11 +25,14 @@ from shipseg_tiles.training.true_dice import measure_true_dice
 
 THRESHOLD = 0.5
 MINIMUM_AREA = 10
-"""Pixels; of the competition's labelled ships one in a thousand is smaller."""
+"""Pixels; of the competition's labelled ships two in a thousand are smaller."""
 
 TILE = 768
 OVERLAP = 0.25
 """A quarter of 768 px is twice what a U-Net with 4 poolings sees to each side."""
+
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def train(store: PatchStore, out: Path, options: TrainOptions, *, resume: bool =
     if resume:
         journal.take_up(model)
     feed.epoch = len(journal.history)
+    journal.folder.mkdir(parents=True, exist_ok=True)  # before any work: TensorBoard's own error would be a riddle
     monitor, sign = _monitor(full_images, validation)
     best = KeepBest(monitor, sign, journal.history, lambda epoch: _save(net, store, out, options, epoch, notes))
     model.fit(
@@ -123,8 +127,12 @@ def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
     if store.patch % 2**options.depth:
         raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
     for name in ("epochs", "batch_size", "patience", "learning_rate"):
-        if getattr(options, name) <= 0:
+        if not getattr(options, name) > 0:  # NaN is not above 0 either
             raise InputError(f"{name.replace('_', ' ')} {getattr(options, name)} must be above 0")
+    if not 0 <= options.seed < 2**32:
+        raise InputError(f"seed {options.seed} must be from 0 to {2**32 - 1}")
+    if options.precision not in PRECISIONS:
+        raise InputError(f"there is no precision {options.precision!r}; choose one of {', '.join(PRECISIONS)}")
 
 
 @contextmanager

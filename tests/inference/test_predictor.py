@@ -95,12 +95,19 @@ def test_exactly_the_ships_below_the_minimum_area_are_dropped():
     assert sizes(12) == []
 
 
-def test_a_pixel_at_the_threshold_is_no_ship():
-    """102 / 255 = 0.4 is not above 0.4, 103 / 255 is."""
-    image = np.full((16, 16, 3), 102, dtype=np.uint8)
-    image[4:8, 4:8] = 103
+class Halves:
+    """A net that answers the red over 256, so that 128 is exactly a half."""
 
-    (ship,) = Predictor(Recording(), contract(threshold=0.402, overlap=0)).ships(image)
+    def predict_on_batch(self, tiles):
+        return tiles[..., :1] / 256
+
+
+def test_a_pixel_at_the_threshold_is_no_ship():
+    """128 / 256 is not above 0.5, 129 / 256 is."""
+    image = np.full((16, 16, 3), 128, dtype=np.uint8)
+    image[4:8, 4:8] = 129
+
+    (ship,) = Predictor(Halves(), contract(threshold=0.5)).ships(image)
 
     assert ship.size == 16
 

@@ -1,0 +1,31 @@
+import os
+
+import pytest
+
+from shipseg_tiles.cli.common import percent, quiet_import
+
+
+def test_a_share_is_said_in_whole_percent():
+    """1 of 3 is 33.3 %, 2 of 3 are 66.7 %; a share of nothing has no number."""
+    assert percent(1, 3) == "33 %"
+    assert percent(2, 3) == "67 %"
+    assert percent(0, 7) == "0 %"
+    assert percent(0, 0) == "-"
+
+
+def test_what_libraries_say_on_their_start_is_kept_off_the_terminal(capfd):
+    """Written to the file descriptor itself, as C++ does, which no change of `sys.stderr` would catch."""
+    os.write(2, b"before\n")
+    with quiet_import():
+        os.write(2, b"started with 2 cores\n")
+    os.write(2, b"after\n")
+
+    assert capfd.readouterr().err == "before\nafter\n"
+
+
+def test_an_error_in_between_gives_the_terminal_back(capfd):
+    with pytest.raises(ImportError), quiet_import():
+        raise ImportError
+    os.write(2, b"after\n")
+
+    assert capfd.readouterr().err == "after\n"

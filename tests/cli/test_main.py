@@ -1,0 +1,501 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import shipseg_tiles
+from shipseg_tiles.cli import make_patches, predict, simulate, train
+from shipseg_tiles.cli.main import VERBS, main, parse_options
+from shipseg_tiles.errors import InputError
+
+HEADER = "ImageId,EncodedPixels\n"
+
+
+@pytest.fixture
+def shipseg(capfd, monkeypatch):
+    """Run the command line in this process and return its exit status, its output and its complaint."""
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # main sets it for good
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        output, complaint = capfd.readouterr()
+        return ended.value.code, output, complaint
+
+    return run
+
+
+@pytest.fixture
+def refused(shipseg):
+    """Run the command line, check that it refuses as promised, and return the one line."""
+
+    def run(*arguments):
+        status, output, complaint = shipseg(*arguments)
+        assert status == 2
+        assert output == ""
+        assert complaint.startswith("error: ")
+        assert complaint.endswith("\n")
+        assert complaint.count("\n") == 1
+        assert "Traceback" not in complaint
+        return complaint
+
+    return run
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Two gray images of 100 x 100 px with a ship of 4 pixels in the first."""
+    (tmp_path / "images").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (100, 100), (90, 90, 90)).save(tmp_path / "images" / name)
+    (tmp_path / "labels.csv").write_text(HEADER + "a.png,1 4\nb.png,\n")
+    return tmp_path
+
+
+def with_labels(archive, text):
+    (archive / "labels.csv").write_text(text)
+    return archive / "labels.csv"
+
+
+# Arguments
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_without_a_verb_all_verbs_are_listed(shipseg, arguments):
+    status, output, complaint = shipseg(*arguments)
+
+    assert (status, complaint) == (0, "")
+    assert all(f"  {verb} " in output for verb in VERBS)
+
+
+def test_the_version_is_that_of_the_package(shipseg):
+    assert shipseg("--version") == (0, f"{shipseg_tiles.__version__}\n", "")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_explains_every_option(shipseg, verb):
+    status, output, complaint = shipseg(verb, "--help")
+
+    assert (status, complaint) == (0, "")
+    for flag in ("--json", "--config", "--help"):
+        assert flag in output
+    assert "==SUPPRESS==" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["fly"], "there is no verb 'fly'; choose one of simulate,"),
+        (["--fly"], "there is no verb '--fly'"),
+        (["simulate", "--out", "x", "--fly"], "unrecognized arguments: --fly; see shipseg-tiles simulate --help"),
+        (["simulate", "--out", "x", "y"], "unrecognized arguments: y"),
+        (["simulate", "--out", "x", "--image", "3"], "unrecognized arguments: --image 3"),
+        (["simulate"], "required: --out"),
+        (["simulate", "--out"], "--out: expected one argument"),
+        (["simulate", "--out", "x", "--images", "many"], "--images: invalid int value: 'many'"),
+        (["make-patches"], "required: --images, --labels, --out"),
+        (["train", "--patches", "x", "--out", "y", "--precision", "float8"], "--precision: invalid choice: 'float8'"),
+        (["predict", "--images", "x", "--out", "y", "--window", "kaiser"], "--window: invalid choice: 'kaiser'"),
+        (["score", "--labels", "x", "--predictions", "y", "--missing", "0"], "--missing: invalid choice: '0'"),
+        (["simulate", "--config"], "--config: expected one argument"),
+    ],
+)
+def test_wrong_arguments_are_refused(refused, monkeypatch, tmp_path, arguments, reason):
+    monkeypatch.chdir(tmp_path)
+
+    assert reason in refused(*arguments)
+    assert not list(tmp_path.iterdir())
+
+
+# Configuration files
+
+
+def test_a_configuration_sets_the_same_options(tmp_path):
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        "patches: p.h5\nout: net.keras\nepochs: 3\nship-fraction: 0.25\nbatch_size: 8\nresume: true\n"
+        "learning_rate: 1e-4\nnotes: 'a: b, --seed 7'\n"
+    )
+
+    options = parse_options("train", train.Options, ["--config", str(config)])
+
+    assert options == train.Options(
+        patches=Path("p.h5"),
+        out=Path("net.keras"),
+        epochs=3,
+        ship_fraction=0.25,
+        batch_size=8,
+        resume=True,
+        learning_rate=1e-4,
+        notes="a: b, --seed 7",
+        config=config,
+    )
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_flags_win_over_the_configuration_wherever_they_stand(tmp_path, place):
+    config = tmp_path / "simulate.yaml"
+    config.write_text("out: from_file\nimages: 3\nseed: 5\n")
+    arguments = ["--images", "7", "--out", "from_flag"]
+    arguments[place:place] = ["--config", str(config)]
+
+    options = parse_options("simulate", simulate.Options, arguments)
+
+    assert (options.out, options.images, options.seed) == (Path("from_flag"), 7, 5)
+
+
+def test_what_is_false_in_a_configuration_stays_off(tmp_path):
+    (tmp_path / "c.yaml").write_text("resume: false\npatches: p.h5\nout: o.keras\n")
+
+    assert not parse_options("train", train.Options, ["--config", str(tmp_path / "c.yaml")]).resume
+
+
+def test_an_empty_configuration_changes_nothing(tmp_path):
+    (tmp_path / "c.yaml").write_text("# nothing yet\n")
+
+    options = parse_options("simulate", simulate.Options, ["--out", "x", "--config", str(tmp_path / "c.yaml")])
+
+    assert options == simulate.Options(out=Path("x"), config=tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("colour: red\n", "there is no option 'colour'"),
+        ("7: red\n", "there is no option 7"),
+        ("out: [unclosed\n", "cannot be read as YAML"),
+        ("out: x\n\tseed: 1\n", "cannot be read as YAML"),
+        ("- out\n- x\n", "holds no options"),
+        ("just words\n", "holds no options"),
+        ("images: many\n", "--images: invalid int value: 'many'"),
+        ("!!python/object/apply:os.system ['touch evidence']\n", "cannot be read as YAML"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(refused, monkeypatch, tmp_path, text, reason):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(text)
+
+    complaint = refused("simulate", "--out", "x", "--config", "c.yaml")
+
+    assert reason in complaint
+    assert [path.name for path in tmp_path.iterdir()] == ["c.yaml"]
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", "."])
+def test_a_configuration_that_is_no_file_is_refused_by_its_name(refused, monkeypatch, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+
+    assert f"error: {name} cannot be read as YAML" in refused("simulate", "--out", "x", "--config", name)
+
+
+def test_a_configuration_that_is_no_text_is_refused(refused, tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00out")
+
+    assert "cannot be read as YAML" in refused("simulate", "--out", tmp_path / "x", "--config", tmp_path / "c.yaml")
+
+
+# Labels
+
+
+@pytest.fixture(
+    params=["make-patches", "convert-labels", "score"],
+)
+def reader_of_labels(request, archive):
+    """The arguments of a verb that reads `archive / "labels.csv"`, and what it would write."""
+    labels, images = archive / "labels.csv", archive / "images"
+    out = archive / "out"
+    return {
+        "make-patches": ["make-patches", "--images", images, "--labels", labels, "--out", out, "--workers", 1],
+        "convert-labels": ["convert-labels", "--labels", labels, "--out", out, "--images", images],
+        "score": ["score", "--labels", labels, "--predictions", labels, "--json", out],
+    }[request.param]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "labels.csv is no CSV"),
+        ("Image,Pixels\na.png,1 4\n", "has no column ImageId and EncodedPixels; its first line must be"),
+        ("ImageId\na.png\n", "has no column EncodedPixels"),
+        (HEADER + "a.png,1 4\nb.png,2,3,4\n", "labels.csv is no CSV"),
+        (HEADER + "a.png,1 4 7\n", "a.png: run-length text has 3 fields, which is odd"),
+        (HEADER + "a.png,one four\n", "a.png: run-length text 'one four' is no list of whole numbers"),
+        (HEADER + "a.png,0 4\n", "a.png: run-length text '0 4' holds 0"),
+        (HEADER + "../../x.jpg,1 4\n", "'../../x.jpg' is no plain file name"),
+        (HEADER + "/etc/passwd,1 4\n", "'/etc/passwd' is no plain file name"),
+        (HEADER + ".hidden.png,1 4\n", "'.hidden.png' is no plain file name"),
+        (HEADER + ",1 4\n", "'' is no plain file name"),
+        (HEADER, "labels.csv holds no row below its first line"),
+    ],
+)
+def test_wrong_labels_are_refused_with_the_file_and_the_reason(refused, archive, reader_of_labels, text, reason):
+    with_labels(archive, text)
+
+    complaint = refused(*reader_of_labels)
+
+    assert reason in complaint
+    assert not (archive / "out").exists()
+
+
+def test_missing_labels_are_refused(refused, archive, reader_of_labels):
+    (archive / "labels.csv").unlink()
+
+    assert "labels.csv does not exist; give a CSV" in refused(*reader_of_labels)
+
+
+@pytest.mark.parametrize("verb", ["make-patches", "convert-labels"])
+def test_a_run_that_leaves_its_image_is_refused(refused, archive, verb):
+    """100 x 100 px end with pixel 10,000."""
+    labels = with_labels(archive, HEADER + "a.png,9998 4\n")
+
+    complaint = refused(verb, "--labels", labels, "--images", archive / "images", "--out", archive / "out")
+
+    assert "a.png: run '9998 4' leaves the image of 10000 pixels" in complaint
+    assert not (archive / "out").exists()
+
+
+def test_labels_of_other_images_are_refused(refused, archive):
+    labels = with_labels(archive, HEADER + "c.png,1 4\n")
+
+    complaint = refused("make-patches", "--images", archive / "images", "--labels", labels, "--out", archive / "o.h5")
+
+    assert "labels none of the 2 images" in complaint
+
+
+# Files and folders
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["simulate", "--images", "1", "--out", "file/out"], "file"),
+        (["convert-labels", "--labels", "labels.csv", "--images", "images", "--out", "file/out"], "file"),
+        (["make-patches", "--images", "images", "--labels", "labels.csv", "--out", "file/o.h5", "--valid-fraction", "0"], "file"),
+        (["score", "--labels", "labels.csv", "--predictions", "labels.csv", "--json", "file/s.json"], "file"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_by_its_name(shipseg, monkeypatch, archive, arguments, reason):
+    monkeypatch.chdir(archive)
+    (archive / "file").write_text("")
+
+    status, _, complaint = shipseg(*arguments)
+
+    assert status == 2
+    assert complaint.startswith(f"error: {reason}")
+    assert complaint.count("\n") == 1
+
+
+def test_a_folder_where_a_file_should_be_written_is_refused(shipseg, archive):
+    (archive / "out.h5").mkdir()
+
+    status, _, complaint = shipseg(
+        *["make-patches", "--images", archive / "images", "--labels", archive / "labels.csv"],
+        *["--out", archive / "out.h5", "--patch", "50", "--workers", "1"],
+    )
+
+    assert status == 2
+    assert complaint.startswith("error: ")
+    assert complaint.count("\n") == 1
+    assert sorted(path.name for path in archive.iterdir()) == ["images", "labels.csv", "out.h5"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["make-patches", "--images", "none", "--labels", "labels.csv", "--out", "o.h5"], "none is no folder"),
+        (["train", "--patches", "none.h5", "--out", "o.keras"], "none.h5 does not exist; make it with make-patches"),
+        (["train", "--patches", "labels.csv", "--out", "o.keras"], "labels.csv is no HDF5 file"),
+        (["predict", "--weights", "none.keras", "--images", "images", "--out", "o"], "none.keras does not exist"),
+        (["predict", "--weights", "labels.csv", "--images", "images", "--out", "o"], "contract"),
+        (["predict", "--weights", "none.keras", "--images", "none", "--out", "o"], "none is no folder"),
+        (["score", "--labels", "labels.csv", "--predictions", "none"], "none does not exist"),
+        (["score", "--labels", "labels.csv", "--predictions", "images"], "images"),
+    ],
+)
+def test_input_that_is_missing_or_something_else_is_refused(refused, monkeypatch, archive, arguments, reason):
+    monkeypatch.chdir(archive)
+    if "--predictions" in arguments and arguments[-1] == "images":
+        for path in (archive / "images").iterdir():
+            path.unlink()
+        reason = "images holds no mask"
+
+    assert reason in refused(*arguments)
+    assert sorted(path.name for path in archive.iterdir()) == ["images", "labels.csv"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "reason"),
+    [
+        ("--patch", "0", "tile 0 must be 1 or more"),
+        ("--stride", "0", "stride 0"),
+        ("--stride", "200", "stride 200"),
+        ("--background-ratio", "-1", "background ratio -1.0"),
+        ("--background-ratio", "nan", "background ratio nan"),
+        ("--valid-fraction", "1", "valid fraction 1.0"),
+        ("--seed", "-1", "seed -1"),
+        ("--workers", "0", "workers 0"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_name(refused, archive, flag, value, reason):
+    complaint = refused(
+        *["make-patches", "--images", archive / "images", "--labels", archive / "labels.csv"],
+        *["--out", archive / "o.h5", "--workers", "1", flag, value],
+    )
+
+    assert reason in complaint
+    assert not (archive / "o.h5").exists()
+
+
+def test_the_result_is_written_as_json_too(shipseg, archive):
+    labels = archive / "labels.csv"
+
+    status, output, _ = shipseg("score", "--labels", labels, "--predictions", labels, "--json", archive / "j" / "s.json")
+
+    assert status == 0
+    assert output.startswith("2 images, 1 with ships\n")
+    scores = json.loads((archive / "j" / "s.json").read_text())
+    assert (scores["images"], scores["dice_mean_all_images"], scores["f2_mean"]) == (2, 1, 1)
+
+
+def test_a_bad_image_among_good_ones_is_a_warning_of_one_line(archive):
+    """In a process of its own, as pytest keeps warnings to itself."""
+    (archive / "images" / "b.png").write_bytes(b"no image")
+
+    finished = subprocess.run(
+        [sys.executable, "-m", "shipseg_tiles", "make-patches", "--images", "images", "--labels", "labels.csv"]
+        + ["--out", "o.h5", "--patch", "50", "--workers", "1", "--valid-fraction", "0"],
+        cwd=archive,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert finished.returncode == 0
+    assert finished.stderr.startswith("warning: b.png skipped: ")
+    assert finished.stderr.count("\n") == 1
+    assert finished.stdout.startswith("1 images to o.h5 in ")
+
+
+def test_predict_without_weights_takes_those_of_the_project(shipseg, tmp_path):
+    weights = Path(shipseg_tiles.__file__).parents[1] / "weights" / "default.keras"
+    if not weights.is_file():
+        pytest.skip("this checkout has no weights/default.keras yet")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (90, 70), (20, 40, 60)).save(tmp_path / "images" / "sea.png")
+
+    status, _, _ = shipseg("predict", "--images", tmp_path / "images", "--out", tmp_path / "out")
+
+    assert status == 0
+    assert (tmp_path / "out" / "submission.csv").read_text() == HEADER + "sea.png,\n"
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["weights_sha256"] == json.loads(weights.with_suffix(".json").read_text())["weights_sha256"]
+
+
+def test_options_have_the_defaults_of_the_contract():
+    patches = make_patches.Options(images=Path("i"), labels=Path("l"), out=Path("o"))
+    prediction = predict.Options(images=Path("i"), out=Path("o"))
+
+    assert (patches.patch, patches.stride) == (128, None)
+    assert (prediction.weights, prediction.tile, prediction.overlap) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("two\nlines; do this"), "error: two lines; do this\n"),
+        (OSError(28, "No space left on device", "a.h5"), "error: a.h5: No space left on device\n"),
+        (OSError("Unable to write\n  errno = 28"), "error: Unable to write errno = 28\n"),
+    ],
+)
+def test_every_error_is_one_line(refused, monkeypatch, tmp_path, error, line):
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr(simulate, "run", fail)
+
+    assert refused("simulate", "--out", tmp_path) == line
+
+
+# Ctrl-C
+
+
+def interrupted(arguments, moment, timeout=60):
+    """Start a process, press Ctrl-C as a terminal does once the moment has come, and return how it ended.
+
+    A terminal sends the signal to the whole group of processes, workers included.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shipseg_tiles", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + timeout
+        while not moment(process.pid) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        output, complaint = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    return process.returncode, output, complaint
+
+
+def test_ctrl_c_ends_with_130_and_one_line(tmp_path):
+    images = tmp_path / "train_v2"
+
+    ended = interrupted(["simulate", "--out", tmp_path, "--images", "1000"], lambda _: any(images.glob("*.jpg")))
+
+    assert ended == (130, "", "error: interrupted\n")
+    assert not (tmp_path / "train_ship_segmentations_v2.csv").exists()
+    assert not any(path.name.startswith(".") for path in images.iterdir())
+
+
+def test_ctrl_c_while_workers_fill_a_store_leaves_nothing(tmp_path):
+    """Noise is slow to decode, so that the workers are busy for many seconds."""
+    (tmp_path / "images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "images" / "0.png", compress_level=1)
+    for number in range(1, 128):
+        os.link(tmp_path / "images" / "0.png", tmp_path / "images" / f"{number}.png")
+    (tmp_path / "labels.csv").write_text(HEADER + "".join(f"{number}.png,1 4\n" for number in range(128)))
+    out = tmp_path / "out"
+
+    ended = interrupted(
+        ["make-patches", "--images", tmp_path / "images", "--labels", tmp_path / "labels.csv"]
+        + ["--out", out / "o.h5", "--workers", "2"],
+        lambda _: any(out.glob("*")),
+    )
+
+    assert ended == (130, "", "error: interrupted\n")
+    assert not list(out.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells which processes a process has")
+def test_ctrl_c_while_workers_start_is_one_line_too(archive):
+    """As soon as a second process is there, beside the one that tracks resources; it takes a second to import all."""
+
+    def workers_start(process):
+        try:
+            return len(Path(f"/proc/{process}/task/{process}/children").read_text().split()) >= 2
+        except FileNotFoundError:
+            return False
+
+    ended = interrupted(
+        ["make-patches", "--images", archive / "images", "--labels", archive / "labels.csv"]
+        + ["--out", archive / "out" / "o.h5", "--workers", "2"],
+        workers_start,
+    )
+
+    assert ended == (130, "", "error: interrupted\n")
+    assert not (archive / "out").exists()

@@ -1,0 +1,89 @@
+import keras
+import numpy as np
+import pytest
+
+from shipseg_tiles.nets.unet import unet
+
+
+@pytest.fixture
+def mixed_bfloat16():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+
+def test_one_net_takes_any_multiple_of_its_halvings():
+    net = unet(width=2, depth=2)
+
+    for shape in ((1, 4, 4), (3, 64, 64), (2, 20, 72)):
+        assert net.predict_on_batch(noise(*shape)).shape == (*shape, 1)
+
+
+def test_it_takes_raw_pixels_and_answers_probabilities():
+    net = unet(width=2, depth=2)
+
+    answer = net.predict_on_batch(noise(2, 32, 32))
+
+    assert net.input_shape == (None, None, None, 3)
+    assert net.inputs[0].dtype == "uint8"
+    assert net.output_shape == (None, None, None, 1)
+    assert answer.dtype == np.float32
+    assert 0 <= answer.min() < answer.max() <= 1
+
+
+def test_probabilities_stay_float32_under_mixed_precision(mixed_bfloat16):
+    """A bfloat16 has 8 bits of mantissa: of 64 x 64 probabilities between 2^-7 and 2^-5 at most 2 * 128 differ."""
+    net = unet(width=2, depth=2)
+
+    answer = net.predict_on_batch(noise(1, 64, 64))
+
+    assert net.get_layer("down0_conv1").compute_dtype == "bfloat16"
+    assert answer.dtype == np.float32
+    assert 0 <= answer.min() < answer.max() <= 1
+    between = answer[(answer > 2**-7) & (answer < 2**-5)]
+    assert len(np.unique(between)) > 256
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_answer_is_near_the_share_of_ship_pixels(seed):
+    """One of 55 pixels is 1.8 %: a sigmoid of -4 is 0.01799."""
+    keras.utils.set_random_seed(seed)
+
+    answer = unet(width=16, depth=2).predict_on_batch(noise(2, 32, 32))
+
+    assert np.median(answer) == pytest.approx(0.018, rel=0.5)
+
+
+def test_the_weights_follow_from_width_and_depth():
+    """Width 2, depth 1, without biases but that of the last layer and of the growing one:
+
+    - down0: 3*3*3*2 = 54 and 3*3*2*2 = 36, two normalisations of 4 numbers for each of 2 filters: 16
+    - bottom: 3*3*2*4 = 72 and 3*3*4*4 = 144, normalisations 2 * 4 * 4 = 32
+    - up0: growing 2*2*2*4 + 2 = 34; joined 4 channels: 3*3*4*2 = 72 and 36, normalisations 16
+    - probability: 2 + 1 = 3
+    """
+    assert unet(width=2, depth=1).count_params() == (54 + 36 + 16) + (72 + 144 + 32) + (34 + 72 + 36 + 16) + 3
+
+
+def test_equal_seeds_give_equal_weights():
+    nets = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(seed)
+        nets.append(unet(width=2, depth=1).get_layer("down0_conv1").get_weights()[0])
+
+    assert np.array_equal(nets[0], nets[1])
+    assert not np.array_equal(nets[0], nets[2])
+
+
+def test_it_comes_back_from_a_file_without_custom_code(tmp_path):
+    net = unet(width=2, depth=2)
+    net.save(tmp_path / "net.keras")
+
+    loaded = keras.saving.load_model(tmp_path / "net.keras", compile=False, safe_mode=True)
+
+    pixels = noise(1, 16, 16)
+    np.testing.assert_allclose(loaded.predict_on_batch(pixels), net.predict_on_batch(pixels), atol=1e-6)

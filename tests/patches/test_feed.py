@@ -1,0 +1,228 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
+from shipseg_tiles.patches.plan import CLASSES, SPLITS, PatchPlan
+from shipseg_tiles.patches.store import PatchStore, create_store
+
+fast = settings(deadline=None, max_examples=40)
+
+KEYS = [(split, kind) for split in SPLITS for kind in CLASSES]
+SIDE = 4
+
+
+def numbered_store(folder, *counts):
+    """Make a store of so many patches of each split and class that tell who they are.
+
+    The colour of a patch is its slot, in two bytes, and its kind; its mask is the slot in binary digits.
+    """
+    rows = [("a.jpg", slot, *key) for key, count in zip(KEYS, counts, strict=True) for slot in range(count)]
+    table = pd.DataFrame(rows, columns=["image", "slot", "split", "class"])
+    table["row"] = table["column"] = table["ship_pixels"] = 0
+    path = Path(folder) / "patches.h5"
+    create_store(path, PatchPlan(table, {}), {"patch": SIDE, "seed": 0}, [])
+    store = PatchStore(path, fill=True)
+    for number, (key, count) in enumerate(zip(KEYS, counts, strict=True)):
+        for slot in range(count):
+            store.sets[key].image[slot] = (slot % 256, slot // 256, number)
+            store.sets[key].mask[slot] = digits_of(slot)
+    return PatchStore(path)
+
+
+def digits_of(slot):
+    return np.array([slot >> digit & 1 for digit in range(SIDE * SIDE)], dtype=np.uint8).reshape(SIDE, SIDE)
+
+
+def patches_of(batch):
+    """Return who the patches of a batch are, as (split, class), slot, after a check that the masks are theirs."""
+    images, masks = batch
+    assert images.dtype == masks.dtype == np.uint8
+    assert images.shape[1:] == (SIDE, SIDE, 3)
+    assert masks.shape == images.shape[:3]
+    assert np.all(images == images[:, :1, :1])
+    found = []
+    for (low, high, number), mask in zip(images[:, 0, 0].tolist(), masks, strict=True):
+        slot = low + 256 * high
+        assert np.array_equal(mask, digits_of(slot))
+        found.append((KEYS[number], slot))
+    return found
+
+
+def epoch_of(feed):
+    """Return the batches of the feed's epoch: of each the slots of its ships, and those of its background."""
+    batches = []
+    for index in range(len(feed)):
+        patches = patches_of(feed[index])
+        assert {split for (split, _), _ in patches} == {"train"}
+        batches.append(tuple([slot for (_, kind), slot in patches if kind == wanted] for wanted in CLASSES))
+    return batches
+
+
+def epochs_of(feed, count):
+    epochs = []
+    for _ in range(count):
+        epochs.append(epoch_of(feed))
+        feed.on_epoch_end()
+    return epochs
+
+
+@fast
+@given(
+    st.integers(1, 40),
+    st.integers(1, 20),
+    st.integers(1, 12),
+    st.sampled_from([0.1, 0.25, 0.5, 0.7, 1]),
+    st.integers(0),
+)
+def test_feed_keeps_its_promises(tmp_path_factory, ships, background, batch_size, fraction, seed):
+    """Over four epochs: the same number of ships in every batch, every ship once an epoch, all background in turn."""
+    store = numbered_store(tmp_path_factory.mktemp("store"), ships, background, 3, 3)
+    per_batch = round(batch_size * fraction)
+    if not per_batch:
+        with pytest.raises(InputError, match=f"gives 0 ships in {batch_size} patches"):
+            RatioFeed(store, batch_size, fraction, seed)
+        return
+
+    epochs = epochs_of(RatioFeed(store, batch_size, fraction, seed), 4)
+
+    background_shown = []
+    for batches in epochs:
+        assert all(len(of_ships) == per_batch for of_ships, _ in batches)
+        assert all(len(of_background) == batch_size - per_batch for _, of_background in batches)
+        shown = [slot for of_ships, _ in batches for slot in of_ships]
+        assert 0 <= len(shown) - ships < per_batch
+        assert sorted(shown[:ships]) == list(range(ships))
+        fill_up = shown[ships : 2 * ships]
+        assert len(set(fill_up)) == len(fill_up)
+        background_shown += [slot for _, of_background in batches for slot in of_background]
+    for first in range(0, len(background_shown), background):
+        round_of_all = background_shown[first : first + background]
+        assert len(set(round_of_all)) == len(round_of_all)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "fraction", "expected"),
+    [(8, 0.5, 4), (8, 0.25, 2), (8, 0.3, 2), (8, 0.07, 1), (8, 0.9, 7), (8, 1, 8), (10, 0.33, 3), (1, 1, 1)],
+)
+def test_ships_in_a_batch_worked_out_by_hand(batch_size, fraction, expected, tmp_path):
+    """8 * 0.3 = 2.4 and 8 * 0.07 = 0.56 are rounded to 2 and 1, 8 * 0.9 = 7.2 to 7.
+
+    So 30 ships are 30 / 4 = 7.5, so 8 batches at four ships each, 15 at two, and so on.
+    """
+    feed = RatioFeed(numbered_store(tmp_path, 30, 5, 0, 0), batch_size, fraction, seed=1)
+
+    assert {len(of_ships) for of_ships, _ in epoch_of(feed)} == {expected}
+    assert len(feed) == np.ceil(30 / expected)
+
+
+def test_every_background_patch_is_shown_before_one_repeats(tmp_path):
+    """2 batches of 2 ships and 2 background patches make 4 an epoch: 12 background patches are three epochs long."""
+    epochs = epochs_of(RatioFeed(numbered_store(tmp_path, 4, 12, 0, 0), 4, 0.5, seed=1), 6)
+    shown = [slot for batches in epochs for _, of_background in batches for slot in of_background]
+
+    assert sorted(shown[:12]) == sorted(shown[12:]) == list(range(12))
+    assert shown[:12] != shown[12:]
+
+
+def test_ships_are_mixed_anew_in_every_epoch(tmp_path):
+    """Of 40 ships the chance is 1 in 40! that two epochs are alike; and the order is not that of the store."""
+    epochs = epochs_of(RatioFeed(numbered_store(tmp_path, 40, 40, 0, 0), 8, 0.5, seed=1), 3)
+    orders = [[slot for of_ships, _ in batches for slot in of_ships] for batches in epochs]
+
+    assert len({tuple(order) for order in [*orders, range(40)]}) == 4
+
+
+def test_seed_and_epoch_decide_the_batches_and_a_run_taken_up_again_sees_the_same(tmp_path):
+    store = numbered_store(tmp_path, 20, 13, 0, 0)
+    epochs = epochs_of(RatioFeed(store, 8, 0.5, seed=1), 4)
+
+    later = RatioFeed(PatchStore(store.path), 8, 0.5, seed=1)
+    later.epoch = 2
+
+    assert epochs_of(later, 2) == epochs[2:]
+    assert epochs_of(RatioFeed(store, 8, 0.5, seed=2), 4) != epochs
+
+
+def test_batches_do_not_depend_on_the_order_in_which_they_are_fetched(tmp_path):
+    """Keras fetches them in several threads."""
+    store = numbered_store(tmp_path, 20, 13, 0, 0)
+    forwards, backwards = RatioFeed(store, 8, 0.5, seed=1), RatioFeed(store, 8, 0.5, seed=1)
+
+    last_first = [patches_of(backwards[index]) for index in reversed(range(len(backwards)))]
+
+    assert last_first[::-1] == [patches_of(forwards[index]) for index in range(len(forwards))]
+
+
+def test_ships_alone_need_no_background(tmp_path):
+    """5 ships in batches of 4: the second batch holds the fifth and is filled up with the first three again."""
+    batches = epoch_of(RatioFeed(numbered_store(tmp_path, 5, 0, 0, 0), 4, 1, seed=1))
+
+    assert [len(of_ships) for of_ships, _ in batches] == [4, 4]
+    assert batches[1][0][1:] == batches[0][0][:3]
+    assert sorted(batches[0][0] + batches[1][0][:1]) == [0, 1, 2, 3, 4]
+
+
+def test_background_is_needed_unless_ships_are_all(tmp_path):
+    with pytest.raises(InputError, match=r"patches\.h5 holds no background for ship fraction 0\.5; use 1"):
+        RatioFeed(numbered_store(tmp_path, 5, 0, 0, 0), 4, 0.5, seed=1)
+
+
+@pytest.mark.parametrize("fraction", [0, -0.5, 1.001, 2, float("nan"), float("inf")])
+def test_fraction_out_of_its_range_is_refused(fraction, tmp_path):
+    """1.001 of 64 patches would round to 64 and look well."""
+    with pytest.raises(InputError, match=f"ship fraction {fraction} must be above 0 and at most 1"):
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), 64, fraction, seed=1)
+
+
+def test_batches_are_copies(tmp_path):
+    """Augmentation may change them; the store stays as it is."""
+    store = numbered_store(tmp_path, 4, 4, 0, 0)
+    before = store.path.read_bytes()
+    images, masks = RatioFeed(store, 4, 0.5, seed=1)[0]
+
+    images[:], masks[:] = 255, 255
+
+    assert store.path.read_bytes() == before
+
+
+def test_more_than_256_slots_are_told_apart(tmp_path):
+    """300 ships need the second byte of their colour: a check of the helper above too."""
+    batches = epoch_of(RatioFeed(numbered_store(tmp_path, 300, 1, 0, 0), 150, 1, seed=1))
+
+    assert sorted(slot for of_ships, _ in batches for slot in of_ships) == list(range(300))
+
+
+@pytest.mark.parametrize(
+    ("ships", "background", "sizes"), [(5, 4, [4, 4, 1]), (4, 4, [4, 4]), (3, 0, [3]), (0, 2, [2]), (0, 0, [])]
+)
+def test_validation_shows_each_patch_once_in_the_order_of_the_store(ships, background, sizes, tmp_path):
+    feed = ValidationFeed(numbered_store(tmp_path, 2, 2, ships, background), 4)
+
+    batches = [patches_of(feed[index]) for index in range(len(feed))]
+
+    assert [len(batch) for batch in batches] == sizes
+    expected = [("ship", slot) for slot in range(ships)] + [("background", slot) for slot in range(background)]
+    assert [patch for batch in batches for patch in batch] == [(("valid", kind), slot) for kind, slot in expected]
+
+
+def test_real_patches_reach_the_net_with_their_masks(store):
+    """21 ships in batches of 6 at two thirds, so 4 ships first: 6 batches, the last of which repeats 3 ships."""
+    feed = RatioFeed(store, 6, 2 / 3, seed=0)
+    known = {
+        patch.tobytes(): mask
+        for kind in CLASSES
+        for patch, mask in zip(store.sets["train", kind].image, store.sets["train", kind].mask, strict=True)
+    }
+
+    assert len(feed) == 6
+    for index in range(6):
+        images, masks = feed[index]
+        assert images.shape == (6, 64, 64, 3)
+        assert masks.any(axis=(1, 2)).tolist() == [True] * 4 + [False] * 2
+        assert all(np.array_equal(known[patch.tobytes()], mask) for patch, mask in zip(images, masks, strict=True))

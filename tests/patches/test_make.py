@@ -1,0 +1,291 @@
+import io
+import resource
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shipseg_tiles import rle
+from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.errors import InputError, SkippedImageWarning
+from shipseg_tiles.images import decode_image, read_image, read_size
+from shipseg_tiles.patches.make import MadeStore, MakeOptions, make_patches
+from shipseg_tiles.patches.store import PatchStore
+from shipseg_tiles.tiling import TileGrid
+
+OPTIONS = MakeOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
+"""Those of the fixture `store`."""
+
+ODD = MakeOptions(patch=64, stride=40, background_ratio=3.0, seed=2, valid_fraction=0.3, full_images=50)
+
+TRUNCATED, BROKEN, BROKEN_TOO = "d truncated.jpg", "e broken.jpg", "f broken too.jpg"
+
+
+def noise(height, width, channels=3):
+    """An image that JPEG cannot shrink and no two of whose patches are alike."""
+    return np.random.default_rng([height, width]).integers(256, size=(height, width, channels), dtype=np.uint8)
+
+
+def jpeg_bytes(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def broken_inside(data):
+    """Cut out the middle of a JPEG: header and end marker are whole, so that only decoding finds it."""
+    return data[: len(data) // 3] + data[-len(data) // 4 :]
+
+
+def with_strange_marker(data):
+    """Put a marker that no JPEG has in the middle of one."""
+    return data[: len(data) // 2] + b"\xff\x02" + data[len(data) // 2 + 2 :]
+
+
+def ship(shape, top, left, bottom, right):
+    mask = np.zeros(shape, dtype=np.uint8)
+    mask[top:bottom, left:right] = 1
+    return rle.encode(mask)
+
+
+def write_odd_images(folder):
+    """Images of odd sizes and kinds, with and without ships; return the labels."""
+    stored = {
+        "a.png": (Image.fromarray(noise(300, 410)), [(0, 0, 9, 30), (290, 400, 300, 410), (5, 20, 20, 25)]),
+        "b gray.png": (Image.fromarray(noise(100, 64, 1)[..., 0]), [(70, 3, 80, 60)]),
+        "c rgba.png": (Image.fromarray(noise(64, 129, 4)), [(10, 60, 14, 70)]),
+        "g palette.png": (Image.fromarray(noise(90, 90)).convert("P"), []),
+        "h small.png": (Image.fromarray(noise(30, 50)), [(0, 0, 30, 50)]),
+        "i narrow.png": (Image.fromarray(noise(200, 20)), [(100, 5, 120, 8), (130, 0, 131, 20)]),
+        "j bits.png": (Image.fromarray(noise(70, 70, 1)[..., 0] > 100), []),
+        "k.tif": (Image.fromarray(noise(80, 110)), []),
+    }
+    ships = {}
+    for name, (image, boxes) in stored.items():
+        image.save(folder / name)
+        ships[name] = tuple(ship((image.height, image.width), *box) for box in boxes)
+    return ships
+
+
+def write_bad_images(folder):
+    """A truncated JPEG and two that are broken inside, each full of ships; return the labels."""
+    whole = jpeg_bytes(noise(150, 150))
+    (folder / TRUNCATED).write_bytes(whole[: len(whole) // 2])
+    (folder / BROKEN).write_bytes(broken_inside(whole))
+    (folder / BROKEN_TOO).write_bytes(with_strange_marker(jpeg_bytes(noise(140, 150))))
+    return {name: (ship((140, 150), 0, 0, 140, 150),) for name in (TRUNCATED, BROKEN, BROKEN_TOO)}
+
+
+def archive_of(folder, ships):
+    return Archive(folder, Labels("labels.csv", dict(sorted(ships.items()))), ())
+
+
+@dataclass
+class Run:
+    """A run over good and bad images."""
+
+    archive: Archive
+    good: Archive
+    made: MadeStore
+    path: Path
+    warnings: list[str]
+
+    @property
+    def store(self):
+        return PatchStore(self.path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("odd")
+    good = write_odd_images(folder)
+    archive = archive_of(folder, good | write_bad_images(folder))
+    path = tmp_path_factory.mktemp("out") / "patches.h5"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = make_patches(archive, path, ODD, workers=1)
+    messages = [str(warning.message) for warning in caught if warning.category is SkippedImageWarning]
+    return Run(archive, archive_of(folder, good), made, path, messages)
+
+
+def check_patches(store, archive):
+    """Compare each patch with the place in its image that it is said to come from; return how many there are."""
+    count = 0
+    for (split, kind), patches in store.sets.items():
+        source = store.source(split, kind)
+        assert len(source) == len(patches)
+        assert not source.duplicated(["image", "row", "column"]).any()
+        for slot, (name, row, column, ship_pixels) in enumerate(source.itertuples(index=False, name=None)):
+            image = read_image(archive.path(name))
+            grid = TileGrid(*image.shape[:2], store.patch, store.options["stride"])
+            place = np.s_[row : row + store.patch, column : column + store.patch]
+            mask = grid.pad(archive.labels.mask(name, image.shape[:2]))
+            assert np.array_equal(patches.image[slot], grid.pad(image)[place])
+            assert np.array_equal(patches.mask[slot], mask[place])
+            assert ship_pixels == archive.labels.mask(name, image.shape[:2])[place].sum()
+            assert (ship_pixels > 0) == (kind == "ship")
+            assert [row, column] in grid.corners.tolist()
+            count += 1
+    return count
+
+
+def sources(store, *splits):
+    return {name for split in splits for kind in ("ship", "background") for name in store.source(split, kind)["image"]}
+
+
+def test_each_patch_is_the_crop_it_is_said_to_be(scenes, store):
+    """The images are JPEG: no patch is encoded again, each is the crop of the decoded image to the last bit."""
+    assert check_patches(store, scenes) == 21 + 21 + 7 + 7
+
+
+def test_no_image_trains_and_validates(store, run):
+    assert not sources(store, "train") & sources(store, "valid")
+    assert not sources(run.store, "train") & sources(run.store, "valid")
+
+
+def test_file_is_the_same_byte_for_byte_in_another_run_with_other_workers(scenes, store, tmp_path):
+    made = make_patches(scenes, tmp_path / "deep" / "folder" / "again.h5", OPTIONS, workers=2)
+
+    assert (tmp_path / "deep" / "folder" / "again.h5").read_bytes() == store.path.read_bytes()
+    assert made.plan.fingerprint == store.fingerprint
+    assert (made.images, made.skipped) == (16, {})
+
+
+def test_nothing_but_the_store_is_left_in_the_folder(store, run):
+    for path in (store.path, run.path):
+        assert list(path.parent.iterdir()) == [path]
+
+
+def test_whole_validation_images_are_kept_as_they_are_on_disk(scenes, store):
+    """A quarter of 16 images validate, and all 4 are kept."""
+    images = list(store.full_images())
+
+    assert len(images) == 4
+    assert sources(store, "valid") <= {image.name for image in images}
+    assert not sources(store, "train") & {image.name for image in images}
+    for image in images:
+        assert image.data == scenes.path(image.name).read_bytes()
+        assert image.ships == scenes.labels.ships[image.name]
+        assert decode_image(image.data, image.name).shape == (256, 256, 3)
+
+
+def test_broken_images_are_only_found_by_decoding(run):
+    """Or the tests below would not test what they say."""
+    for name in (BROKEN, BROKEN_TOO):
+        assert min(read_size(run.archive.path(name))) >= 140
+        with pytest.raises(InputError, match="damaged"):
+            read_image(run.archive.path(name))
+
+
+def test_bad_images_are_skipped_with_a_warning_each(run):
+    assert set(run.made.skipped) == {TRUNCATED, BROKEN, BROKEN_TOO}
+    assert run.made.images == 8
+    assert len(run.warnings) == 3
+    for name in (TRUNCATED, BROKEN, BROKEN_TOO):
+        assert [message for message in run.warnings if message.startswith(f"{name} skipped: ")]
+        assert name in run.made.skipped[name]
+    assert "cut off" in run.made.skipped[TRUNCATED]
+
+
+def test_no_slot_is_left_for_a_bad_image(run):
+    """Images of all kinds and sizes are there; every patch is the crop it is said to be, none is empty."""
+    store = run.store
+
+    assert check_patches(store, run.archive) == len(run.made.plan.table)
+    assert sources(store, "train", "valid") <= set(run.good.names)
+    assert {"a.png", "b gray.png", "c rgba.png", "h small.png", "i narrow.png"} <= sources(store, "train", "valid")
+
+
+def test_store_with_bad_images_is_the_one_without_them(run, tmp_path):
+    """Split, plan and file are those of an archive that never had them."""
+    made = make_patches(run.good, tmp_path / "patches.h5", ODD, workers=2)
+
+    assert made.skipped == {}
+    assert (tmp_path / "patches.h5").read_bytes() == run.path.read_bytes()
+
+
+def test_counts_are_those_of_the_store(run):
+    """8 images, of which 0.3 * 8 = 2.4, so 2, validate; as both are kept, at most 50 whole images are 2."""
+    for (split, kind), patches in run.store.sets.items():
+        assert run.made.plan.count(split, kind) == len(patches)
+    assert len(list(run.store.full_images())) == 2
+
+
+def test_whole_image_of_which_no_patch_is_cut_must_be_readable_too(tmp_path):
+    """No background is asked for, so the empty images are never cut. Half of the 4 images validate: one with a ship,
+    one without, or both without as the broken one leaves three, of which round(1.5) = 2 validate.
+    """
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
+        (folder / name).write_bytes(jpeg_bytes(noise(80, 80)))
+    for name in ("c.jpg", "d.jpg"):
+        (folder / name).write_bytes(broken_inside(jpeg_bytes(noise(80, 80))))
+    ships = {name: (ship((80, 80), 0, 0, 9, 9),) * (name < "c") for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")}
+    options = replace(ODD, background_ratio=0.0, valid_fraction=0.5)
+
+    with pytest.warns(SkippedImageWarning, match=r"[cd]\.jpg skipped"):
+        make_patches(archive_of(folder, ships), tmp_path / "patches.h5", options, workers=1)
+
+    images = list(PatchStore(tmp_path / "patches.h5").full_images())
+    assert images
+    for image in images:
+        decode_image(image.data, image.name)
+
+
+@pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")
+def test_only_bad_images_are_refused_and_leave_nothing(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    archive = archive_of(folder, write_bad_images(folder))
+
+    with pytest.raises(InputError, match=r"none of the 3 images in .*images is usable; the first: .*d truncated\.jpg"):
+        make_patches(archive, tmp_path / "out" / "patches.h5", replace(ODD, valid_fraction=0.0), workers=1)
+    assert not [path for path in (tmp_path / "out").glob("**/*") if path.is_file()]
+
+
+@pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")
+def test_no_ship_left_to_train_on_is_refused_and_the_old_store_stays(tmp_path):
+    """The only images with ships are bad, the good one is empty."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    ships = write_bad_images(folder)
+    Image.fromarray(noise(80, 80)).save(folder / "good.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "patches.h5").write_bytes(b"old")
+
+    with pytest.raises(InputError, match="no ship in any training image"):
+        make_patches(
+            archive_of(folder, ships | {"good.png": ()}),
+            tmp_path / "out" / "patches.h5",
+            replace(ODD, valid_fraction=0.0),
+            workers=1,
+        )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["patches.h5"]
+    assert (tmp_path / "out" / "patches.h5").read_bytes() == b"old"
+
+
+def test_full_disk_is_an_error_and_leaves_nothing(scenes, tmp_path):
+    """The store of `scenes` takes 56 * 64 * 64 * 4 bytes and more, 0.9 MB; files may have half a megabyte.
+
+    The limit stands for the disk here, since anyone may set it; tests of the store fill up a real one.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            make_patches(scenes, tmp_path / "patches.h5", OPTIONS, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_worker_is_refused(workers, scenes, tmp_path):
+    with pytest.raises(InputError, match=f"workers {workers} must be 1 or more"):
+        make_patches(scenes, tmp_path / "patches.h5", OPTIONS, workers)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,284 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shipseg_tiles import rle
+from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.plan import CLASSES, SPLITS, PlanOptions, plan_patches
+
+fast = settings(deadline=None, max_examples=40)
+
+SMALL = PlanOptions(patch=4, stride=4, background_ratio=100, seed=1)
+"""Patches of 4 px, and more background than there ever is: everything is kept."""
+
+
+def rows_of(plan, image):
+    rows = plan.table[plan.table["image"] == image]
+    return [tuple(row) for row in rows[["row", "column", "ship_pixels"]].to_numpy().tolist()]
+
+
+def many_images(ship_images, empty_images):
+    """Images of 8 x 8 px in 4 patches of 4 px; a ship image has its ship in the upper left patch, pixel 1."""
+    names = [f"ship{index:02}.png" for index in range(ship_images)]
+    names += [f"empty{index:02}.png" for index in range(empty_images)]
+    labels = Labels("labels.csv", {name: ("1 1",) if name.startswith("ship") else () for name in sorted(names)})
+    return labels, dict.fromkeys(names, (8, 8))
+
+
+def drawn(plan, split="train"):
+    """How much background came out of images with ships, and how much out of empty ones."""
+    table = plan.table[(plan.table["split"] == split) & (plan.table["class"] == "background")]
+    from_ship = int(table["image"].astype(str).str.startswith("ship").sum())
+    return from_ship, len(table) - from_ship
+
+
+def test_ship_pixels_worked_out_by_hand():
+    """8 rows and 12 columns are 2 x 3 patches of 4 px. Pixel p, from 1, has row (p - 1) % 8, column (p - 1) // 8.
+
+    The run 15 4 is rows 6 and 7 of column 1 and rows 0 and 1 of column 2: two pixels in the patch (4, 0), two in
+    (0, 0). The run 16 1 is row 7 of column 1 again and counts no second time. 92 1 is row 3 of column 11: (0, 8).
+    """
+    labels = Labels("labels.csv", {"a.png": ("15 4", "16 1", "92 1")})
+
+    plan = plan_patches(labels, {"a.png": (8, 12)}, [], SMALL)
+
+    assert rows_of(plan, "a.png") == [(0, 0, 2), (0, 4, 0), (0, 8, 1), (4, 0, 2), (4, 4, 0), (4, 8, 0)]
+    assert plan.table["class"].tolist() == ["ship", "background", "ship", "ship", "background", "background"]
+    assert (plan.count("train", "ship"), plan.count("train", "background")) == (3, 3)
+    assert (plan.count("valid", "ship"), plan.count("valid", "background")) == (0, 0)
+
+
+def test_patches_overlap_if_the_stride_is_smaller():
+    """5 x 6 px, patch 4, stride 2: rows 0 and 1 (moved back from 2), columns 0 and 2.
+
+    Pixel 11 is row 0 of column 2, in both patches of row 0, in none of row 1. Pixel 30 is row 4 of column 5: (1, 2).
+    """
+    labels = Labels("labels.csv", {"a.png": ("11 1", "30 1")})
+
+    plan = plan_patches(labels, {"a.png": (5, 6)}, [], PlanOptions(patch=4, stride=2, background_ratio=100))
+
+    assert rows_of(plan, "a.png") == [(0, 0, 1), (0, 2, 1), (1, 0, 0), (1, 2, 1)]
+
+
+def test_odd_size_ends_at_the_border():
+    """300 = 128 + 128 + 44: the third row begins at 300 - 128 = 172; 410 needs a fourth column at 282."""
+    labels = Labels("labels.csv", {"a.png": ("1 1",)})
+
+    plan = plan_patches(labels, {"a.png": (300, 410)}, [], PlanOptions(background_ratio=100))
+
+    expected = [(row, column) for row in (0, 128, 172) for column in (0, 128, 256, 282)]
+    assert [(row, column) for row, column, _ in rows_of(plan, "a.png")] == expected
+
+
+def test_image_smaller_than_the_patch_is_one_patch():
+    """3 x 2 px: all 6 pixels are ship."""
+    plan = plan_patches(Labels("labels.csv", {"a.png": ("1 6",)}), {"a.png": (3, 2)}, [], SMALL)
+
+    assert rows_of(plan, "a.png") == [(0, 0, 6)]
+
+
+@fast
+@given(st.data(), st.integers(1, 12), st.integers(1, 12), st.integers(1, 6))
+def test_every_patch_with_a_ship_pixel_is_kept_with_its_count(data, height, width, patch):
+    """Counted once more by cutting the mask at every place where a patch may be."""
+    stride = data.draw(st.integers(1, patch))
+    pixels = st.integers(1, height * width)
+    ships = tuple(f"{start} 1" for start in data.draw(st.lists(pixels, min_size=1, max_size=4)))
+    options = PlanOptions(patch=patch, stride=stride, background_ratio=data.draw(st.sampled_from([0, 1, 200])))
+
+    plan = plan_patches(Labels("labels.csv", {"a.png": ships}), {"a.png": (height, width)}, [], options)
+
+    mask = rle.decode(" ".join(ships), (height, width))
+    starts = [sorted({*range(0, max(side - patch, 0), stride), max(side - patch, 0)}) for side in (height, width)]
+    expected = {
+        (row, column): int(mask[row : row + patch, column : column + patch].sum())
+        for row in starts[0]
+        for column in starts[1]
+    }
+    kept = {(row, column): ship_pixels for row, column, ship_pixels in rows_of(plan, "a.png")}
+    assert kept.items() <= expected.items()
+    assert {place for place in expected if expected[place]} <= set(kept)
+    ship_count, background = sum(map(bool, expected.values())), sum(count == 0 for count in expected.values())
+    assert len(kept) == ship_count + min(background, ship_count * int(options.background_ratio))
+    assert plan.candidates["train", "ship"] == ship_count
+    assert plan.candidates["train", "background"] == background
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0, 0), (0.3, 3), (0.5, 5), (1, 10), (1.26, 13), (2.5, 25), (6, 60)])
+def test_background_ratio_is_exact_to_one_patch(ratio, expected):
+    """10 training ships, 5 for validation. The ratio 1.26 asks for 12.6 and 6.3, so 13 and 6.
+
+    Ship images leave 3 background patches each, empty images 4: 10 * 3 + 10 * 4 = 70 train, 5 * 3 + 5 * 4 = 35.
+    """
+    labels, sizes = many_images(15, 15)
+    validation = [name for name in sizes if name[-6:-4] >= "10"]
+
+    plan = plan_patches(labels, sizes, validation, PlanOptions(patch=4, stride=4, background_ratio=ratio))
+
+    assert plan.count("train", "ship") == 10
+    assert plan.count("train", "background") == expected
+    assert plan.count("valid", "ship") == 5
+    assert abs(plan.count("valid", "background") - 5 * ratio) <= 0.5
+    assert plan.candidates == {
+        ("train", "ship"): 10,
+        ("train", "background"): 70,
+        ("valid", "ship"): 5,
+        ("valid", "background"): 35,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ship_images", "empty_images", "ratio", "expected"),
+    [
+        (10, 10, 2, (10, 10)),  # 20 wanted, half each
+        (10, 10, 0.7, (4, 3)),  # 7 wanted: the odd one out of a ship image
+        (10, 1, 2, (16, 4)),  # the empty image has but 4
+        (4, 10, 6, (12, 12)),  # 24 wanted, and the ship images have just 12
+        (4, 10, 8, (12, 20)),  # 32 wanted: ship images top out at 12
+        (4, 1, 50, (12, 4)),  # all there is
+        (4, 0, 1, (4, 0)),
+    ],
+)
+def test_background_comes_evenly_from_ship_images_and_empty_ones(ship_images, empty_images, ratio, expected):
+    """A ship image leaves 3 patches of background, an empty one 4; where one kind is short the other fills up."""
+    plan = plan_patches(
+        *many_images(ship_images, empty_images), [], PlanOptions(patch=4, stride=4, background_ratio=ratio)
+    )
+
+    assert drawn(plan) == expected
+
+
+def test_no_patch_twice_and_the_background_is_drawn_at_random():
+    """Over 30 seeds every one of the 3 + 4 background patches is drawn at some time."""
+    places = set()
+    for seed in range(30):
+        options = PlanOptions(patch=4, stride=4, background_ratio=2, seed=seed)
+        table = plan_patches(*many_images(1, 1), [], options).table
+        assert not table.duplicated(["image", "row", "column"]).any()
+        background = table[table["class"] == "background"]
+        places |= set(background[["image", "row", "column"]].itertuples(index=False, name=None))
+    assert len(places) == 7
+
+
+def test_slots_are_a_shuffled_permutation_of_each_split_and_class():
+    labels, sizes = many_images(60, 60)
+    validation = [name for name in sizes if name[-6:-4] >= "30"]
+
+    table = plan_patches(labels, sizes, validation, SMALL).table
+
+    for split in SPLITS:
+        for kind in CLASSES:
+            slots = table["slot"][(table["split"] == split) & (table["class"] == kind)].to_numpy()
+            assert sorted(slots) == list(range(len(slots)))
+            # Neighbours in order differ by 1, at random by a third of all; a correlation of 0.5 is far from both.
+            assert abs(np.corrcoef(slots, np.arange(len(slots)))[0, 1]) < 0.5
+
+
+def test_the_split_is_the_one_asked_for_and_cuts_no_image():
+    labels, sizes = many_images(6, 6)
+    validation = {"ship00.png", "ship04.png", "empty01.png", "not there.png"}
+
+    table = plan_patches(labels, sizes, validation, SMALL).table
+
+    assert (table.groupby("image", observed=True)["split"].nunique() == 1).all()
+    assert set(table["image"][table["split"] == "valid"]) == validation & set(sizes)
+    assert set(table["image"]) == set(sizes)
+
+
+def test_rows_are_in_the_order_of_images_and_places():
+    """Whoever fills the store reads each image once."""
+    table = plan_patches(*many_images(5, 5), [], PlanOptions(patch=4, stride=4, background_ratio=1)).table
+    places = list(table[["image", "row", "column"]].astype({"image": str}).itertuples(index=False, name=None))
+
+    assert places == sorted(places)
+    assert len(places) == 10
+
+
+def test_images_without_a_size_are_left_out():
+    labels, sizes = many_images(3, 0)
+    del sizes["ship01.png"]
+
+    assert set(plan_patches(labels, sizes, [], SMALL).table["image"]) == {"ship00.png", "ship02.png"}
+
+
+def test_fingerprint_is_the_same_for_equal_plans_and_another_for_any_other():
+    labels, sizes = many_images(4, 4)
+    options = PlanOptions(patch=4, stride=4, seed=3)
+    moved = Labels("labels.csv", labels.ships | {"ship00.png": ("64 1",)})
+    larger = Labels("labels.csv", labels.ships | {"ship00.png": ("1 2",)})
+    renamed = Labels("labels.csv", {name.replace("ship", "boat"): ships for name, ships in labels.ships.items()})
+    plans = [
+        plan_patches(labels, sizes, [], options),
+        plan_patches(labels, sizes, [], PlanOptions(patch=4, stride=4, seed=4)),
+        plan_patches(labels, sizes, ["ship01.png"], options),
+        plan_patches(labels, sizes, ["ship02.png"], options),
+        plan_patches(moved, sizes, [], options),
+        plan_patches(larger, sizes, [], options),
+        plan_patches(renamed, {name.replace("ship", "boat"): size for name, size in sizes.items()}, [], options),
+        plan_patches(labels, sizes, [], PlanOptions(patch=4, stride=4, seed=3, background_ratio=0.5)),
+    ]
+
+    assert len({plan.fingerprint for plan in plans}) == len(plans)
+    again = plan_patches(Labels("another.csv", dict(labels.ships)), dict(sizes), [], options)
+    assert again.fingerprint == plans[0].fingerprint
+    assert again.table.equals(plans[0].table)
+
+
+def test_fingerprint_is_the_same_in_every_run():
+    """Another process hashes text with another seed of its own."""
+    code = (
+        "from shipseg_tiles.archive.labels import Labels\n"
+        "from shipseg_tiles.patches.plan import PlanOptions, plan_patches\n"
+        "options = PlanOptions(patch=4, stride=4, background_ratio=1, seed=1)\n"
+        "print(plan_patches(Labels('', {'a.png': ('1 1',), 'b.png': ()}), dict.fromkeys(('a.png', 'b.png'), (8, 8)),"
+        " [], options).fingerprint)"
+    )
+    plan = plan_patches(
+        Labels("", {"a.png": ("1 1",), "b.png": ()}),
+        dict.fromkeys(("a.png", "b.png"), (8, 8)),
+        [],
+        PlanOptions(patch=4, stride=4, background_ratio=1, seed=1),
+    )
+
+    environment = os.environ | {"PYTHONHASHSEED": "7"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == plan.fingerprint
+
+
+@pytest.mark.parametrize("validation", [[], ["ship00.png"]])
+def test_no_ship_to_train_on_is_refused(validation):
+    """No ship at all, or the only one in an image that validates."""
+    labels, sizes = many_images(len(validation), 3)
+
+    with pytest.raises(InputError, match=r"labels\.csv shows no ship in any training image"):
+        plan_patches(labels, sizes, validation, SMALL)
+
+
+def test_run_that_leaves_its_image_is_refused():
+    with pytest.raises(InputError, match=r"labels\.csv: a\.png: run '9 1' leaves the image of 8 pixels"):
+        plan_patches(Labels("labels.csv", {"a.png": ("9 1",)}), {"a.png": (4, 2)}, [], SMALL)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patch": 0, "stride": 0},
+        {"patch": -4},
+        {"stride": 0},
+        {"stride": 129},
+        {"background_ratio": -0.1},
+        {"background_ratio": float("nan")},
+        {"background_ratio": float("inf")},
+        {"seed": -1},
+    ],
+)
+def test_options_out_of_their_range_are_refused(options):
+    with pytest.raises(InputError, match="must be"):
+        plan_patches(*many_images(1, 1), [], PlanOptions(**options))

@@ -1,0 +1,218 @@
+import shutil
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from shipseg_tiles.archive.archive import open_archive
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.nets.contract import read_contract
+from shipseg_tiles.patches.make import MakeOptions, make_patches
+from shipseg_tiles.patches.store import PatchStore
+from shipseg_tiles.rle import encode
+from shipseg_tiles.training.fit import TrainOptions, train
+from shipseg_tiles.training.true_dice import measure_true_dice
+
+TINY = TrainOptions(width=4, depth=1, epochs=3, batch_size=8, learning_rate=3e-2, seed=1)
+
+
+def history(out):
+    return pd.read_csv(out.with_suffix(".training") / "history.csv")
+
+
+@pytest.fixture(scope="module")
+def easy(tmp_path_factory):
+    """A store that a tiny net learns at once: bright boxes on 16 dark images of 96 px, every fourth of them empty."""
+    folder = tmp_path_factory.mktemp("easy")
+    (folder / "images").mkdir()
+    random = np.random.default_rng(0)
+    rows = ["ImageId,EncodedPixels"]
+    for number in range(16):
+        image = random.integers(0, 90, (96, 96, 3), dtype=np.uint8)
+        for row, column in random.integers(0, 80, (2 if number % 4 else 0, 2)):
+            ship = np.zeros((96, 96), dtype=np.uint8)
+            ship[row : row + 10, column : column + 14] = 1
+            image[ship == 1] = random.integers(150, 240, 3)
+            rows.append(f"{number:02}.png,{encode(ship)}")
+        if number % 4 == 0:
+            rows.append(f"{number:02}.png,")
+        Image.fromarray(image).save(folder / "images" / f"{number:02}.png")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    archive = open_archive(folder / "images", folder / "labels.csv")
+    options = MakeOptions(patch=32, stride=16, valid_fraction=0.25, full_images=4, seed=0)
+    make_patches(archive, folder / "patches.h5", options, workers=1)
+    return PatchStore(folder / "patches.h5")
+
+
+@pytest.fixture(scope="module")
+def straight(easy, tmp_path_factory):
+    """Three epochs without a break: what came of it, and where the weights are."""
+    out = tmp_path_factory.mktemp("straight") / "net.keras"
+    return train(easy, out, TINY, notes="synthetic"), out
+
+
+def test_everything_that_is_promised_appears(straight):
+    trained, out = straight
+    folder = out.with_suffix(".training")
+
+    assert trained.epochs == 3
+    assert sorted(path.name for path in out.parent.iterdir()) == ["net.json", "net.keras", "net.training"]
+    names = ["checkpoint.weights.h5", "curves.png", "history.csv", "state.json", "tensorboard"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert list((folder / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+def test_the_history_keeps_patch_dice_and_true_dice_apart(straight):
+    table = history(straight[1])
+
+    assert table["epoch"].tolist() == [1, 2, 3]
+    expected = {"loss", "patch_dice", "val_loss", "val_patch_dice", "val_true_dice", "val_true_dice_ship_images"}
+    assert expected | {"val_f2", "learning_rate"} <= set(table.columns)
+    assert np.isfinite(table.to_numpy()).all()
+
+
+def test_it_learns(straight):
+    loss = history(straight[1])["loss"]
+
+    assert loss.is_monotonic_decreasing
+    assert loss.iloc[-1] < 0.7 * loss.iloc[0]
+
+
+def test_the_contract_says_how_to_use_the_weights_and_where_they_come_from(straight, easy):
+    trained, out = straight
+    contract = read_contract(out)
+
+    assert contract == trained.contract
+    assert (contract.net, contract.patch, contract.tile_multiple) == ("unet", 32, 2)
+    assert contract.tile % 2 == 0
+    # Depth 1: the convolutions reach 2 pixels, 2 of half the size, and 2; the pooling moves them by 1 at most.
+    assert 2 < contract.receptive_field <= 2 + 4 + 2 + 1
+    assert contract.receptive_field <= contract.overlap * contract.tile / 2
+    origin = contract.trained_on
+    assert origin["store_fingerprint"] == easy.fingerprint
+    assert origin["store_options"]["background_ratio"] == 1.0
+    assert origin["patches"] == {
+        split: {kind: len(easy.sets[split, kind]) for kind in ("ship", "background")} for split in ("train", "valid")
+    }
+    assert origin["training"]["ship_fraction"] == 0.5
+    assert origin["notes"] == "synthetic"
+    assert contract.scores["images"] == 4
+    assert "4 validation images" in contract.scores["data"]
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch(straight, easy):
+    """The first of the epochs with the highest true dice; predicted anew, the weights score what was logged."""
+    trained, out = straight
+    table = history(out)
+    best = int(table["val_true_dice"].to_numpy().argmax())
+
+    assert trained.contract.trained_on["best_epoch"] == best + 1
+    scores = measure_true_dice(Predictor.load(out), list(easy.full_images()))
+    assert scores["dice_mean_all_images"] == pytest.approx(table["val_true_dice"][best], abs=1e-3)
+    assert scores["dice_mean_all_images"] > 0.8
+    assert scores["dice_mean_all_images"] == trained.contract.scores["dice_mean_all_images"]
+
+
+def test_a_training_with_a_break_is_the_training_without(straight, easy, tmp_path):
+    out = tmp_path / "net.keras"
+    train(easy, out, replace(TINY, epochs=1))
+    assert len(history(out)) == 1
+
+    resumed = train(easy, out, TINY, resume=True)
+
+    assert resumed.epochs == 3
+    whole = history(straight[1])
+    pd.testing.assert_frame_equal(history(out)[whole.columns], whole, rtol=2e-2, atol=2e-3)
+    assert resumed.contract.trained_on["best_epoch"] == straight[0].contract.trained_on["best_epoch"]
+
+
+def test_a_training_may_be_prolonged_and_keeps_its_best_weights(straight, easy, tmp_path):
+    """The fourth epoch is no better than the best before it, so its weights are not the ones that are kept."""
+    shutil.copytree(straight[1].parent, tmp_path, dirs_exist_ok=True)
+    out = tmp_path / "net.keras"
+
+    prolonged = train(easy, out, replace(TINY, epochs=4), resume=True)
+
+    scores = history(out)["val_true_dice"]
+    assert len(scores) == prolonged.epochs == 4
+    assert scores[3] <= scores[:3].max()
+    assert prolonged.contract == straight[0].contract
+    assert out.read_bytes() == straight[1].read_bytes()
+
+
+def test_other_options_are_not_resumed(straight, easy):
+    with pytest.raises(InputError, match="begun with another width, learning_rate;"):
+        train(easy, straight[1], replace(TINY, width=3, learning_rate=1e-3), resume=True)
+
+
+def test_without_a_journal_there_is_nothing_to_resume(store, tmp_path):
+    with pytest.raises(InputError, match="nothing to resume"):
+        train(store, tmp_path / "net.keras", TINY, resume=True)
+    assert not (tmp_path / "net.keras").exists()
+
+
+def test_a_store_without_validation_trains_by_its_loss(scenes, tmp_path):
+    """Under mixed precision, to see that the weights are float32 all the same."""
+    options = MakeOptions(patch=64, stride=64, seed=5, valid_fraction=0, full_images=4)
+    make_patches(scenes, tmp_path / "patches.h5", options, workers=1)
+    out = tmp_path / "net.keras"
+    tiny = replace(TINY, width=2, epochs=2, learning_rate=1e-3, precision="mixed_bfloat16")
+
+    trained = train(PatchStore(tmp_path / "patches.h5"), out, tiny)
+
+    table = history(out)
+    assert {"loss", "patch_dice"} <= set(table.columns)
+    assert not any(name.startswith("val_") for name in table.columns)
+    assert trained.contract.scores == {}
+    assert trained.contract.trained_on["best_epoch"] == int(table["loss"].to_numpy().argmin()) + 1
+    assert keras.config.dtype_policy().name == "float32"
+    net = Predictor.load(out).net
+    assert {layer.dtype_policy.name for layer in net.layers} <= {"float32", "uint8"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"depth": 7}, "patches of 64 px do not halve 7 times; use a smaller --depth"),
+        ({"depth": 0}, "depth 0"),
+        ({"width": 0}, "width 0"),
+        ({"net": "vgg"}, "no net 'vgg'"),
+        ({"epochs": 0}, "epochs 0 must be above 0"),
+        ({"batch_size": -8}, "batch size -8"),
+        ({"patience": 0}, "patience 0"),
+        ({"learning_rate": 0.0}, "learning rate 0.0"),
+        ({"learning_rate": float("nan")}, "learning rate nan"),
+        ({"ship_fraction": 0.0}, "ship fraction 0.0"),
+        ({"ship_fraction": 1.5}, "ship fraction 1.5"),
+        ({"ship_fraction": float("nan")}, "ship fraction nan"),
+        ({"seed": -1}, "seed -1"),
+        ({"seed": 2**32}, "seed 4294967296"),
+        ({"precision": "float8"}, "precision 'float8'"),
+    ],
+)
+def test_options_out_of_range_are_refused_before_anything_is_written(store, tmp_path, changes, reason):
+    with pytest.raises(InputError, match=reason):
+        train(store, tmp_path / "net.keras", replace(TINY, **changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_another_suffix_are_refused(store, tmp_path):
+    with pytest.raises(InputError, match=r"net\.h5 must end in \.keras"):
+        train(store, tmp_path / "net.h5", TINY)
+
+
+def test_a_place_that_cannot_be_written_is_found_out_before_training(store, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(OSError, match="file"):
+        train(store, tmp_path / "file" / "net.keras", TINY)
+
+
+def test_a_training_that_runs_away_ends_with_a_remedy(store, tmp_path):
+    with pytest.raises(InputError, match="lower learning rate"):
+        train(store, tmp_path / "net.keras", replace(TINY, width=1, depth=1, learning_rate=1e30))
+    assert not (tmp_path / "net.keras").exists()
