@@ -16,7 +16,7 @@ def option(help: str, *, default: Any = MISSING, **metadata: Any) -> Any:
         default: Value if the flag is not given; without one the flag is required.
         **metadata: Anything that argparse-dataclass understands, such as `type` or `choices`.
     """
-    if default is not MISSING and default is not None and not isinstance(default, bool):
+    if default not in (MISSING, None, "") and not isinstance(default, bool):
         help = f"{help} (default: {default})"
     return field(default=default, metadata={"help": help, **metadata})
 

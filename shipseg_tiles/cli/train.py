@@ -27,6 +27,7 @@ class Options(CommonOptions):
         "what layers compute in", default="float32", choices=["float32", "mixed_bfloat16", "mixed_float16"]
     )
     seed: int = option("seed of weights, order and augmentation", default=0, metavar="S")
+    start_from: str = option("weights of the same net to start from, to train them further", default="", metavar="FILE")
     resume: bool = option("go on where an earlier run with the same options stopped", default=False)
     notes: str = option("words about the data for the contract, such as their terms", default="", metavar="TEXT")
 

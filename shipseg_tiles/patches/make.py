@@ -164,9 +164,7 @@ def _size_or_reason(path: Path) -> tuple[int, int] | str:
         return str(error)
 
 
-def _full_images(
-    archive: Archive, validation: list[str], options: MakeOptions, processes: Executor
-) -> list[FullImage]:
+def _full_images(archive: Archive, validation: list[str], options: MakeOptions, processes: Executor) -> list[FullImage]:
     """Choose validation images to keep whole, evenly over the numbers of ships; raise as `_fill`."""
     ships = archive.labels.ships
     count = min(options.full_images, len(validation))

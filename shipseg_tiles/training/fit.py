@@ -10,7 +10,7 @@ from tqdm.keras import TqdmCallback
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
-from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.inference.predictor import Predictor, load_net
 from shipseg_tiles.nets.augmentation import AugmentedNet
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, checksum, write_contract
@@ -50,6 +50,7 @@ class TrainOptions:
         patience: Stop after so many epochs without a better score.
         precision: `float32` or `mixed_bfloat16`; the saved weights are float32 either way.
         seed: Seed of weights, order and augmentation.
+        start_from: `.keras` file of the same net to start from; empty for fresh weights.
     """
 
     net: str = "unet"
@@ -62,6 +63,7 @@ class TrainOptions:
     patience: int = 9
     precision: str = "float32"
     seed: int = 0
+    start_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,7 @@ def train(store: PatchStore, out: Path, options: TrainOptions, *, resume: bool =
     validation = ValidationFeed(store, options.batch_size, workers=2, max_queue_size=8)
     full_images = list(store.full_images())
     keras.utils.set_random_seed(options.seed)
-    with _precision(options.precision):
-        net = build_net(options.net, options.width, options.depth)
+    net = _built(options)
     model = _compiled(net, store.patch, options)
     fixed = {name: value for name, value in asdict(options).items() if name != "epochs"}  # a training may be prolonged
     journal = Journal(out.with_suffix(".training"), fixed | {"store": store.fingerprint})
@@ -133,6 +134,18 @@ def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
         raise InputError(f"seed {options.seed} must be from 0 to {2**32 - 1}")
     if options.precision not in PRECISIONS:
         raise InputError(f"there is no precision {options.precision!r}; choose one of {', '.join(PRECISIONS)}")
+
+
+def _built(options: TrainOptions) -> keras.Model:
+    with _precision(options.precision):
+        net = build_net(options.net, options.width, options.depth)
+    if options.start_from:
+        try:
+            net.set_weights(load_net(Path(options.start_from)).get_weights())
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{options.start_from} does not fit {options.net} with these options: {reason}") from None
+    return net
 
 
 @contextmanager

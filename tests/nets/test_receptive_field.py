@@ -56,7 +56,7 @@ def test_effects_below_one_in_a_thousand_are_not_counted():
 
 
 def test_a_net_that_sees_everything_reaches_the_border_of_the_probe():
-    """The sum over the image changes everywhere; the last probe stands 10 pixels off the centre, 170 from the border."""
+    """The sum over the image changes everywhere; the last probe stands 10 px off the centre, 170 from the border."""
     mean = keras.layers.GlobalAveragePooling2D(keepdims=True)
     net = net_of(mean, keras.layers.Rescaling(PROBE_SIDE**2), keras.layers.UpSampling2D(PROBE_SIDE))
 

@@ -68,7 +68,8 @@ def test_image_mask_and_both_stand_side_by_side():
 
 
 @pytest.mark.parametrize(
-    ("count", "columns", "shape"), [(1, 3, (4, 5)), (3, 3, (4, 27)), (5, 2, (24, 16)), (4, 2, (14, 16)), (3, 1, (24, 5))]
+    ("count", "columns", "shape"),
+    [(1, 3, (4, 5)), (3, 3, (4, 27)), (5, 2, (24, 16)), (4, 2, (14, 16)), (3, 1, (24, 5))],
 )
 def test_a_sheet_holds_every_picture_in_reading_order(count, columns, shape):
     """Pictures of 4 x 5 px with gaps of 6: 5 in 2 columns take 3 rows, 3 * 4 + 2 * 6 = 24 by 2 * 5 + 6 = 16."""

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.scoring.dice import image_dice
-from shipseg_tiles.scoring.score import ImageScore, score_image, summarise
+from shipseg_tiles.scoring.score import ImageScore, score_image, score_labels, summarise, summary_rows
 
 ships = st.lists(
     st.frozensets(st.integers(0, 30), max_size=12).map(lambda pixels: np.array(sorted(pixels), dtype=np.int64)),
@@ -124,3 +125,64 @@ def test_summary_can_be_written_as_json():
     summary = summarise([score_image("a.jpg", [run(0, 4)], [run(0, 3)])])
 
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+
+
+TRUTH = Labels("labels.csv", {"a.jpg": ("1 4",), "b.jpg": (), "c.jpg": ("11 10",)})
+
+
+def predictions(**ships):
+    return Labels("found.csv", {f"{name}.jpg": texts for name, texts in ships.items()})
+
+
+def test_predictions_find_their_images_whatever_their_suffix():
+    """a: 4 true and 4 predicted pixels share 2, dice 0.5; b is empty in both; c is the same in both."""
+    predicted = Labels("masks", {"a.png": ("3 4",), "b.png": (), "c.png": ("11 10",)})
+
+    scores = score_labels(TRUTH, predicted)
+
+    assert [(score.image, score.dice) for score in scores] == [("a.jpg", 0.5), ("b.jpg", 1), ("c.jpg", 1)]
+
+
+def test_a_prediction_for_an_image_without_label_is_refused():
+    predicted = predictions(a=(), b=(), c=(), d=(), e=("1 1",))
+
+    for missing in ("error", "empty", "skip"):
+        with pytest.raises(InputError, match=r"found\.csv predicts images that labels\.csv does not label: 2 .* d, e"):
+            score_labels(TRUTH, predicted, missing)
+
+
+def test_a_label_without_prediction_is_refused_with_the_remedy():
+    with pytest.raises(InputError, match=r"does not predict: 2 of them, a, c; use --missing empty or skip"):
+        score_labels(TRUTH, predictions(b=()))
+
+
+def test_missing_predictions_count_as_empty_if_asked_for():
+    """a and c have ships and nothing predicted: dice 0; b is empty in both."""
+    scores = score_labels(TRUTH, predictions(b=()), "empty")
+
+    assert [(score.image, score.dice) for score in scores] == [("a.jpg", 0), ("b.jpg", 1), ("c.jpg", 0)]
+
+
+def test_missing_predictions_are_left_out_if_asked_for():
+    scores = score_labels(TRUTH, predictions(a=("1 4",)), "skip")
+
+    assert [(score.image, score.dice) for score in scores] == [("a.jpg", 1)]
+
+
+def test_many_names_are_not_all_listed():
+    predicted = predictions(a=(), b=(), c=(), **{f"x{number}": () for number in range(9)})
+
+    with pytest.raises(InputError, match=r"9 of them, x0, x1, x2, x3, x4 \.\.\.$"):
+        score_labels(TRUTH, predicted)
+
+
+def test_bad_run_length_text_is_named_with_its_file_and_image():
+    with pytest.raises(InputError, match=r"found\.csv: b\.jpg: run-length text has 3 fields"):
+        score_labels(TRUTH, predictions(a=(), b=("1 2 3",), c=()))
+
+
+def test_rows_for_people_say_what_each_number_means_and_mark_missing_ones():
+    rows = summary_rows(summarise([score_image("a.jpg", [], [])]))
+
+    assert [value for value, _ in rows] == ["-", "1.0000", "1.0000", "1.0000", "0.0000"]
+    assert rows[0][1] == "true dice, mean over the images with ships"
