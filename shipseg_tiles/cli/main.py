@@ -88,12 +88,12 @@ def _flags_of(config: Path | None, options_class: type[Any]) -> list[str]:
         raise InputError(f"{config} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise InputError(f"{config} holds no options; write lines such as 'epochs: 20'")
-    names = {field.name for field in fields(options_class)}
+    names = {field.name for field in fields(options_class)} - {"config"}
     flags = []
     for key, value in values.items():
         if str(key).replace("-", "_") not in names:
             raise InputError(f"{config}: there is no option {key!r}")
-        if value is not False:
+        if value is not False and value is not None:
             flag = f"--{str(key).replace('_', '-')}"
             flags.append(flag if value is True else f"{flag}={value}")
     return flags

@@ -25,8 +25,8 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.scoring.score import score_labels, summarise, summary_rows
 
     truth = read_labels(options.labels)
-    folder = options.predictions / "masks"
-    predicted = read_labels(folder if folder.is_dir() else options.predictions)
+    submission = options.predictions / "submission.csv"  # its masks may have others of an earlier run among them
+    predicted = read_labels(submission if submission.is_file() else options.predictions)
     result = summarise(score_labels(truth, predicted, options.missing))
     lines = [f"{result['images']} images, {result['ship_images']} with ships"]
     lines += [f"  {value:>6}  {meaning}" for value, meaning in summary_rows(result)]

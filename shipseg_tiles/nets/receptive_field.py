@@ -5,17 +5,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PROBE_SIDE = 320
-"""Side in pixels of the probe image: reach beyond half of it cannot be seen."""
+PROBE_SIDE = 384
+"""Side in pixels of the probe image: what reaches its border may reach further."""
+
+_BLOCK = 16
+"""Side in pixels of what is changed: a small ship."""
 
 
 def measure_receptive_field(net: Any) -> int:
-    """Measure how many pixels away a pixel can still change the answer.
+    """Measure how many pixels away from a change the answer still changes.
 
-    Single pixels of a noise image are turned to the opposite; the reach is the largest distance, along an axis, at
-    which the odds of the answer change by more than a hundredth. Odds, because where a net is sure its probability
-    hardly moves. A net's theoretical field is often larger, but what lies beyond has no visible effect (Luo et al.
-    2016, https://arxiv.org/abs/1701.04128).
+    In a noise image a block the size of a small ship is turned to its opposite. The reach is the largest distance
+    from the block, along an axis, at which the odds of the answer change by more than a hundredth; odds, because the
+    probability itself hardly moves where a net is sure. A net's theoretical field is often larger, but what lies
+    beyond has no visible effect (Luo et al. 2016, https://arxiv.org/abs/1701.04128).
 
     Args:
         net: Keras model from uint8 (N, height, width, 3) to probabilities (N, height, width, 1).
@@ -24,20 +27,28 @@ def measure_receptive_field(net: Any) -> int:
         The reach in pixels, 0 to `PROBE_SIDE` / 2.
     """
     noise = np.random.default_rng(0).integers(0, 256, (PROBE_SIDE, PROBE_SIDE, 3), dtype=np.uint8)
-    centre = PROBE_SIDE // 2
-    # Poolings make the reach depend on where a pixel stands between their cells: probe several places.
-    places = [centre, centre + 1, centre + 5, centre + 10]
-    probes = np.stack([noise, *(noise for _ in places)])
-    for probe, place in zip(probes[1:], places, strict=True):
-        probe[place, place] = np.where(noise[place, place] < 128, 255, 0)
+    # Poolings make the reach depend on where the block stands between their cells: probe several places.
+    places = [PROBE_SIDE // 2 - shift for shift in (0, 1, 5, 10)]
+    probes = np.stack([noise, *(_changed(noise, place) for place in places)])
     answers = _log_odds(np.asarray(net.predict_on_batch(probes), dtype=np.float64)[..., 0])
-    reach = 0
-    for answer, place in zip(answers[1:], places, strict=True):
-        changed = np.argwhere(np.abs(answer - answers[0]) > 1e-2)
-        reach = max(reach, int(np.abs(changed - place).max(initial=0)))
-    return reach
+    return max(_reach(answer - answers[0], place) for answer, place in zip(answers[1:], places, strict=True))
+
+
+def _changed(image: NDArray[np.uint8], place: int) -> NDArray[np.uint8]:
+    """Turn the block whose upper left corner stands at row and column `place` to its opposite."""
+    changed = image.copy()
+    block = changed[place : place + _BLOCK, place : place + _BLOCK]
+    block[:] = np.where(block < 128, 255, 0)
+    return changed
+
+
+def _reach(difference: NDArray[np.float64], place: int) -> int:
+    rows_and_columns = np.argwhere(np.abs(difference) > 1e-2)
+    before, after = place - rows_and_columns, rows_and_columns - (place + _BLOCK - 1)
+    return int(np.maximum(before, after).max(initial=0))
 
 
 def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     clipped = np.clip(probability, 1e-30, 1 - 1e-7)  # float32 knows nothing closer to 1
-    return np.log(clipped) - np.log1p(-clipped)
+    odds: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
+    return odds

@@ -115,6 +115,11 @@ class Journal(keras.callbacks.Callback):
     def _state(self) -> Path:
         return self.folder / "state.json"
 
+    def begin(self) -> None:
+        """Make the folder, and forget an earlier training that was written to it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._state.unlink(missing_ok=True)
+
     def take_up(self, model: keras.Model) -> None:
         """Bring `model` (built and compiled) to where the journal stops.
 

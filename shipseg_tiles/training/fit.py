@@ -106,8 +106,9 @@ def train(store: PatchStore, out: Path, options: TrainOptions, *, resume: bool =
     journal = Journal(out.with_suffix(".training"), fixed | {"store": store.fingerprint})
     if resume:
         journal.take_up(model)
+    else:
+        journal.begin()
     feed.epoch = len(journal.history)
-    journal.folder.mkdir(parents=True, exist_ok=True)  # before any work: TensorBoard's own error would be a riddle
     monitor, sign = _monitor(full_images, validation)
     best = KeepBest(monitor, sign, journal.history, lambda epoch: _save(net, store, out, options, epoch, notes))
     model.fit(
@@ -140,8 +141,9 @@ def _built(options: TrainOptions) -> keras.Model:
     with _precision(options.precision):
         net = build_net(options.net, options.width, options.depth)
     if options.start_from:
+        known = load_net(Path(options.start_from)).get_weights()
         try:
-            net.set_weights(load_net(Path(options.start_from)).get_weights())
+            net.set_weights(known)
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{options.start_from} does not fit {options.net} with these options: {reason}") from None

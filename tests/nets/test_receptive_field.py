@@ -6,11 +6,13 @@ from shipseg_tiles.nets.unet import unet
 
 
 def net_of(*layers):
+    """A net whose log-odds are a twentieth of what the layers make of pixels from 0 to 1."""
     pixels = keras.Input((None, None, 3), dtype="uint8")
     features = keras.layers.Rescaling(1 / 255)(pixels)
     for layer in layers:
         features = layer(features)
-    return keras.Model(pixels, features)
+    odds = keras.layers.Rescaling(0.05)(features)
+    return keras.Model(pixels, keras.layers.Activation("sigmoid")(odds))
 
 
 def ones(size, **options):
@@ -37,14 +39,15 @@ def test_a_kernel_that_looks_to_one_side_counts_with_that_arm():
     assert measure_receptive_field(net) == 2
 
 
-def test_poolings_are_seen_from_the_least_favourable_pixel():
-    """Cells of 8: a pixel at the first place of its cell changes the pixel 7 further on."""
-    net = net_of(ones(1), keras.layers.AveragePooling2D(8), keras.layers.UpSampling2D(8))
+def test_poolings_are_seen_from_the_least_favourable_place():
+    """Cells of 8: a block that begins with the last pixel of a cell changes the 7 pixels before it."""
+    louder = keras.layers.Rescaling(20.0)
+    net = net_of(ones(1), keras.layers.AveragePooling2D(8), louder, keras.layers.UpSampling2D(8))
 
     assert measure_receptive_field(net) == 7
 
 
-def test_effects_below_one_in_a_thousand_are_not_counted():
+def test_effects_below_a_hundredth_of_the_odds_are_not_counted():
     """The outer ring of a 3 x 3 kernel counts 1e-4: less than anyone could see."""
     kernel = np.full((3, 3, 3, 1), 1e-4)
     kernel[1, 1] = 0.3
@@ -55,12 +58,17 @@ def test_effects_below_one_in_a_thousand_are_not_counted():
     assert measure_receptive_field(net) == 0
 
 
-def test_a_net_that_sees_everything_reaches_the_border_of_the_probe():
-    """The sum over the image changes everywhere; the last probe stands 10 px off the centre, 170 from the border."""
-    mean = keras.layers.GlobalAveragePooling2D(keepdims=True)
-    net = net_of(mean, keras.layers.Rescaling(PROBE_SIDE**2), keras.layers.UpSampling2D(PROBE_SIDE))
+def test_a_reach_nearly_as_far_as_the_probe_can_show():
+    """The first block begins in the middle, at 192: a kernel dilated by 190 changes rows and columns from 2 on."""
+    assert measure_receptive_field(net_of(ones(3, dilation_rate=PROBE_SIDE // 2 - 2))) == PROBE_SIDE // 2 - 2
 
-    assert measure_receptive_field(net) == PROBE_SIDE // 2 + 10
+
+def test_a_net_that_is_sure_is_not_taken_for_a_blind_one():
+    """With a bias of -20 all probabilities lie below 1e-7, yet the odds move as before."""
+    net = net_of(ones(5, bias_initializer=keras.initializers.Constant(-400.0)))
+
+    assert net.predict_on_batch(np.zeros((1, 32, 32, 3), np.uint8)).max() < 1e-7
+    assert measure_receptive_field(net) == 2
 
 
 def test_a_unet_sees_no_further_than_its_layers_allow():
@@ -68,8 +76,4 @@ def test_a_unet_sees_no_further_than_its_layers_allow():
     pooling with its growing moves by 1 at most: 9 pixels."""
     keras.utils.set_random_seed(0)
     net = unet(width=4, depth=1)
-    # Louder than a fresh net, so that the last pixel of the reach is above the limit of one in a thousand.
-    last = net.get_layer("probability")
-    last.set_weights([100 * last.get_weights()[0], np.zeros(1)])
-
     assert 4 < measure_receptive_field(net) <= 9

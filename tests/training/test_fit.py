@@ -216,3 +216,33 @@ def test_a_training_that_runs_away_ends_with_a_remedy(store, tmp_path):
     with pytest.raises(InputError, match="lower learning rate"):
         train(store, tmp_path / "net.keras", replace(TINY, width=1, depth=1, learning_rate=1e30))
     assert not (tmp_path / "net.keras").exists()
+
+
+def test_a_training_can_start_from_trained_weights(straight, easy, tmp_path):
+    """With a learning rate that moves nothing, the loss begins where the trained net is not where fresh ones are."""
+    _, out = straight
+    still = replace(TINY, epochs=1, learning_rate=1e-9)
+    train(easy, tmp_path / "further.keras", replace(still, start_from=str(out)))
+    train(easy, tmp_path / "fresh.keras", still)
+
+    further, fresh = (history(tmp_path / name)["val_loss"][0] for name in ("further.keras", "fresh.keras"))
+    assert further < 0.7 * fresh
+
+
+def test_weights_of_another_net_are_no_start(straight, easy, store, tmp_path):
+    _, out = straight
+    with pytest.raises(InputError, match="does not fit unet with these options"):
+        train(easy, tmp_path / "net.keras", replace(TINY, width=2, start_from=str(out)))
+    with pytest.raises(InputError, match="cannot be loaded as a Keras net"):
+        train(easy, tmp_path / "net.keras", replace(TINY, start_from=str(store.path)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_anew_forgets_the_earlier_training(straight, easy, tmp_path):
+    """A run that is killed in its first epoch must not be resumed as the one before it."""
+    _, out = straight
+    shutil.copytree(out.with_suffix(".training"), tmp_path / "net.training")
+    with pytest.raises(InputError, match="lower learning rate"):
+        train(easy, tmp_path / "net.keras", replace(TINY, learning_rate=1e30))
+    with pytest.raises(InputError, match="nothing to resume"):
+        train(easy, tmp_path / "net.keras", TINY, resume=True)
