@@ -14,16 +14,16 @@ def drawn_places(image, mask, **options):
 
 
 def test_the_outline_lies_just_outside_of_the_ship():
-    """A ship of one pixel keeps its own colour; its four neighbours take the colour of the outline."""
+    """A ship of one pixel keeps its own colour; all within 2 pixels of it take the colour of the outline."""
     mask = np.zeros((5, 5), dtype=bool)
     mask[2, 2] = True
 
     assert drawn_places(noise(5, 5), mask) == [
-        [0, 0, 0, 0, 0],
         [0, 0, 1, 0, 0],
-        [0, 1, 0, 1, 0],
+        [0, 1, 1, 1, 0],
+        [1, 1, 0, 1, 1],
+        [0, 1, 1, 1, 0],
         [0, 0, 1, 0, 0],
-        [0, 0, 0, 0, 0],
     ]
     assert tuple(outlined(noise(5, 5), mask)[1, 2]) == PREDICTED
     assert tuple(outlined(noise(5, 5), mask, TRUTH)[1, 2]) == TRUTH
@@ -33,7 +33,7 @@ def test_a_ship_at_the_border_is_outlined_where_there_is_room():
     mask = np.zeros((3, 4), dtype=np.uint8)
     mask[0:2, 0:2] = 255
 
-    assert drawn_places(noise(3, 4), mask) == [[0, 0, 1, 0], [0, 0, 1, 0], [1, 1, 0, 0]]
+    assert drawn_places(noise(3, 4), mask) == [[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 1, 0]]
 
 
 def test_without_ships_the_picture_is_the_image():
