@@ -4,6 +4,7 @@ Every patch has its own place in the file before the work starts, so the process
 the same byte for byte however many there are.
 """
 
+import multiprocessing
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -11,7 +12,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import repeat
-from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 
 import numpy as np
@@ -76,24 +76,6 @@ class _ImageTask:
     places: NDArray[np.int32]
 
 
-class _Worker(SpawnProcess):
-    """A process that leaves Ctrl-C, which a terminal sends to all processes, to its parent."""
-
-    def start(self) -> None:
-        """Start with the signal blocked, so that it is from the first moment on: a new process inherits that."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            super().start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class _Workers(SpawnContext):
-    """Spawns workers; a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one."""
-
-    Process = _Worker
-
-
 class _BadImagesError(Exception):
     """Images that turned out bad while they were decoded."""
 
@@ -120,13 +102,27 @@ def make_patches(archive: Archive, out: Path, options: MakeOptions, workers: int
     """
     if workers < 1:
         raise InputError(f"workers {workers} must be 1 or more")
-    with ProcessPoolExecutor(workers, _Workers()) as processes:
-        for _ in range(workers):
-            processes.submit(int)  # so that they start while the images are surveyed
+    # Spawned, not forked: a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
+        _start(processes, workers)
         try:
             return _make(archive, out, options, processes)
         except BrokenProcessPool:
             raise InputError("a worker process was killed, most likely out of memory; use fewer --workers") from None
+
+
+def _start(processes: Executor, workers: int) -> None:
+    """Start the processes now, so that they import what they need while the images are surveyed.
+
+    Ctrl-C, which a terminal sends to all processes, is held back meanwhile. They inherit that and leave it to their
+    parent, which ends them in an orderly way.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        for _ in range(workers):
+            processes.submit(int)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _make(archive: Archive, out: Path, options: MakeOptions, processes: Executor) -> MadeStore:

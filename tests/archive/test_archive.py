@@ -47,7 +47,7 @@ def test_labels_of_other_images_are_refused(images, tmp_path):
 
 
 def test_labels_without_rows_are_refused(images, tmp_path):
-    with pytest.raises(InputError, match="labels none"):
+    with pytest.raises(InputError, match="holds no row"):
         open_archive(images, csv(tmp_path, ""))
 
 

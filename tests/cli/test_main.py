@@ -502,6 +502,8 @@ def test_ctrl_c_while_workers_start_is_one_line_too(archive):
     """A fifth of a second after a second process is there, beside the one that tracks resources: a worker takes longer
     to import what it needs."""
 
+    with_labels(archive, HEADER + "a.png,1 4\nb.png,1 4\n")
+
     def workers_start(process):
         try:
             started = len(Path(f"/proc/{process}/task/{process}/children").read_text().split()) >= 2
@@ -520,4 +522,4 @@ def test_ctrl_c_while_workers_start_is_one_line_too(archive):
     )
 
     assert ended == (130, "", "error: interrupted\n")
-    assert not (archive / "out").exists()
+    assert not list((archive / "out").glob("*"))
