@@ -15,7 +15,7 @@ with quiet_import():
     from shipseg_tiles.inference.predictor import Predictor
     from shipseg_tiles.training.true_dice import measure_true_dice
 
-SETTINGS = ((128, 0.0), (128, 0.5), (256, 0.0), (256, 0.25), (384, 0.25), (768, 0.25))
+SETTINGS = ((128, 0.0), (128, 0.5), (256, 0.25), (384, 0.25), (768, 0.25))
 COLUMNS = ("dice_mean_ship_images", "dice_mean_all_images", "dice_pooled", "f2_mean", "empty_images_with_false_ships")
 
 

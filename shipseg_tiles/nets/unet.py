@@ -49,6 +49,6 @@ def _block(features: Any, filters: int, name: str) -> Any:
     """Two convolutions of 3 x 3, each normalised and rectified."""
     for number in (1, 2):
         features = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv{number}")(features)
-        features = layers.BatchNormalization(momentum=0.9, name=f"{name}_normalise{number}")(features)
+        features = layers.BatchNormalization(momentum=0.98, name=f"{name}_normalise{number}")(features)
         features = layers.ReLU(name=f"{name}_relu{number}")(features)
     return features
