@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shipseg_tiles.cli import make_patches, predict, score, simulate, train
 from shipseg_tiles.cli.common import CommonOptions, Outcome, option
@@ -24,51 +25,55 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Run all verbs in their order."""
     began = time.monotonic()
-    scenes, test, patches = options.out / "scenes", options.out / "test_scenes", options.out / "patches.h5"
-    weights, predictions = options.out / "demo.keras", options.out / "predictions"
-    labels = "train_ship_segmentations_v2.csv"
-    test_images, test_labels = test / "train_v2", test / labels
-
-    _step(simulate.run(simulate.Options(out=scenes, images=options.images, seed=options.seed)))
-    test_seed = options.seed + TEST_SEED_STEP
-    _step(simulate.run(simulate.Options(out=test, images=max(8, options.images // 4), seed=test_seed)))
-    # Patches that overlap by half and a small net at a high rate: the most that 2 cores learn in two minutes.
-    _step(
-        make_patches.run(
-            make_patches.Options(
-                images=scenes / "train_v2", labels=scenes / labels, out=patches, stride=64, background_ratio=2
-            )
-        )
-    )
-    _step(
-        train.run(
-            train.Options(
-                patches=patches, out=weights, width=8, depth=3, learning_rate=2e-3, epochs=options.epochs, patience=6
-            )
-        )
-    )
-    _step(predict.run(predict.Options(images=test_images, out=predictions, weights=weights)))
-    scored = score.run(score.Options(labels=test_labels, predictions=predictions))
-    page = options.out / "report.html"
-    _write_page(page, test_images, test_labels, predictions, weights)
-
+    out, predictions = options.out, options.out / "predictions"
+    known = _simulate(out / "scenes", options.images, options.seed)
+    unseen = _simulate(out / "test_scenes", max(8, options.images // 4), options.seed + TEST_SEED_STEP)
+    weights = _train(out, known, options.epochs)
+    _step(predict.run(predict.Options(images=unseen.images, out=predictions, weights=weights)))
+    scored = score.run(score.Options(labels=unseen.labels, predictions=predictions))
+    page = _write_page(out / "report.html", unseen, predictions, weights)
     seconds = time.monotonic() - began
     summary = f"{scored.summary}\ndone in {seconds:.0f} s; look at {page} and {predictions / 'pictures'}"
     return Outcome(summary, scored.data | {"seconds": round(seconds, 1), "page": str(page)})
 
 
-def _step(outcome: Outcome) -> None:
+@dataclass(frozen=True)
+class _Scenes:
+    """Where simulated scenes and their labels are."""
+
+    images: Path
+    labels: Path
+
+
+def _simulate(out: Path, images: int, seed: int) -> _Scenes:
+    made = _step(simulate.run(simulate.Options(out=out, images=images, seed=seed)))
+    return _Scenes(Path(made["images"]), Path(made["labels"]))
+
+
+def _train(out: Path, scenes: _Scenes, epochs: int) -> Path:
+    """Overlapping patches and a small net at a high rate: the most that 2 cores learn in two minutes."""
+    patches, weights = out / "patches.h5", out / "demo.keras"
+    cut = make_patches.Options(images=scenes.images, labels=scenes.labels, out=patches, stride=64, background_ratio=2.0)
+    _step(make_patches.run(cut))
+    learn = train.Options(patches=patches, out=weights, width=8, depth=3, learning_rate=2e-3, epochs=epochs, patience=6)
+    _step(train.run(learn))
+    return weights
+
+
+def _step(outcome: Outcome) -> dict[str, Any]:
     print(outcome.summary, flush=True)
+    return outcome.data
 
 
-def _write_page(page: Path, images: Path, labels: Path, predictions: Path, weights: Path) -> None:
+def _write_page(page: Path, scenes: _Scenes, predictions: Path, weights: Path) -> Path:
     from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.labels import read_labels
     from shipseg_tiles.report.page import write_page
     from shipseg_tiles.scoring.score import score_labels
 
-    archive = open_archive(images, labels)
+    archive = open_archive(scenes.images, scenes.labels)
     predicted = read_labels(predictions / "submission.csv")
     curves = weights.with_suffix(".training") / "curves.png"
     scores = score_labels(archive.labels, predicted)
     write_page(page, "Ships in synthetic scenes", archive, predicted, scores, curves=curves)
+    return page
