@@ -15,11 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from shipseg_tiles.masks import separate_objects
 from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.scoring.dice import overlap
-
-__all__ = ["THRESHOLDS", "image_f2", "separate_objects"]
 
 # Divided, not counted up in steps of 0.05: only so is an IoU of exactly 12/20 no larger than its threshold.
 THRESHOLDS = np.arange(10, 20) / 20
@@ -32,7 +29,7 @@ def image_f2(truth_ships: Sequence[PixelIndices], predicted_ships: Sequence[Pixe
     Args:
         truth_ships: Sorted distinct pixel indices of each labelled ship. Ships may overlap each other, as a few
             labels of the competition do. Ships without pixels do not count.
-        predicted_ships: The same of each predicted ship, such as `separate_objects` finds.
+        predicted_ships: The same of each predicted ship, such as `shipseg_tiles.masks.separate_objects` finds.
 
     Returns:
         0 to 1; 1 if both are empty, 0 if exactly one is.

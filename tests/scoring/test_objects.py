@@ -6,7 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from shipseg_tiles.scoring.objects import THRESHOLDS, image_f2, separate_objects
+from shipseg_tiles.masks import separate_objects
+from shipseg_tiles.scoring.objects import THRESHOLDS, image_f2
 
 HEIGHT, WIDTH = 6, 9
 NOTHING = np.empty(0, dtype=np.int64)
