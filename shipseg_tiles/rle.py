@@ -60,9 +60,14 @@ def decode(text: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
     Raises:
         InputError: If the text is no list of pairs of positive numbers, or a run leaves the image.
     """
+    return mask_of(decode_indices(text, shape[0] * shape[1]), shape)
+
+
+def mask_of(indices: PixelIndices, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the uint8 (height, width) mask that is 1 at the pixel indices, which lie inside `shape`."""
     height, width = shape
     mask = np.zeros(height * width, dtype=np.uint8)
-    mask[decode_indices(text, height * width)] = 1
+    mask[indices] = 1
     return np.ascontiguousarray(mask.reshape(width, height).T)
 
 

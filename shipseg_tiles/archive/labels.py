@@ -47,9 +47,7 @@ class Labels:
 
     def mask(self, image: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the uint8 (height, width) mask of an image, 1 on ships. Raises as above."""
-        mask = np.zeros(shape[0] * shape[1], dtype=np.uint8)
-        mask[self.pixel_indices(image, mask.size)] = 1
-        return mask.reshape(shape[1], shape[0]).T
+        return rle.mask_of(self.pixel_indices(image, shape[0] * shape[1]), shape)
 
     def only(self, images: Iterable[str]) -> "Labels":
         """Return the labels of some of the images."""

@@ -17,7 +17,7 @@ from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.stitching import stitch
 from shipseg_tiles.masks import separate_objects
 from shipseg_tiles.nets.contract import Contract, read_contract
-from shipseg_tiles.rle import PixelIndices, union
+from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import TileGrid, WindowName
 
 MAXIMUM_NET_BYTES = 2**32
@@ -90,9 +90,7 @@ class Prediction:
     def mask(self) -> NDArray[np.bool_]:
         """Return the mask of all ships: bool (height, width)."""
         height, width = self.image.shape[:2]
-        mask = np.zeros(height * width, dtype=np.bool_)
-        mask[union(self.ships)] = True
-        return mask.reshape(width, height).T
+        return mask_of(union(self.ships), (height, width)).astype(np.bool_)
 
 
 def predict_files(predictor: Predictor, paths: Sequence[Path]) -> Iterator[Prediction]:

@@ -228,11 +228,10 @@ def _fill_chunk(path: Path, fingerprint: str, patch: int, tasks: list[_ImageTask
 def _fill_image(writer: PatchWriter, patch: int, task: _ImageTask) -> None:
     image = read_image(task.path)
     height, width = image.shape[:2]
-    mask = np.zeros(height * width, dtype=np.uint8)
-    mask[rle.union([rle.decode_indices(ship, mask.size) for ship in task.ships])] = 1
+    ships = rle.union([rle.decode_indices(ship, height * width) for ship in task.ships])
     grid = TileGrid(height, width, patch, patch)
     # A view of every possible position costs nothing, and serves grids whose last patch is moved back as well.
     images = patchify(grid.pad(image), (patch, patch, 3), step=1)[:, :, 0]
-    masks = patchify(grid.pad(mask.reshape(width, height).T), (patch, patch), step=1)
+    masks = patchify(grid.pad(rle.mask_of(ships, (height, width))), (patch, patch), step=1)
     for row, column, split, kind, slot in task.places.tolist():
         writer.write(SPLITS[split], CLASSES[kind], slot, images[row, column], masks[row, column])

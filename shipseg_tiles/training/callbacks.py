@@ -94,8 +94,9 @@ class KeepBest(keras.callbacks.Callback):
 class Journal(keras.callbacks.Callback):
     """Keeps everything that is needed to look at a training and to take it up again after a break.
 
-    Writes into `folder`: `history.csv` and `curves.png`; `checkpoint.weights.h5` with the weights, the optimizer and
-    the state of the random numbers; and `state.json`, last, so that it never speaks of what is not there.
+    Writes into `folder`: `history.csv` and `curves.png`; `checkpoint.weights.h5` with the weights and the
+    optimizer (what is random follows from the epoch); and `state.json`, last, so that it never speaks of what is not
+    there.
 
     Attributes:
         history: The logs of each epoch so far.
