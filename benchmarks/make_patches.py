@@ -30,7 +30,7 @@ def main() -> None:
         decoding = decode_all(archive, options.workers)
         making = make_store(archive, make_options, options.workers)
         ratios.append(decoding / making)
-        count = len(archive.names)
+        count = len(archive.files)
         print(
             f"round {number + 1}: decoding {count / decoding:.0f} images/s, make-patches {count / making:.0f} images/s"
         )
@@ -41,7 +41,7 @@ def decode_all(archive: Archive, workers: int) -> float:
     """Decode every image in processes like those of make-patches, their start included; return the seconds."""
     began = time.perf_counter()
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
-        for _ in processes.map(decode, [archive.path(name) for name in archive.names], chunksize=16):
+        for _ in processes.map(decode, [archive.files[name] for name in archive.files], chunksize=16):
             pass
     return time.perf_counter() - began
 

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import simplejpeg
@@ -13,6 +15,8 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import checked_name
+from shipseg_tiles.zipped import AnyPath, list_members
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 """Suffixes, in lower case, of the files that count as images in a folder."""
@@ -26,17 +30,32 @@ Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS
 _MODES_WITH_8_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
 
-def list_images(folder: Path) -> list[Path]:
-    """List the image files directly inside `folder`, sorted by name.
+def list_images(source: Path) -> list[AnyPath]:
+    """List image files, sorted by name.
+
+    Args:
+        source: A folder, whose images lie directly inside; a zip, or a folder inside one (`images.zip/train_v2`),
+            with images however deep; or one image file.
 
     Raises:
-        InputError: If the folder is missing, is a file, or holds no image.
+        InputError: If the source is missing or holds no image, or two images in a zip have one name.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; give a folder of images")
-    paths = sorted(path for path in folder.iterdir() if is_image_name(path.name))
+    members = list_members(source)
+    if members is not None:
+        found: list[AnyPath] = [*members]
+    elif source.is_dir():
+        found = [*source.iterdir()]
+    elif source.is_file() and is_image_name(source.name):
+        return [source]
+    else:
+        raise InputError(f"{source} is no folder, zip or image; give one of them")
+    paths = sorted((path for path in found if is_image_name(path.name)), key=lambda path: path.name)
     if not paths:
-        raise InputError(f"{folder} holds no image; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+        raise InputError(f"{source} holds no image; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+    for path, following in pairwise(paths):
+        checked_name(path.name, str(source))
+        if path.name == following.name:
+            raise InputError(f"{path} and {following} have one name; give one of the folders, as {source}/FOLDER")
     return paths
 
 
@@ -45,7 +64,7 @@ def is_image_name(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: AnyPath) -> NDArray[np.uint8]:
     """Read an image file as uint8 (height, width, 3), red first.
 
     Gray becomes three equal channels; transparency is dropped, as the colours below it are the measured ones.
@@ -72,7 +91,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(path: AnyPath) -> tuple[int, int]:
     """Read (height, width) of an image from its header, without decoding it.
 
     A JPEG that does not end with its end marker is refused here already, which finds cut-off downloads early.
@@ -80,7 +99,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: As `read_image`.
     """
-    with _opened(path, str(path)) as image:
+    with _opened(path if isinstance(path, Path) else path.open(), str(path)) as image:
         if image.format == "JPEG" and image.fp:
             image.fp.seek(-2, 2)
             if image.fp.read() != b"\xff\xd9":
@@ -89,7 +108,7 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(source: Path | BytesIO, name: str) -> Iterator[ImageFile]:
+def _opened(source: Path | BinaryIO, name: str) -> Iterator[ImageFile]:
     """Open an image with Pillow, check its header, and make every error of the block an `InputError`."""
     try:
         with Image.open(source) as image:
@@ -127,7 +146,7 @@ def _check_depth(image: ImageFile, name: str) -> None:
         raise InputError(f"{name} has pixels of mode {mode}; convert it to 8 bits a channel first")
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(path: AnyPath) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -234,7 +234,7 @@ def test_folders_without_images_are_refused(tmp_path):
     (tmp_path / "labels.csv").touch()
     with pytest.raises(InputError, match="holds no image"):
         list_images(tmp_path)
-    with pytest.raises(InputError, match=r"labels\.csv is no folder"):
+    with pytest.raises(InputError, match=r"labels\.csv is no folder, zip or image"):
         list_images(tmp_path / "labels.csv")
     with pytest.raises(InputError, match="gone is no folder"):
         list_images(tmp_path / "gone")

@@ -1,11 +1,13 @@
-"""An archive: a folder of images together with its labels."""
+"""An archive: images together with their labels."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from shipseg_tiles.archive.labels import Labels, read_labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import list_images
+from shipseg_tiles.zipped import AnyPath
 
 
 @dataclass(frozen=True)
@@ -13,46 +15,44 @@ class Archive:
     """Labelled images.
 
     Attributes:
-        folder: Where the images are.
-        labels: The labels of exactly those images that are there.
-        missing: Sorted names of labelled images that the folder lacks.
+        source: Where the images are, for messages.
+        files: The file of each image, by name, sorted.
+        labels: The labels of exactly those images.
+        missing: Sorted names of labelled images that are not there.
     """
 
-    folder: Path
+    source: str
+    files: dict[str, AnyPath]
     labels: Labels
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
-    @property
-    def names(self) -> list[str]:
-        """Sorted file names of the labelled images that are there."""
-        return list(self.labels.ships)
-
-    def path(self, name: str) -> Path:
-        """Return the path of the image `name`."""
-        return self.folder / name
+    def without(self, names: Collection[str]) -> "Archive":
+        """Leave some images out."""
+        files = {name: file for name, file in self.files.items() if name not in names}
+        return Archive(self.source, files, self.labels.only(files), self.missing)
 
 
 def open_archive(images: Path, labels: Path) -> Archive:
-    """Open a folder of images with its labels.
+    """Open images with their labels.
 
     Masks find their images by the name without suffix, so that `masks/a.png` labels `images/a.tif`.
 
     Args:
-        images: Folder of image files.
-        labels: CSV or folder of masks, see `read_labels`.
+        images: Folder or zip of images, see `list_images`.
+        labels: CSV (it may lie in a zip too) or folder of masks, see `read_labels`.
 
     Raises:
         InputError: If one of them is missing or unreadable, or no labelled image is there.
     """
-    present = {path.name for path in list_images(images)}
+    present = {path.name: path for path in list_images(images)}
     all_labels = read_labels(labels)
     if labels.is_dir():
-        all_labels = _renamed(all_labels, present)
+        all_labels = _renamed(all_labels, set(present))
     there = [name for name in all_labels.ships if name in present]
     if not there:
         raise InputError(f"{labels} labels none of the {len(present)} images in {images}; do they belong together?")
     missing = tuple(name for name in all_labels.ships if name not in present)
-    return Archive(images, all_labels.only(there), missing)
+    return Archive(str(images), {name: present[name] for name in there}, all_labels.only(there), missing)
 
 
 def _renamed(labels: Labels, present: set[str]) -> Labels:

@@ -13,6 +13,7 @@ from shipseg_tiles import rle
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name
 from shipseg_tiles.masks import read_mask
+from shipseg_tiles.zipped import located
 
 COLUMNS = ["ImageId", "EncodedPixels"]
 
@@ -60,7 +61,7 @@ class Labels:
 
 
 def read_labels(source: Path) -> Labels:
-    """Read labels from the competition's CSV or from a folder of mask PNGs.
+    """Read labels from the competition's CSV, which may lie inside a zip, or from a folder of mask PNGs.
 
     Raises:
         InputError: If `source` is missing or empty, the CSV lacks a column, an image name holds a folder, or a mask
@@ -68,11 +69,12 @@ def read_labels(source: Path) -> Labels:
     """
     if source.is_dir():
         return _from_masks(source)
-    if not source.is_file():
+    file = located(source)
+    if isinstance(file, Path) and not file.is_file():
         raise InputError(
             f"{source} does not exist; give a CSV with the columns {','.join(COLUMNS)} or a folder of PNGs"
         )
-    labels = parse_labels(source.read_bytes(), str(source))
+    labels = parse_labels(file.read_bytes(), str(source))
     if not labels.ships:
         raise InputError(f"{source} holds no row below its first line; an image without ships needs one as well")
     return labels

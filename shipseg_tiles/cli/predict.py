@@ -11,7 +11,7 @@ from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_impor
 class Options(CommonOptions):
     """Options of `predict`."""
 
-    images: Path = option("folder of images, or one image", metavar="DIR_OR_FILE")
+    images: Path = option("folder or zip of images, or one image", metavar="DIR_OR_FILE")
     out: Path = option("folder for masks/, pictures/, submission.csv and run.json", metavar="DIR")
     weights: Path | None = option(
         "weights with their contract beside them (default: those that ship with the project)",
@@ -44,7 +44,7 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.images import list_images
     from shipseg_tiles.nets.contract import default_weights, read_contract
 
-    paths = [options.images] if options.images.is_file() else list_images(options.images)
+    paths = list_images(options.images)
     weights = options.weights or default_weights()
     read_contract(weights)  # before the slow import, so that a wrong path is answered at once
     with quiet_import():

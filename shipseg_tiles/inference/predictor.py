@@ -19,6 +19,7 @@ from shipseg_tiles.masks import separate_objects
 from shipseg_tiles.nets.contract import Contract, read_contract
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import TileGrid, WindowName
+from shipseg_tiles.zipped import AnyPath
 
 MAXIMUM_NET_BYTES = 2**32
 """Larger nets are refused before they are unpacked."""
@@ -93,7 +94,7 @@ class Prediction:
         return mask_of(union(self.ships), (height, width)).astype(np.bool_)
 
 
-def predict_files(predictor: Predictor, paths: Sequence[Path]) -> Iterator[Prediction]:
+def predict_files(predictor: Predictor, paths: Sequence[AnyPath]) -> Iterator[Prediction]:
     """Predict image files one by one; bad ones are left out with a warning.
 
     Raises:

@@ -28,6 +28,7 @@ from shipseg_tiles.images import read_image, read_size
 from shipseg_tiles.patches.plan import CLASSES, SPLITS, PatchPlan, PlanOptions, plan_patches
 from shipseg_tiles.patches.store import FullImage, PatchWriter, create_store
 from shipseg_tiles.tiling import TileGrid
+from shipseg_tiles.zipped import AnyPath
 
 _IMAGES_PER_TASK = 16
 """Enough to make the hand-over between processes cheap, few enough for a smooth progress bar."""
@@ -71,7 +72,7 @@ class _ImageTask:
         places: int32 (N, 5): row, column, index into `SPLITS`, index into `CLASSES`, slot.
     """
 
-    path: Path
+    path: AnyPath
     ships: tuple[str, ...]
     places: NDArray[np.int32]
 
@@ -142,7 +143,7 @@ def _make(archive: Archive, out: Path, options: MakeOptions, processes: Executor
                 del sizes[name]
             skipped.update(error.reasons)
     raise InputError(
-        f"none of the {len(skipped)} images in {archive.folder} is usable; the first: {next(iter(skipped.values()))}"
+        f"none of the {len(skipped)} images in {archive.source} is usable; the first: {next(iter(skipped.values()))}"
     )
 
 
@@ -150,9 +151,9 @@ def _survey(archive: Archive) -> tuple[dict[str, tuple[int, int]], dict[str, str
     """Read the size of every image; return sizes by name, and for bad images the reason by name."""
     sizes: dict[str, tuple[int, int]] = {}
     skipped: dict[str, str] = {}
-    for name in archive.names:
+    for name in archive.files:
         try:
-            sizes[name] = read_size(archive.path(name))
+            sizes[name] = read_size(archive.files[name])
         except InputError as error:
             warn_skipped(name, error)
             skipped[name] = str(error)
@@ -165,14 +166,14 @@ def _full_images(archive: Archive, validation: list[str], options: MakeOptions, 
     count = min(options.full_images, len(validation))
     chosen = choose_evenly({name: len(ships[name]) for name in validation}, count, options.seed)
     # The plan may hold no patch of them, so that nobody else would decode them.
-    checks = processes.map(_damage, [archive.path(name) for name in chosen], chunksize=_IMAGES_PER_TASK)
+    checks = processes.map(_damage, [archive.files[name] for name in chosen], chunksize=_IMAGES_PER_TASK)
     reasons = {name: reason for name, reason in zip(chosen, checks, strict=True) if reason}
     if reasons:
         raise _BadImagesError(reasons)
-    return [FullImage(name, archive.path(name).read_bytes(), ships[name]) for name in chosen]
+    return [FullImage(name, archive.files[name].read_bytes(), ships[name]) for name in chosen]
 
 
-def _damage(path: Path) -> str | None:
+def _damage(path: AnyPath) -> str | None:
     """Decode an image; return the reason if that fails."""
     try:
         read_image(path)
@@ -204,7 +205,7 @@ def _tasks(archive: Archive, plan: PatchPlan) -> Iterator[_ImageTask]:
     breaks = np.flatnonzero(np.diff(codes)) + 1
     for first, of_image in zip([0, *breaks], np.split(places, breaks), strict=True):
         name = table["image"].cat.categories[codes[first]]
-        yield _ImageTask(archive.path(name), archive.labels.ships[name], of_image)
+        yield _ImageTask(archive.files[name], archive.labels.ships[name], of_image)
 
 
 @lru_cache(maxsize=1)

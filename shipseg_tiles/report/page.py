@@ -69,7 +69,7 @@ def _environment() -> Environment:
 
 
 def _item(score: ImageScore, archive: Archive, predicted: Labels) -> _Item:
-    image = read_image(archive.path(score.image))
+    image = read_image(archive.files[score.image])
     shape = image.shape[0], image.shape[1]
     drawn = outlined(image, archive.labels.mask(score.image, shape), TRUTH)
     drawn = outlined(drawn, predicted.mask(score.image, shape), PREDICTED)

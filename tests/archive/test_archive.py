@@ -1,3 +1,5 @@
+from zipfile import ZipFile
+
 import pytest
 from PIL import Image
 
@@ -28,16 +30,15 @@ def test_labelled_images_that_are_there(images, tmp_path):
     """c.png and d.PNG are there without a label; they are no part of the archive, and no error."""
     archive = open_archive(images, csv(tmp_path, "b.tif,\na.jpg,1 2\na.jpg,9 1\n"))
 
-    assert archive.names == ["a.jpg", "b.tif"]
+    assert archive.files == {"a.jpg": images / "a.jpg", "b.tif": images / "b.tif"}
     assert archive.labels.ships == {"a.jpg": ("1 2", "9 1"), "b.tif": ()}
     assert archive.missing == ()
-    assert archive.path("b.tif") == images / "b.tif"
 
 
 def test_missing_images_are_listed_and_left_out(images, tmp_path):
     archive = open_archive(images, csv(tmp_path, "z.jpg,\na.jpg,1 2\ng.jpg,1 1\nnotes.txt,\n"))
 
-    assert archive.names == ["a.jpg"]
+    assert list(archive.files) == ["a.jpg"]
     assert archive.missing == ("g.jpg", "notes.txt", "z.jpg")
 
 
@@ -76,6 +77,29 @@ def test_mask_that_names_its_image_labels_that_one(images, tmp_path):
     write_masks(Labels("", {"a.jpg": ("1 2",)}), tmp_path / "masks", images)
 
     assert open_archive(images, tmp_path / "masks").labels.ships == {"a.jpg": ("1 2",)}
+
+
+def test_images_and_labels_in_a_zip(images, tmp_path):
+    """The competition's zip holds the test images as well, in a folder of their own."""
+    with ZipFile(tmp_path / "airbus.zip", "w") as file:
+        file.writestr("train.csv", "ImageId,EncodedPixels\na.jpg,1 2\n")
+        for path in images.iterdir():
+            file.write(path, f"train_v2/{path.name}")
+        file.write(images / "a.jpg", "test_v2/a.jpg")
+
+    archive = open_archive(tmp_path / "airbus.zip" / "train_v2", tmp_path / "airbus.zip" / "train.csv")
+
+    assert archive.labels.ships == {"a.jpg": ("1 2",)}
+    assert archive.files["a.jpg"].read_bytes() == (images / "a.jpg").read_bytes()
+    with pytest.raises(InputError, match=r"train_v2/a\.jpg and .*test_v2/a\.jpg have one name"):
+        open_archive(tmp_path / "airbus.zip", tmp_path / "airbus.zip" / "train.csv")
+
+
+def test_images_left_out(images, tmp_path):
+    archive = open_archive(images, csv(tmp_path, "b.tif,\na.jpg,1 2\nz.jpg,\n")).without({"b.tif"})
+
+    assert list(archive.files) == list(archive.labels.ships) == ["a.jpg"]
+    assert archive.missing == ("z.jpg",)
 
 
 @pytest.mark.parametrize("which", ["images", "labels"])

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,7 +53,7 @@ def test_labels_come_back_from_a_folder_of_masks_without_loss(tmp_path_factory, 
 
 
 def test_simulated_labels_come_back(scenes, tmp_path):
-    write_masks(scenes.labels, tmp_path, scenes.folder)
+    write_masks(scenes.labels, tmp_path, Path(scenes.source))
 
     assert read_labels(tmp_path).ships == scenes.labels.ships
     assert len(list(tmp_path.iterdir())) == 16

@@ -324,12 +324,12 @@ def test_a_folder_where_a_file_should_be_written_is_refused(shipseg, archive):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["make-patches", "--images", "none", "--labels", "labels.csv", "--out", "o.h5"], "none is no folder"),
+        (["make-patches", "--images", "none", "--labels", "labels.csv", "--out", "o.h5"], "none is no folder, zip or image"),
         (["train", "--patches", "none.h5", "--out", "o.keras"], "none.h5 does not exist; make it with make-patches"),
         (["train", "--patches", "labels.csv", "--out", "o.keras"], "labels.csv is no HDF5 file"),
         (["predict", "--weights", "none.keras", "--images", "images", "--out", "o"], "none.keras does not exist"),
         (["predict", "--weights", "labels.csv", "--images", "images", "--out", "o"], "contract"),
-        (["predict", "--weights", "none.keras", "--images", "none", "--out", "o"], "none is no folder"),
+        (["predict", "--weights", "none.keras", "--images", "none", "--out", "o"], "none is no folder, zip or image"),
         (["score", "--labels", "labels.csv", "--predictions", "none"], "none does not exist"),
         (["score", "--labels", "labels.csv", "--predictions", "empty"], "empty holds no mask"),
     ],

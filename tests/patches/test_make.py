@@ -81,7 +81,9 @@ def write_bad_images(folder):
 
 
 def archive_of(folder, ships):
-    return Archive(folder, Labels("labels.csv", dict(sorted(ships.items()))), ())
+    return Archive(
+        str(folder), {name: folder / name for name in sorted(ships)}, Labels("labels.csv", dict(sorted(ships.items())))
+    )
 
 
 @dataclass
@@ -120,7 +122,7 @@ def check_patches(store, archive):
         assert len(source) == len(patches)
         assert not source.duplicated(["image", "row", "column"]).any()
         for slot, (name, row, column, ship_pixels) in enumerate(source.itertuples(index=False, name=None)):
-            image = read_image(archive.path(name))
+            image = read_image(archive.files[name])
             grid = TileGrid(*image.shape[:2], store.patch, store.options["stride"])
             place = np.s_[row : row + store.patch, column : column + store.patch]
             mask = grid.pad(archive.labels.mask(name, image.shape[:2]))
@@ -168,7 +170,7 @@ def test_whole_validation_images_are_kept_as_they_are_on_disk(scenes, store):
     assert sources(store, "valid") <= {image.name for image in images}
     assert not sources(store, "train") & {image.name for image in images}
     for image in images:
-        assert image.data == scenes.path(image.name).read_bytes()
+        assert image.data == scenes.files[image.name].read_bytes()
         assert image.ships == scenes.labels.ships[image.name]
         assert decode_image(image.data, image.name).shape == (256, 256, 3)
 
@@ -176,9 +178,9 @@ def test_whole_validation_images_are_kept_as_they_are_on_disk(scenes, store):
 def test_broken_images_are_only_found_by_decoding(run):
     """Or the tests below would not test what they say."""
     for name in (BROKEN, BROKEN_TOO):
-        assert min(read_size(run.archive.path(name))) >= 140
+        assert min(read_size(run.archive.files[name])) >= 140
         with pytest.raises(InputError, match="damaged"):
-            read_image(run.archive.path(name))
+            read_image(run.archive.files[name])
 
 
 def test_bad_images_are_skipped_with_a_warning_each(run):
@@ -196,7 +198,7 @@ def test_no_slot_is_left_for_a_bad_image(run):
     store = run.store
 
     assert check_patches(store, run.archive) == len(run.made.plan.table)
-    assert sources(store, "train", "valid") <= set(run.good.names)
+    assert sources(store, "train", "valid") <= set(run.good.files)
     assert {"a.png", "b gray.png", "c rgba.png", "h small.png", "i narrow.png"} <= sources(store, "train", "valid")
 
 

@@ -1,0 +1,78 @@
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from shipseg_tiles import zipped
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.zipped import ZipMember, list_members, located
+
+
+@pytest.fixture(params=[zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "packed"])
+def archive(request, tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", request.param) as file:
+        file.mkdir("train") if hasattr(file, "mkdir") else None
+        file.writestr("train/b.jpg", b"of b" * 100)
+        file.writestr("train/deep/c.jpg", b"of c")
+        file.writestr("trainee/d.jpg", b"of d")
+        file.writestr("labels.csv", b"text")
+    return path
+
+
+def test_members_of_all_and_of_a_folder(archive):
+    def members(path):
+        return [member.member for member in list_members(path)]
+
+    assert members(archive) == ["train/b.jpg", "train/deep/c.jpg", "trainee/d.jpg", "labels.csv"]
+    assert members(archive / "train") == ["train/b.jpg", "train/deep/c.jpg"]
+    assert members(archive / "train" / "deep") == ["train/deep/c.jpg"]
+    assert members(archive / "none") == []
+
+
+def test_what_is_no_zip_has_no_members(tmp_path):
+    (tmp_path / "folder.zip").mkdir()
+
+    assert list_members(tmp_path) is None
+    assert list_members(tmp_path / "gone.zip") is None
+    assert list_members(tmp_path / "folder.zip") is None
+
+
+def test_member_reads_like_a_path(archive):
+    member = ZipMember(archive, "train/b.jpg")
+
+    assert (member.name, member.stem) == ("b.jpg", "b")
+    assert str(member) == f"{archive}/train/b.jpg"
+    assert member.read_bytes() == b"of b" * 100
+    assert member.open().read(4) == b"of b"
+
+
+def test_member_reads_in_another_process(archive):
+    """It is sent as a name, without the table of contents."""
+    sent = pickle.dumps(ZipMember(archive, "train/b.jpg"))
+
+    assert len(sent) < 1000
+    assert pickle.loads(sent).read_bytes() == b"of b" * 100
+
+
+def test_path_inside_a_zip_is_located(archive):
+    assert located(archive / "labels.csv") == ZipMember(archive, "labels.csv")
+    assert located(archive) == archive
+    assert located(Path("folder/labels.csv")) == Path("folder/labels.csv")
+
+
+def test_what_cannot_be_unpacked_is_refused(archive, monkeypatch):
+    data = bytearray(archive.read_bytes())
+    data[data.index(b"train/b.jpg") + len("train/b.jpg") + 3] ^= 255
+    archive.with_name("broken.zip").write_bytes(data)
+    archive.with_name("text.zip").write_text("no zip")
+
+    for member in (ZipMember(archive.with_name("broken.zip"), "train/b.jpg"), ZipMember(archive, "gone.jpg")):
+        with pytest.raises(InputError, match=rf"{member.name} cannot be unpacked"):
+            member.read_bytes()
+    with pytest.raises(InputError, match=r"text\.zip is no zip"):
+        list_members(archive.with_name("text.zip"))
+    monkeypatch.setattr(zipped, "MAXIMUM_FILE_BYTES", 399)
+    with pytest.raises(InputError, match="unpacks to 400 bytes, more than 399"):
+        ZipMember(archive, "train/b.jpg").read_bytes()
