@@ -27,7 +27,7 @@ def main() -> None:
         make_patches(open_archive(made.images, made.labels), folder / "patches.h5", options, workers=2)
         store = PatchStore(folder / "patches.h5")
         feed = RatioFeed(store, BATCH, 0.5, seed=0)
-        in_memory = np.array(store.sets["train", "background"].image)
+        in_memory = np.array(store.sets["train", "background"].parts[0].image)
         time_feed(feed)  # the first epoch brings the file into memory
         pairs = [(time_feed(feed), time_gather(in_memory, len(feed))) for _ in range(7)]
     print(f"{len(feed) * BATCH} patches of {store.patch} px an epoch, batches of {BATCH}, half of them ships")

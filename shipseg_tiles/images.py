@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".
 
 MAXIMUM_PIXELS = 2**30
 """Larger images are refused before memory is taken for them; 1,073,741,824 pixels take 3.2 GB."""
+
+REDUCTION = 8
+"""How many times `read_reduced` shrinks an image: the side of the squares that a JPEG is made of."""
 
 # Pillow's own limit is a sixth of it; above, it takes a satellite scene for an attack.
 Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS
@@ -102,9 +105,32 @@ def read_size(path: AnyPath) -> tuple[int, int]:
     with _opened(path if isinstance(path, Path) else path.open(), str(path)) as image:
         if image.format == "JPEG" and image.fp:
             image.fp.seek(-2, 2)
-            if image.fp.read() != b"\xff\xd9":
-                raise InputError(f"{path} is cut off: a JPEG ends with its end marker; fetch it again or remove it")
+            _check_end(image.fp.read(), str(path))
         return image.height, image.width
+
+
+def read_reduced(path: AnyPath) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Read an image at an eighth of its size, which is much faster than a full decode if it is a JPEG.
+
+    Returns:
+        uint8 (height / 8, width / 8, 3), red first, each pixel the mean of 8 x 8; where sizes do not divide by 8, a
+        last row or column may be of fewer pixels or missing. And (height, width) of the full image.
+
+    Raises:
+        InputError: As `read_image` and `read_size`.
+    """
+    data, name = _bytes_of(path), str(path)
+    if data[:2] == b"\xff\xd8":
+        size = _jpeg_size(data, name)
+        _check_pixels(*size, name)
+        _check_end(data[-2:], name)
+        with suppress(ValueError):  # `decode_image` knows whether the oddity is harmless
+            small = simplejpeg.decode_jpeg(data, "RGB", min_height=1, min_width=1, min_factor=REDUCTION)
+            return np.asarray(small, dtype=np.uint8), size
+    image = decode_image(data, name)
+    height, width = image.shape[0] // REDUCTION, image.shape[1] // REDUCTION
+    cells = image[: height * REDUCTION, : width * REDUCTION].reshape(height, REDUCTION, width, REDUCTION, 3)
+    return cells.mean(axis=(1, 3), dtype=np.float32).round().astype(np.uint8), (image.shape[0], image.shape[1])
 
 
 @contextmanager
@@ -136,6 +162,11 @@ def _jpeg_size(data: bytes, name: str) -> tuple[int, int]:
 def _check_pixels(height: int, width: int, name: str) -> None:
     if height * width > MAXIMUM_PIXELS:
         raise InputError(f"{name} has {height} x {width} pixels, more than {MAXIMUM_PIXELS}; cut it into parts")
+
+
+def _check_end(last: bytes, name: str) -> None:
+    if last != b"\xff\xd9":
+        raise InputError(f"{name} is cut off: a JPEG ends with its end marker; fetch it again or remove it")
 
 
 def _check_depth(image: ImageFile, name: str) -> None:

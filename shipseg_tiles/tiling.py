@@ -100,6 +100,22 @@ class TileGrid:
         # Float64 holds every count exactly, and a matrix product is far faster than a loop over tiles.
         return (in_row.T @ in_column).astype(np.int64).ravel()
 
+    def inside(self, corners: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Move tiles that leave the image, given by their (N, 2) corners, back to its border."""
+        lowest_corner = (max(self.height - self.tile, 0), max(self.width - self.tile, 0))
+        return np.clip(corners, 0, lowest_corner)
+
+    def pixels_at(
+        self, corners: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """As `pixels_per_tile`, for tiles anywhere: their (N, 2) corners to (N,) counts."""
+        offsets = ((rows - row, columns - column) for row, column in corners)
+        counts = [
+            np.count_nonzero((down >= 0) & (down < self.tile) & (right >= 0) & (right < self.tile))
+            for down, right in offsets
+        ]
+        return np.array(counts, dtype=np.int64)
+
 
 def _starts(side: int, tile: int, stride: int) -> NDArray[np.int64]:
     last = max(side - tile, 0)

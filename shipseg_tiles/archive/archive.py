@@ -1,6 +1,6 @@
 """An archive: images together with their labels."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +26,9 @@ class Archive:
     labels: Labels
     missing: tuple[str, ...] = ()
 
-    def without(self, names: Collection[str]) -> "Archive":
-        """Leave some images out."""
-        files = {name: file for name, file in self.files.items() if name not in names}
+    def only(self, names: Iterable[str]) -> "Archive":
+        """Keep some of the images."""
+        files = {name: self.files[name] for name in names}
         return Archive(self.source, files, self.labels.only(files), self.missing)
 
 

@@ -1,10 +1,16 @@
-"""Which images train and which validate, decided per image before any patch is cut."""
+"""Which images validate: chosen by place, so that no place stands on both sides."""
 
 from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import checked_name, write_text
+
+TRAIN, VALID = SIDES = ("train", "valid")
 
 
 def choose_evenly(ship_counts: Mapping[str, int], chosen: int, seed: int) -> list[str]:
@@ -29,23 +35,128 @@ def choose_evenly(ship_counts: Mapping[str, int], chosen: int, seed: int) -> lis
     return sorted(names[order[position]] for position in positions)
 
 
-def choose_validation(ship_counts: Mapping[str, int], fraction: float, seed: int) -> list[str]:
-    """Choose the images that validate.
+def choose_validation(
+    ship_counts: Mapping[str, int], scenes: Mapping[str, int], fraction: float, seed: int
+) -> list[str]:
+    """Choose the images that validate; all images of a place stand on one side.
+
+    The places are put in order, those with many images first, those of a size by the ships in their images, equals in
+    random order. Passing along, each image adds `fraction` to what is due, and a place is taken once at least half of
+    it is due. So every size of place and every number of ships keeps its share, and the many places of one image at
+    the end make up for what the large ones left over.
 
     Args:
         ship_counts: Number of ships by image name.
-        fraction: Share of the images, 0 (none) to under 1. Above 0 at least one image validates.
-        seed: Seed of the choice.
+        scenes: Number of the place of each of these images, see `group_scenes`.
+        fraction: Share of the images, 0 (none) to under 1. Above 0 at least one place validates and at least one
+            trains.
+        seed: Decides the order among equals; 0 or more.
 
     Returns:
         Sorted names of the validation images; all others train.
 
     Raises:
-        InputError: If the fraction is out of its range.
+        InputError: If the fraction or the seed is out of its range, or the fraction above 0 with all images showing
+            one place.
     """
     if not 0 <= fraction < 1:
         raise InputError(f"valid fraction {fraction} must be at least 0 and below 1")
-    count = round(fraction * len(ship_counts))
-    if fraction > 0:
-        count = min(max(count, 1), len(ship_counts) - 1)
-    return choose_evenly(ship_counts, count, seed)
+    if seed < 0:
+        raise InputError(f"seed {seed} must be 0 or more")
+    if fraction == 0 or not ship_counts:
+        return []
+    places = _ordered_places(ship_counts, scenes, seed)
+    if len(places) == 1:
+        raise InputError(
+            f"all images ({len(ship_counts)}) show one place, so that none can validate; "
+            "add images of other places or give a valid fraction of 0"
+        )
+    taken = _take_when_due(list(map(len, places)), fraction)
+    return sorted(name for place, is_taken in zip(places, taken, strict=True) if is_taken for name in place)
+
+
+def _ordered_places(ship_counts: Mapping[str, int], scenes: Mapping[str, int], seed: int) -> list[list[str]]:
+    """Collect the names of each place; large places first, then by numbers of ships, then at random."""
+    places: dict[int, list[str]] = {}
+    for name in sorted(ship_counts):
+        places.setdefault(scenes[name], []).append(name)
+    draws = np.random.default_rng(seed).random(len(places)).tolist()
+    keys = [
+        (-len(names), sorted(ship_counts[name] for name in names), draw)
+        for names, draw in zip(places.values(), draws, strict=True)
+    ]
+    return [names for _, names in sorted(zip(keys, places.values(), strict=True))]
+
+
+def _take_when_due(sizes: list[int], fraction: float) -> list[bool]:
+    """Decide on each place in turn, sizes falling; at least one of two or more is taken and at least one is not."""
+    taken = []
+    due = 0.0
+    for size in sizes:
+        due += fraction * size
+        taken.append(due >= size / 2)
+        due -= size * taken[-1]
+    if len(set(taken)) == 1:
+        smallest = [index for index, size in enumerate(sizes) if size == sizes[-1]]
+        middle = smallest[len(smallest) // 2]
+        taken[middle] = not taken[middle]
+    return taken
+
+
+def write_split(path: Path, sides: Mapping[str, str], scenes: Mapping[str, int]) -> None:
+    """Write a CSV `ImageId,split,scene`, sorted by name.
+
+    Args:
+        path: File to write, whole or not at all.
+        sides: `train` or `valid` by image name.
+        scenes: Number of the place by image name.
+    """
+    rows = [f"{name},{sides[name]},{scenes[name]}\n" for name in sorted(sides)]
+    write_text(path, "ImageId,split,scene\n" + "".join(rows))
+
+
+def read_split(path: Path) -> dict[str, str]:
+    """Read which side each image stands on, `train` or `valid`, from a CSV with the columns ImageId and split.
+
+    Returns:
+        The side by image name, in the order of the file.
+
+    Raises:
+        InputError: As `read_sides`, or if a side is neither of the two.
+    """
+    sides = read_sides(path)
+    for name, side in sides.items():
+        if side not in SIDES:
+            raise InputError(f"{path}: {name} has the split {side!r}; write {TRAIN} or {VALID}")
+    return sides
+
+
+def read_sides(path: Path) -> dict[str, str]:
+    """Read a CSV with the columns ImageId and split, whatever the sides are called; other columns are ignored.
+
+    Returns:
+        The side by image name, in the order of the file.
+
+    Raises:
+        InputError: If the file is missing or no such CSV, a row names no image or no side, or an image stands on two
+            sides.
+    """
+    try:
+        table = pd.read_csv(BytesIO(path.read_bytes()), dtype=str, keep_default_na=False)
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise InputError(f"{path} has more fields in a row than columns in its first line; remove the extra fields")
+    absent = [column for column in ("ImageId", "split") if column not in table]
+    if absent:
+        raise InputError(f"{path} has no column {' and '.join(absent)}; its first line must hold ImageId,split")
+    sides: dict[str, str] = {}
+    for name, text in zip(table["ImageId"], table["split"], strict=True):
+        side = text.strip()
+        if not side:
+            raise InputError(f"{path}: {name} has no split; write {TRAIN} or {VALID}")
+        if sides.setdefault(checked_name(name, str(path)), side) != side:
+            raise InputError(f"{path}: {name} stands in {sides[name]} and in {side}; keep one of the rows")
+    if not sides:
+        raise InputError(f"{path} holds no row below its first line; write one for each image")
+    return sides

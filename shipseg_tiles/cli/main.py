@@ -17,7 +17,10 @@ from shipseg_tiles.errors import InputError
 
 VERBS = {
     "simulate": "make synthetic scenes with their labels",
+    "explore": "show what is in a labelled archive: numbers, charts and examples on one page",
     "convert-labels": "turn the competition's CSV into a folder of masks, or such a folder into a CSV",
+    "split": "choose validation images so that no place is on both sides",
+    "audit-split": "find images of one place on different sides of a split",
     "make-patches": "cut labelled images into patches and store them in HDF5",
     "train": "train a net on a patch store",
     "predict": "find ships in images of any size",

@@ -4,55 +4,152 @@ import os
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shipseg_tiles.cli.common import CommonOptions, Outcome, option, percent
+from shipseg_tiles.errors import InputError
+
+if TYPE_CHECKING:
+    from shipseg_tiles.archive.archive import Archive
+    from shipseg_tiles.patches.make import MakeOptions
+    from shipseg_tiles.patches.plan import PatchPlan
 
 
 @dataclass(kw_only=True)
 class Options(CommonOptions):
     """Options of `make-patches`."""
 
-    images: Path = option("folder of images", metavar="DIR")
     labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
-    out: Path = option("HDF5 file to write", metavar="FILE.h5")
-    patch: int = option("side of a patch in pixels", default=128)
+    images: Path | None = option(
+        "folder or zip of images (a dry run does without)", default=None, type=Path, metavar="DIR"
+    )
+    out: Path | None = option("HDF5 file to write (a dry run does without)", default=None, type=Path, metavar="FILE.h5")
+    patch: int = option("side of a patch in the image, in pixels", default=128)
     stride: int | None = option("pixels from one patch to the next (default: the patch)", default=None, type=int)
+    resize: int | None = option("side to which patches are shrunk (default: not)", default=None, type=int, metavar="N")
     background_ratio: float = option("background patches kept per ship patch", default=1.0, metavar="R")
-    valid_fraction: float = option("share of the images that validate", default=0.1, metavar="F")
+    background_from: str = option(
+        "images that background comes from; both: half and half",
+        default="both",
+        choices=["both", "ship-images", "empty-images"],
+    )
+    min_ship_pixels: int = option("leave out patches with fewer ship pixels, but some", default=1, metavar="N")
+    jitter: int = option("move ship patches off the grid by up to so many pixels", default=0, metavar="N")
+    max_per_ship_count: int | None = option(
+        "use at most so many images with 0 ships, with 1 ship, with 2 ... (default: all)",
+        default=None,
+        type=int,
+        metavar="N",
+    )
+    valid_fraction: float = option("share of the images that validate, chosen by place", default=0.1, metavar="F")
+    split: Path | None = option(
+        "CSV of ImageId,split with train or valid, instead of --valid-fraction", default=None, type=Path, metavar="CSV"
+    )
     full_images: int = option("validation images kept whole, for the true dice in training", default=100, metavar="N")
     seed: int = option("the same seed makes the same file", default=0, metavar="S")
+    shards: int = option("divide the patches among so many files, up to 64", default=1, metavar="N")
+    compression: str = option("lz4, zstd or gzip: less disk, slower to read", default="", metavar="NAME")
     workers: int = option("processes", default=os.cpu_count() or 1, metavar="N")
+    cluster: str = option(
+        "Dask scheduler tcp://HOST:PORT, or local:N, instead of --workers", default="", metavar="WHERE"
+    )
+    dry_run: bool = option("print what would be made and what it would cost, and stop", default=False)
 
 
 def run(options: Options) -> Outcome:
-    """Make the store."""
-    from shipseg_tiles.archive.archive import open_archive
-    from shipseg_tiles.errors import warn_skipped
-    from shipseg_tiles.patches.make import MakeOptions, make_patches
-    from shipseg_tiles.patches.plan import CLASSES, SPLITS
+    """Make the store, or say what it would be."""
+    from shipseg_tiles.archive.split import read_split
+    from shipseg_tiles.patches.make import MakeOptions
 
-    began = time.monotonic()
-    archive = open_archive(options.images, options.labels)
-    for name in archive.missing:
-        warn_skipped(name, f"it is labelled, but not in {options.images}")
     chosen = {field.name: getattr(options, field.name) for field in fields(MakeOptions)}
     chosen["stride"] = options.patch if options.stride is None else options.stride
-    made = make_patches(archive, options.out, MakeOptions(**chosen), options.workers)
+    make_options = MakeOptions(**chosen)
+    sides = read_split(options.split) if options.split else None
+    return (_preview if options.dry_run else _make)(options, make_options, sides)
+
+
+def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] | None) -> Outcome:
+    from shipseg_tiles.patches.make import Layout, make_patches
+
+    if not options.images or not options.out:
+        raise InputError("--images and --out are required; only --dry-run does without")
+    began = time.monotonic()
+    archive = _open(options.images, options.labels)
+    made = make_patches(
+        archive,
+        options.out,
+        make_options,
+        workers=options.workers,
+        cluster=options.cluster,
+        layout=Layout(options.shards, options.compression),
+        sides=sides,
+    )
     seconds = time.monotonic() - began
     skipped = len(made.skipped) + len(archive.missing)
-    counts = {split: {kind: made.plan.count(split, kind) for kind in CLASSES} for split in SPLITS}
     lines = [f"{made.images} images to {options.out} in {seconds:.1f} s, {skipped} skipped"]
-    for split, of_split in counts.items():
-        candidates = made.plan.candidates[split, "background"]
-        share = percent(of_split["background"], candidates)
-        lines.append(
-            f"{split}: {of_split['ship']} ship and {of_split['background']} background patches ({share} of it)"
-        )
     data = {
         "images": made.images,
         "skipped": skipped,
-        "patches": counts,
+        "patches": _counts(made.plan),
         "plan_fingerprint": made.plan.fingerprint,
         "seconds": round(seconds, 3),
     }
+    return Outcome("\n".join([*lines, *_count_lines(made.plan)]), data)
+
+
+def _preview(options: Options, make_options: "MakeOptions", sides: dict[str, str] | None) -> Outcome:
+    from shipseg_tiles.archive.labels import read_labels
+    from shipseg_tiles.patches.preview import preview_archive, preview_labels
+    from shipseg_tiles.processes import open_workers
+
+    if options.images:
+        with open_workers(options.workers, options.cluster) as processes:
+            preview = preview_archive(
+                _open(options.images, options.labels), make_options, sides, processes, options.workers
+            )
+    else:
+        preview = preview_labels(read_labels(options.labels), make_options, sides)
+    source = "" if options.images else ", taken as 768 x 768, split by image"
+    time_text = "" if preview.seconds is None else f", about {preview.seconds:.0f} s to cut"
+    lines = [
+        f"{preview.images} images{source}: {len(preview.plan.table)} patches, {_gigabytes(preview.bytes)}{time_text}",
+        *_count_lines(preview.plan),
+        "background ratio: patches, disk",
+        *(f"{ratio:>16g}: {patches:,}, {_gigabytes(size)}" for ratio, (patches, size) in preview.ratios.items()),
+    ]
+    data = {
+        "images": preview.images,
+        "patches": _counts(preview.plan),
+        "bytes": preview.bytes,
+        "seconds": preview.seconds,
+        "ratios": {f"{ratio:g}": {"patches": row[0], "bytes": row[1]} for ratio, row in preview.ratios.items()},
+    }
     return Outcome("\n".join(lines), data)
+
+
+def _open(images: Path, labels: Path) -> "Archive":
+    from shipseg_tiles.archive.archive import open_archive
+    from shipseg_tiles.errors import warn_skipped
+
+    archive = open_archive(images, labels)
+    for name in archive.missing:
+        warn_skipped(name, f"it is labelled, but not in {images}")
+    return archive
+
+
+def _counts(plan: "PatchPlan") -> dict[str, dict[str, int]]:
+    from shipseg_tiles.patches.slots import CLASSES, SPLITS
+
+    return {split: {kind: plan.count(split, kind) for kind in CLASSES} for split in SPLITS}
+
+
+def _count_lines(plan: "PatchPlan") -> list[str]:
+    return [
+        f"{split}: {of_split['ship']} ship and {of_split['background']} background patches"
+        f" ({percent(of_split['background'], plan.candidates[split, 'background'])} of it)"
+        for split, of_split in _counts(plan).items()
+    ]
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

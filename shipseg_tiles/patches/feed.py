@@ -8,11 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.plan import CLASSES
-from shipseg_tiles.patches.store import PatchSet, PatchStore
-
-Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""Images uint8 (batch, patch, patch, 3) and masks uint8 (batch, patch, patch) of 0 and 1."""
+from shipseg_tiles.patches.slots import CLASSES
+from shipseg_tiles.patches.store import Patches, PatchSet, PatchStore
 
 
 class RatioFeed(keras.utils.PyDataset):
@@ -42,6 +39,7 @@ class RatioFeed(keras.utils.PyDataset):
             InputError: If the fraction leaves no ship patch in a batch, or needs background that the store lacks.
         """
         super().__init__(**kwargs)
+        self.patch = store.patch
         self.ships, self.background = (store.sets["train", kind] for kind in CLASSES)
         if not 0 < ship_fraction <= 1:
             raise InputError(f"ship fraction {ship_fraction} must be above 0 and at most 1")
@@ -52,7 +50,7 @@ class RatioFeed(keras.utils.PyDataset):
                 f"ship fraction {ship_fraction} gives {self.ships_per_batch} ships in {batch_size} patches"
             )
         if self.background_per_batch and not len(self.background):
-            raise InputError(f"{store.path} holds no background for ship fraction {ship_fraction}; use 1")
+            raise InputError(f"{store.paths[0]} holds no background for ship fraction {ship_fraction}; use 1")
         self.seed = seed
         self.epoch = 0
 
@@ -60,13 +58,13 @@ class RatioFeed(keras.utils.PyDataset):
         """Batches in an epoch."""
         return -(-len(self.ships) // self.ships_per_batch)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Patches:
         """Return batch `index` of the current epoch, ships first."""
         within_epoch = index * self.ships_per_batch + np.arange(self.ships_per_batch)
         ships = _permutation(len(self.ships), self.seed, 0, self.epoch)[within_epoch % len(self.ships)]
         since_start = (self.epoch * len(self) + index) * self.background_per_batch
         background = self._background_order(since_start + np.arange(self.background_per_batch))
-        return _gather([(self.ships, ships), (self.background, background)])
+        return _gather(self.patch, [(self.ships, ships), (self.background, background)])
 
     def _background_order(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Look positions up in an endless row of permutations of the background."""
@@ -90,6 +88,7 @@ class ValidationFeed(keras.utils.PyDataset):
     def __init__(self, store: PatchStore, batch_size: int, **kwargs: Any) -> None:
         """Feed from the validation split of `store`; keyword arguments as for `keras.utils.PyDataset`."""
         super().__init__(**kwargs)
+        self.patch = store.patch
         self.sets = [store.sets["valid", kind] for kind in CLASSES]
         self.batch_size = batch_size
 
@@ -97,13 +96,13 @@ class ValidationFeed(keras.utils.PyDataset):
         """Batches in a pass; 0 if the store has no validation split."""
         return -(-sum(map(len, self.sets)) // self.batch_size)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Patches:
         """Return batch `index`; the last one may be smaller."""
         ships, background = self.sets
         total = len(ships) + len(background)
         places = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, total))
         is_ship = places < len(ships)
-        return _gather([(ships, places[is_ship]), (background, places[~is_ship] - len(ships))])
+        return _gather(self.patch, [(ships, places[is_ship]), (background, places[~is_ship] - len(ships))])
 
 
 @lru_cache(maxsize=8)
@@ -112,17 +111,14 @@ def _permutation(count: int, seed: int, kind: int, number: int) -> NDArray[np.in
     return np.random.default_rng([seed, kind, number]).permutation(count)
 
 
-def _gather(parts: list[tuple[PatchSet, NDArray[np.int64]]]) -> Batch:
-    """Copy patches out of the mapped file, each part behind the one before."""
+def _gather(patch: int, parts: list[tuple[PatchSet, NDArray[np.int64]]]) -> Patches:
+    """Copy patches out of the store, each part behind the one before."""
     count = sum(len(places) for _, places in parts)
-    first_set = parts[0][0]
-    images = np.empty((count, *first_set.image.shape[1:]), dtype=np.uint8)
-    masks = np.empty((count, *first_set.mask.shape[1:]), dtype=np.uint8)
+    images = np.empty((count, patch, patch, 3), dtype=np.uint8)
+    masks = np.empty((count, patch, patch), dtype=np.uint8)
     first = 0
     for patches, places in parts:
         into = slice(first, first + len(places))
-        # Indices are valid by construction; any other mode than "clip" would copy through a second buffer.
-        np.take(patches.image, places, axis=0, out=images[into], mode="clip")
-        np.take(patches.mask, places, axis=0, out=masks[into], mode="clip")
+        patches.read_into(places, images[into], masks[into])
         first += len(places)
     return images, masks

@@ -1,50 +1,65 @@
 """Make a patch store: survey the images, plan, reserve the file, and let processes fill their slots.
 
-Every patch has its own place in the file before the work starts, so the processes share no lock, and the file is
-the same byte for byte however many there are.
+Every patch has its own place in a file before the work starts, so the processes share no lock, and the file is the
+same byte for byte however many there are. A patch is written with its checksum, so a run that was killed is taken up by
+looking which slots are filled.
 """
 
-import multiprocessing
-import signal
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
-from patchify import patchify
 from tqdm import tqdm
 
-from shipseg_tiles import rle
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.split import choose_evenly, choose_validation
+from shipseg_tiles.archive.split import choose_evenly
 from shipseg_tiles.errors import InputError, warn_skipped
-from shipseg_tiles.files import written_whole
-from shipseg_tiles.images import read_image, read_size
-from shipseg_tiles.patches.plan import CLASSES, SPLITS, PatchPlan, PlanOptions, plan_patches
-from shipseg_tiles.patches.store import FullImage, PatchWriter, create_store
-from shipseg_tiles.tiling import TileGrid
-from shipseg_tiles.zipped import AnyPath
-
-_IMAGES_PER_TASK = 16
-"""Enough to make the hand-over between processes cheap, few enough for a smooth progress bar."""
+from shipseg_tiles.patches.fill import ImageTask, fill_slots, find_damage
+from shipseg_tiles.patches.job import Job, open_job
+from shipseg_tiles.patches.plan import CELLS, PatchPlan, PlanOptions, plan_patches
+from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard_path
+from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards, shard_name
+from shipseg_tiles.patches.survey import Survey, survey_archive
+from shipseg_tiles.processes import chunked, map_in_chunks, open_workers
 
 
 @dataclass(frozen=True)
 class MakeOptions(PlanOptions):
-    """All that decides the bytes of a store.
+    """All that decides which patches a store holds, and in which order.
 
     Attributes:
-        valid_fraction: Share of the images that validate.
+        valid_fraction: Share of the images that validate, chosen by place.
         full_images: At most so many validation images are kept whole in the store, for the true dice in training.
     """
 
     valid_fraction: float = 0.1
     full_images: int = 100
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a store lies on disk.
+
+    Attributes:
+        shards: Number of files that the patches are divided among, 1 to `CELLS`; with 1, all is one file.
+        compression: One of `COMPRESSIONS`, or empty for none.
+    """
+
+    shards: int = 1
+    compression: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a layout that there is not."""
+        if not 1 <= self.shards <= CELLS:
+            raise InputError(f"shards {self.shards} must be from 1 to {CELLS}")
+        if self.compression not in ("", *COMPRESSIONS):
+            raise InputError(f"there is no compression {self.compression!r}; choose one of {', '.join(COMPRESSIONS)}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ class MadeStore:
     Attributes:
         plan: The plan that was carried out.
         images: Number of images that were used.
-        skipped: Why each bad image was left out, by name.
+        skipped: Why images were left out, by name.
     """
 
     plan: PatchPlan
@@ -62,177 +77,204 @@ class MadeStore:
     skipped: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _ImageTask:
-    """The patches to cut out of one image, and the slots that they go to.
-
-    Attributes:
-        path: The image.
-        ships: Run-length text of each ship.
-        places: int32 (N, 5): row, column, index into `SPLITS`, index into `CLASSES`, slot.
-    """
-
-    path: AnyPath
-    ships: tuple[str, ...]
-    places: NDArray[np.int32]
-
-
-class _BadImagesError(Exception):
-    """Images that turned out bad while they were decoded."""
-
-    def __init__(self, reasons: dict[str, str]) -> None:
-        super().__init__()
-        self.reasons = reasons
-
-
-def make_patches(archive: Archive, out: Path, options: MakeOptions, workers: int) -> MadeStore:
+def make_patches(
+    archive: Archive,
+    out: Path,
+    options: MakeOptions,
+    *,
+    workers: int = 1,
+    cluster: str = "",
+    layout: Layout | None = None,
+    sides: Mapping[str, str] | None = None,
+) -> MadeStore:
     """Cut an archive into patches and store them.
 
-    Bad images are left out with a warning. One that turns out bad only while it is decoded makes the run plan anew
+    A run that was stopped in any way is taken up by the same call; what it has done so far stands beside `out`, in
+    names that begin with a dot, or in the folder of the shards.
+
+    Bad images are left out with a warning. One that turns out bad only while it is cut makes the run plan anew
     without it: a store never holds a slot without a patch.
 
     Args:
         archive: The labelled images.
         out: HDF5 file to write; it appears when it is complete.
         options: See `MakeOptions`.
-        workers: Number of processes, 1 or more. The file does not depend on it.
+        workers: Number of processes, 1 or more. Neither they nor a cluster change a byte.
+        cluster: See `open_workers`. The images and the folder of `out` must have the same paths on all machines.
+        layout: One plain file unless something else is said.
+        sides: `train` or `valid` by image, instead of `valid_fraction`; images without a side are left out.
 
     Raises:
-        InputError: If no image is usable, no training image shows a ship, or an option is out of its range.
+        InputError: If no image is usable, no training image shows a ship, an option is out of its range, or a run
+            that was begun had other options.
         OSError: If the disk is full or `out` cannot be written.
     """
-    if workers < 1:
-        raise InputError(f"workers {workers} must be 1 or more")
-    # Spawned, not forked: a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
-        _start(processes, workers)
+    layout = layout or Layout()
+    recorded = asdict(options) | {"split": _identity(sides)}
+    with open_job(out, recorded | asdict(layout)) as job, open_workers(workers, cluster) as processes:
+        survey = survey_archive(archive, options, options.valid_fraction, sides, processes)
+        return _Run(survey, out, options, layout, recorded, job, processes).carry_out()
+
+
+def _identity(sides: Mapping[str, str] | None) -> str:
+    """Say in a few letters how images are divided: by place, or as a file says whose content has this hash."""
+    return hashlib.sha256(json.dumps(sorted(sides.items())).encode()).hexdigest()[:16] if sides else "by place"
+
+
+@dataclass
+class _Run:
+    """One run over an archive."""
+
+    survey: Survey
+    out: Path
+    options: MakeOptions
+    layout: Layout
+    recorded: dict[str, object]
+    job: Job
+    processes: Executor
+
+    def carry_out(self) -> MadeStore:
+        """Plan and fill until no image turns out bad."""
+        fill = self._fill_file if self.layout.shards == 1 else self._fill_shards
+        bad = self.job.left_out
+        while True:
+            plan = self._plan_without(bad)
+            whole = self._choose_full_images()
+            bad = self._find_damaged(whole) or fill(plan, whole)
+            if not bad:
+                return MadeStore(plan, len(self.survey.sizes), self.survey.skipped)
+            self.job.left_out.update(bad)
+            self.job.save()
+
+    def _plan_without(self, bad: Mapping[str, str]) -> PatchPlan:
+        """Plan the images that are not known to be bad; the split stays as it is, so that little else changes."""
+        for name, reason in bad.items():
+            warn_skipped(name, reason)
         try:
-            return _make(archive, out, options, processes)
-        except BrokenProcessPool:
-            raise InputError("a worker process was killed, most likely out of memory; use fewer --workers") from None
+            self.survey = self.survey.without(bad)
+            return plan_patches(self.survey.archive.labels, self.survey.sizes, self.survey.validation, self.options)
+        except InputError:  # there is nothing to go on with
+            self.job.forget()
+            self._partial.unlink(missing_ok=True)
+            raise
+
+    def _choose_full_images(self) -> list[str]:
+        """Choose validation images to keep whole, evenly over the numbers of ships."""
+        ships = self.survey.archive.labels.ships
+        ship_counts = {name: len(ships[name]) for name in self.survey.validation}
+        return choose_evenly(ship_counts, min(self.options.full_images, len(ship_counts)), self.options.seed)
+
+    def _find_damaged(self, names: list[str]) -> dict[str, str]:
+        """Decode images that are kept whole: the plan may hold no patch of them, so that nobody else would."""
+        reasons = map_in_chunks(self.processes, find_damage, [self.survey.archive.files[name] for name in names])
+        return {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
+
+    def _read_full_images(self, names: list[str]) -> list[FullImage]:
+        archive = self.survey.archive
+        return [FullImage(name, archive.files[name].read_bytes(), archive.labels.ships[name]) for name in names]
+
+    @property
+    def _partial(self) -> Path:
+        return partial_path(self.out)
+
+    def _fill_file(self, plan: PatchPlan, whole: list[str]) -> dict[str, str]:
+        """Let all processes fill one file; return the reasons, by name, of images that turn out bad."""
+        resumed = self.job.resumed and self._partial.exists()
+        resumed = resumed and PatchStore(self._partial).fingerprint == plan.fingerprint
+        if not resumed:
+            create_store(self._partial, plan, self.recorded, self._read_full_images(whole), self.survey.skipped)
+            self.job.save()
+        tasks = image_tasks(self.survey.archive, plan)
+        results = self.processes.map(
+            fill_slots, repeat(find_slots(self._partial)), repeat(self.options.patch), chunked(tasks), repeat(resumed)
+        )
+        bad: dict[str, str] = {}
+        with _progress(len(tasks)) as bar:
+            for chunk, reasons in zip(chunked(tasks), results, strict=True):
+                bad.update(reasons)
+                bar.update(len(chunk))
+        if not bad:
+            finish(self._partial, self.out, self.layout.compression)
+        return bad
+
+    def _fill_shards(self, plan: PatchPlan, whole: list[str]) -> dict[str, str]:
+        """Let each process fill a file of its own, one after the other; return as above."""
+        parts = [plan.shard(number, self.layout.shards) for number in range(self.layout.shards)]
+        shards = {shard_name(self.recorded, part.fingerprint): part for part in parts if len(part.table)}
+        todo = {name: part for name, part in shards.items() if name not in self.job.shards}
+        tasks = [image_tasks(self.survey.archive, part) for part in todo.values()]
+        paths = [shard_path(self.out, name) for name in todo]
+        self.job.save()
+        results = self.processes.map(
+            fill_shard, paths, todo.values(), tasks, repeat(self.recorded), repeat(self.layout.compression)
+        )
+        bad: dict[str, str] = {}
+        with _progress(sum(map(len, tasks))) as bar:
+            for name, of_shard, reasons in zip(todo, tasks, results, strict=True):
+                bad.update(reasons)
+                bar.update(len(of_shard))
+                if not reasons:
+                    self.job.shards.append(name)
+                    self.job.save()
+        if not bad:
+            full_images = self._read_full_images(whole)
+            join_shards(self.out, plan, self.recorded, list(shards), full_images, self.survey.skipped)
+            _remove_other_shards(self.out, shards)
+        return bad
 
 
-def _start(processes: Executor, workers: int) -> None:
-    """Start the processes now, so that they import what they need while the images are surveyed.
-
-    Ctrl-C, which a terminal sends to all processes, is held back meanwhile. They inherit that and leave it to their
-    parent, which ends them in an orderly way.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        for _ in range(workers):
-            processes.submit(int)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def partial_path(path: Path) -> Path:
+    """Return where the file `path` stands while it is being filled."""
+    return path.with_name(f".{path.name}.partial")
 
 
-def _make(archive: Archive, out: Path, options: MakeOptions, processes: Executor) -> MadeStore:
-    sizes, skipped = _survey(archive)
-    while sizes:
-        ship_counts = {name: len(archive.labels.ships[name]) for name in sizes}
-        validation = choose_validation(ship_counts, options.valid_fraction, options.seed)
-        plan = plan_patches(archive.labels, sizes, validation, options)
-        try:
-            with written_whole(out) as temporary:
-                create_store(temporary, plan, asdict(options), _full_images(archive, validation, options, processes))
-                _fill(temporary, archive, plan, options.patch, processes)
-            return MadeStore(plan, len(sizes), skipped)
-        except _BadImagesError as error:
-            for name, reason in error.reasons.items():
-                warn_skipped(name, reason)
-                del sizes[name]
-            skipped.update(error.reasons)
-    raise InputError(
-        f"none of the {len(skipped)} images in {archive.source} is usable; the first: {next(iter(skipped.values()))}"
-    )
-
-
-def _survey(archive: Archive) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
-    """Read the size of every image; return sizes by name, and for bad images the reason by name."""
-    sizes: dict[str, tuple[int, int]] = {}
-    skipped: dict[str, str] = {}
-    for name in archive.files:
-        try:
-            sizes[name] = read_size(archive.files[name])
-        except InputError as error:
-            warn_skipped(name, error)
-            skipped[name] = str(error)
-    return sizes, skipped
-
-
-def _full_images(archive: Archive, validation: list[str], options: MakeOptions, processes: Executor) -> list[FullImage]:
-    """Choose validation images to keep whole, evenly over the numbers of ships; raise as `_fill`."""
-    ships = archive.labels.ships
-    count = min(options.full_images, len(validation))
-    chosen = choose_evenly({name: len(ships[name]) for name in validation}, count, options.seed)
-    # The plan may hold no patch of them, so that nobody else would decode them.
-    checks = processes.map(_damage, [archive.files[name] for name in chosen], chunksize=_IMAGES_PER_TASK)
-    reasons = {name: reason for name, reason in zip(chosen, checks, strict=True) if reason}
-    if reasons:
-        raise _BadImagesError(reasons)
-    return [FullImage(name, archive.files[name].read_bytes(), ships[name]) for name in chosen]
-
-
-def _damage(path: AnyPath) -> str | None:
-    """Decode an image; return the reason if that fails."""
-    try:
-        read_image(path)
-    except InputError as error:
-        return str(error)
-    return None
-
-
-def _fill(path: Path, archive: Archive, plan: PatchPlan, patch: int, processes: Executor) -> None:
-    """Let the processes write all patches; raise `_BadImagesError` if images cannot be decoded after all."""
-    tasks = list(_tasks(archive, plan))
-    reasons: dict[str, str] = {}
-    chunks = [tasks[first : first + _IMAGES_PER_TASK] for first in range(0, len(tasks), _IMAGES_PER_TASK)]
-    with tqdm(total=len(tasks), desc="make-patches", unit="image", disable=None) as bar:
-        results = processes.map(_fill_chunk, repeat(path), repeat(plan.fingerprint), repeat(patch), chunks)
-        for chunk, bad in zip(chunks, results, strict=True):
-            reasons.update(bad)
-            bar.update(len(chunk))
-    if reasons:
-        raise _BadImagesError(reasons)
-
-
-def _tasks(archive: Archive, plan: PatchPlan) -> Iterator[_ImageTask]:
+def image_tasks(archive: Archive, plan: PatchPlan) -> list[ImageTask]:
     """Collect the rows of each image, which stand together in the plan."""
     table = plan.table
     codes = table["image"].cat.codes.to_numpy()
     columns = [table["row"], table["column"], table["split"].cat.codes, table["class"].cat.codes, table["slot"]]
     places = np.stack(columns, axis=1).astype(np.int32)
     breaks = np.flatnonzero(np.diff(codes)) + 1
-    for first, of_image in zip([0, *breaks], np.split(places, breaks), strict=True):
-        name = table["image"].cat.categories[codes[first]]
-        yield _ImageTask(archive.files[name], archive.labels.ships[name], of_image)
+    names = table["image"].cat.categories[codes[[0, *breaks]]]
+    of_images = np.split(places, breaks)
+    return [
+        ImageTask(archive.files[name], archive.labels.ships[name], of_image)
+        for name, of_image in zip(names, of_images, strict=True)
+    ]
 
 
-@lru_cache(maxsize=1)
-def _writer(path: Path, fingerprint: str) -> PatchWriter:
-    """Open the store once in each process, not once for each image; one of a new plan has the path of the old one."""
-    return PatchWriter(path)
-
-
-def _fill_chunk(path: Path, fingerprint: str, patch: int, tasks: list[_ImageTask]) -> dict[str, str]:
-    """Cut the patches of some images into their slots; return the reason by name for images that are bad."""
-    writer = _writer(path, fingerprint)
-    reasons = {}
-    for task in tasks:
-        try:
-            _fill_image(writer, patch, task)
-        except InputError as error:
-            reasons[task.path.name] = str(error)
+def fill_shard(
+    path: Path, plan: PatchPlan, tasks: list[ImageTask], recorded: dict[str, object], compression: str
+) -> dict[str, str]:
+    """Make a shard, or go on with one that an earlier run or a lost worker began; return as `fill_slots`."""
+    partial = partial_path(path)
+    resumed = partial.exists()
+    if not resumed:
+        create_store(partial, plan, recorded)
+    patch = recorded["patch"]
+    assert isinstance(patch, int)
+    reasons = fill_slots(find_slots(partial), patch, tasks, resumed)
+    if not reasons:
+        finish(partial, path, compression)
     return reasons
 
 
-def _fill_image(writer: PatchWriter, patch: int, task: _ImageTask) -> None:
-    image = read_image(task.path)
-    height, width = image.shape[:2]
-    ships = rle.union([rle.decode_indices(ship, height * width) for ship in task.ships])
-    grid = TileGrid(height, width, patch, patch)
-    # A view of every possible position costs nothing, and serves grids whose last patch is moved back as well.
-    images = patchify(grid.pad(image), (patch, patch, 3), step=1)[:, :, 0]
-    masks = patchify(grid.pad(rle.mask_of(ships, (height, width))), (patch, patch), step=1)
-    for row, column, split, kind, slot in task.places.tolist():
-        writer.write(SPLITS[split], CLASSES[kind], slot, images[row, column], masks[row, column])
+def finish(partial: Path, path: Path, compression: str) -> None:
+    """Give a file that is filled its name, compressed if that is wished."""
+    if compression:
+        compress_store(partial, path, compression)
+        partial.unlink()
+    else:
+        partial.replace(path)
+
+
+def _remove_other_shards(out: Path, names: Collection[str]) -> None:
+    """Remove what an earlier store of the same name, or a plan that was given up, left in the folder of shards."""
+    kept = {shard_path(out, name) for name in names}
+    for path in shard_path(out, next(iter(names))).parent.glob("*.h5*"):
+        if path not in kept:
+            path.unlink()
+
+
+def _progress(images: int) -> "tqdm[NoReturn]":
+    return tqdm(total=images, desc="make-patches", unit="image", disable=None)

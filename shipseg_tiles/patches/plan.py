@@ -1,8 +1,9 @@
 """Decide which patches to keep, from the labels alone: no image is decoded for it."""
 
 import hashlib
+import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,34 +12,56 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.tiling import TileGrid
 
-SPLITS = ("train", "valid")
-CLASSES = ("ship", "background")
+CELLS = 64
+"""Images fall into so many cells, and slots go through them cell by cell. A shard holds whole cells, so that the order
+of the patches is the same however many shards there are."""
+
+BACKGROUND_FROM = ("both", "ship-images", "empty-images")
 
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What decides the plan, and with it every byte of the store.
+    """What decides the plan.
 
     Attributes:
-        patch: Side of a patch in pixels.
+        patch: Side of a patch in the image, in pixels.
         stride: Pixels from one patch to the next, 1 to `patch`.
+        resize: Side to which each patch is shrunk or enlarged when it is stored; None keeps it as it is.
         background_ratio: Background patches kept per ship patch, 0 or more.
-        seed: Seed of every random choice.
+        background_from: Images that background is drawn from: `ship-images`, `empty-images`, or `both`, half and half.
+        min_ship_pixels: Patches with fewer ship pixels, but some, are neither ship nor background and are left out.
+        jitter: Ship patches move off the grid by up to so many pixels, in both directions.
+        max_per_ship_count: Use at most so many images with 0 ships, with 1 ship, with 2 ...; None uses all.
+        seed: Seed of every random choice, 0 or more.
+
+    Raises:
+        InputError: If one of them is out of its range.
     """
 
     patch: int = 128
     stride: int = 128
+    resize: int | None = None
     background_ratio: float = 1.0
+    background_from: str = "both"
+    min_ship_pixels: int = 1
+    jitter: int = 0
+    max_per_ship_count: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a ratio or a seed that no plan can follow."""
+        """Refuse what no plan can follow."""
         if not 0 <= self.background_ratio < float("inf"):
             raise InputError(f"background ratio {self.background_ratio} must be 0 or more")
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed} must be 0 or more")
+        if self.background_from not in BACKGROUND_FROM:
+            raise InputError(f"background from {self.background_from!r} must be one of {', '.join(BACKGROUND_FROM)}")
+        lowest = {"resize": 1, "min_ship_pixels": 1, "jitter": 0, "max_per_ship_count": 1, "seed": 0}
+        for name, least in lowest.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name.replace('_', ' ')} {value} must be {least} or more")
 
 
 @dataclass(frozen=True)
@@ -47,8 +70,9 @@ class PatchPlan:
 
     Attributes:
         table: One row a patch, ordered by image and position: `image` (categorical file name), `row` and `column`
-            (pixels of the upper left corner), `ship_pixels`, `split`, `class`, and `slot` (its place in the dataset
-            of its split and class; slots are shuffled, so that reading front to back is random order).
+            (pixels of the upper left corner), `ship_pixels`, `split`, `class`, `cell` (see `CELLS`), and `slot` (its
+            place in the dataset of its split and class). Slots go from cell to cell, which are random sets of
+            images, and are shuffled within each: reading front to back is random order.
         candidates: How many patches there were to choose from, by (split, class).
     """
 
@@ -59,11 +83,47 @@ class PatchPlan:
         """Return how many patches of a split and class are kept."""
         return int(((self.table["split"] == split) & (self.table["class"] == kind)).sum())
 
+    def sources(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """Return `image`, `row`, `column`, `ship_pixels` of each split and class, in the order of the slots."""
+        in_order = self.table.sort_values("slot")
+        columns = ["image", "row", "column", "ship_pixels"]
+        return {
+            (split, kind): in_order.loc[(in_order["split"] == split) & (in_order["class"] == kind), columns]
+            for split in SPLITS
+            for kind in CLASSES
+        }
+
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over every row: two plans with the same one make the same patches in the same slots."""
-        rows = pd.util.hash_pandas_object(self.table.astype({"image": str}), index=False)
-        return hashlib.sha256(rows.to_numpy().tobytes()).hexdigest()
+        """See `fingerprint_of`."""
+        return fingerprint_of(self.sources())
+
+    def shard(self, number: int, shards: int) -> "PatchPlan":
+        """Return the part of the plan in shard `number` of `shards`, 1 to `CELLS` of them; its slots begin at 0."""
+        of_cell = np.arange(CELLS) * shards // CELLS
+        table = self.table[of_cell[self.table["cell"]] == number].reset_index(drop=True)
+        first = table.groupby(["split", "class"], observed=False)["slot"].transform("min")
+        images = table["image"].cat.remove_unused_categories()  # or each shard would carry the names of all
+        return replace(self, table=table.assign(image=images, slot=table["slot"] - first))
+
+
+def fingerprint_of(sources: Mapping[tuple[str, str], pd.DataFrame]) -> str:
+    """Return the SHA-256 over every row: two plans with the same one make the same patches in the same slots."""
+    digest = hashlib.sha256()
+    for rows in sources.values():
+        hashes = pd.util.hash_pandas_object(rows.astype({"image": str}), index=False).to_numpy()
+        digest.update(len(hashes).to_bytes(8, "little") + hashes.astype("<u8").tobytes())
+    return digest.hexdigest()
+
+
+def limit_per_ship_count(ship_counts: Mapping[str, int], options: PlanOptions) -> list[str]:
+    """Choose at most `max_per_ship_count` images of each number of ships; return their names in the given order."""
+    table = pd.DataFrame({"image": list(ship_counts), "ships": list(ship_counts.values())})
+    if options.max_per_ship_count is not None:
+        in_random_order = table.assign(lot=_lots(table[["image"]], options.seed, "images")).sort_values("lot")
+        table = in_random_order.groupby("ships").head(options.max_per_ship_count).sort_index()
+    names: list[str] = table["image"].tolist()
+    return names
 
 
 def plan_patches(
@@ -74,8 +134,11 @@ def plan_patches(
 ) -> PatchPlan:
     """Plan all patches.
 
-    Every patch with a ship pixel is kept. Of the others, `background_ratio` times as many, half of them out of
-    images with ships and half out of empty images, or more from one kind where the other has too few.
+    Every ship patch is kept. Of the others, `background_ratio` times as many over the whole set, rounded to a whole
+    patch, and in each split to within one; if one kind of image has too few, the other gives more.
+
+    Each patch draws its own lot from the seed, its image and its place. So nothing else moves if an image is added
+    or removed, and the background of a smaller ratio is part of that of a larger one.
 
     Args:
         labels: The ships of each image.
@@ -87,38 +150,42 @@ def plan_patches(
         InputError: If a run leaves its image, or no training image shows a ship.
     """
     candidates = _candidates(labels, sizes, frozenset(validation), options)
-    is_ship = candidates["class"] == "ship"
-    random = np.random.default_rng(options.seed)
-    kept = [np.flatnonzero(is_ship)]
-    for split in SPLITS:
-        in_split = candidates["split"] == split
-        wanted = round(options.background_ratio * int((is_ship & in_split).sum()))
-        kept.append(_draw_background(candidates[in_split & ~is_ship], wanted, random))
-    table = candidates.loc[np.sort(np.concatenate(kept))].drop(columns="image_has_ship").reset_index(drop=True)
     sums = candidates.groupby(["split", "class"], observed=False).size()
     counts = {(split, kind): int(sums[split, kind]) for split in SPLITS for kind in CLASSES}
     if not counts["train", "ship"]:
         raise InputError(f"{labels.source} shows no ship in any training image; a store needs ships to train on")
-    table["slot"] = _shuffled_slots(table, random)
+    wanted = background_wanted(counts, options.background_ratio)
+    kept = [np.flatnonzero(candidates["class"] == "ship")]
+    kept += [_draw_background(candidates, split, wanted[split], options) for split in SPLITS]
+    table = candidates.loc[np.sort(np.concatenate(kept))].drop(columns="image_has_ship").reset_index(drop=True)
+    table["cell"] = (_lots(table[["image"]], options.seed, "cells") % CELLS).astype(np.int8)
+    table["slot"] = _slots(table, options.seed)
     return PatchPlan(table, counts)
+
+
+def background_wanted(counts: Mapping[tuple[str, str], int], ratio: float) -> dict[str, int]:
+    """Return how much background a ratio asks for in each split, given the number of ship patches by (split, class)."""
+    ships = [counts[split, "ship"] for split in SPLITS]
+    ends = [round(ratio * sum(ships[:number])) for number in range(len(SPLITS) + 1)]
+    return {split: ends[number + 1] - ends[number] for number, split in enumerate(SPLITS)}
 
 
 def _candidates(
     labels: Labels, sizes: Mapping[str, tuple[int, int]], validation: frozenset[str], options: PlanOptions
 ) -> pd.DataFrame:
-    """List every patch of every image with its ship pixels."""
+    """List every patch of every image that is ship or background."""
     names = [name for name in labels.ships if name in sizes]
     corners: list[NDArray[np.int64]] = []
     ship_pixels: list[NDArray[np.int64]] = []
     for name in names:
-        grid = _grid(*sizes[name], options.patch, options.stride)
-        corners.append(grid.corners)
-        ship_pixels.append(_ship_pixels(labels, name, grid))
+        of_image = _patches(labels, name, _grid(*sizes[name], options.patch, options.stride), options)
+        corners.append(of_image[0])
+        ship_pixels.append(of_image[1])
     image = np.repeat(np.arange(len(names)), [len(part) for part in corners])
     positions = np.concatenate(corners).astype(np.int32)
     pixels = np.concatenate(ship_pixels).astype(np.int32)
     in_validation = np.array([name in validation for name in names])
-    has_ship = np.array([part.any() for part in ship_pixels])
+    has_ship = np.array([bool(labels.ships[name]) for name in names])
     table: pd.DataFrame = pd.DataFrame(
         {
             "image": pd.Categorical.from_codes(image.tolist(), categories=pd.Index(names)),
@@ -130,7 +197,8 @@ def _candidates(
             "image_has_ship": has_ship[image],
         }
     )
-    return table
+    wanted: pd.DataFrame = table[(pixels == 0) | (pixels >= options.min_ship_pixels)].reset_index(drop=True)
+    return wanted
 
 
 @lru_cache(maxsize=64)
@@ -139,27 +207,54 @@ def _grid(height: int, width: int, patch: int, stride: int) -> TileGrid:
     return TileGrid(height, width, patch, stride)
 
 
-def _ship_pixels(labels: Labels, name: str, grid: TileGrid) -> NDArray[np.int64]:
+def _patches(
+    labels: Labels, name: str, grid: TileGrid, options: PlanOptions
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the corners (N, 2) of the patches of an image, and the ship pixels (N,) of each."""
     if not labels.ships[name]:
-        return np.zeros(len(grid), dtype=np.int64)
+        return grid.corners, np.zeros(len(grid), dtype=np.int64)
     columns, rows = np.divmod(labels.pixel_indices(name, grid.height * grid.width), grid.height)
-    return grid.pixels_per_tile(rows, columns)
+    corners, pixels = grid.corners, grid.pixels_per_tile(rows, columns)
+    ships = np.flatnonzero(pixels >= options.min_ship_pixels)
+    if not options.jitter or not ships.size:
+        return corners, pixels
+    random = np.random.default_rng([options.seed, *name.encode()])
+    moves = random.integers(-options.jitter, options.jitter, size=(len(ships), 2), endpoint=True)
+    moved = grid.inside(corners[ships] + moves)
+    pixels_moved = grid.pixels_at(moved, rows, columns)
+    stays_ship = pixels_moved >= options.min_ship_pixels  # the others stay where they were
+    corners, pixels = corners.copy(), pixels.copy()
+    corners[ships[stays_ship]] = moved[stays_ship]
+    pixels[ships[stays_ship]] = pixels_moved[stays_ship]
+    return corners, pixels
 
 
-def _draw_background(background: pd.DataFrame, wanted: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Draw index labels of `wanted` rows, evenly from images with ships and from empty ones."""
-    with_ship = background.index[background["image_has_ship"]].to_numpy()
-    empty = background.index[~background["image_has_ship"]].to_numpy()
-    from_empty = min(len(empty), max(wanted // 2, wanted - len(with_ship)))
-    from_ship = min(len(with_ship), wanted - from_empty)
-    drawn = [random.choice(with_ship, from_ship, replace=False), random.choice(empty, from_empty, replace=False)]
-    return np.concatenate(drawn, dtype=np.int64)
+def _draw_background(candidates: pd.DataFrame, split: str, wanted: int, options: PlanOptions) -> NDArray[np.int64]:
+    """Draw positions of at most `wanted` rows of a split out of the images that background may come from."""
+    background = candidates[(candidates["split"] == split) & (candidates["class"] == "background")]
+    if options.background_from != "both":
+        background = background[background["image_has_ship"] == (options.background_from == "ship-images")]
+    order = np.argsort(_lots(background[["image", "row", "column"]], options.seed, "background"), kind="stable")
+    with_ship = background["image_has_ship"].to_numpy()[order]
+    empty = int((~with_ship).sum())
+    from_empty = min(empty, max(wanted // 2, wanted - (len(background) - empty)))
+    positions = background.index.to_numpy()[order]
+    return np.concatenate([positions[with_ship][: wanted - from_empty], positions[~with_ship][:from_empty]])
 
 
-def _shuffled_slots(table: pd.DataFrame, random: np.random.Generator) -> NDArray[np.int64]:
-    slots = np.empty(len(table), dtype=np.int64)
-    for split in SPLITS:
-        for kind in CLASSES:
-            places = np.flatnonzero((table["split"] == split) & (table["class"] == kind))
-            slots[places] = random.permutation(len(places))
-    return slots
+def _slots(table: pd.DataFrame, seed: int) -> NDArray[np.int64]:
+    """Number the patches of each split and class, cell by cell, in random order within a cell."""
+    lots = _lots(table[["image", "row", "column"]], seed, "slots")
+    kind = table["split"].cat.codes.to_numpy() * len(CLASSES) + table["class"].cat.codes.to_numpy()
+    order = np.lexsort((lots, table["cell"], kind))
+    starts = np.searchsorted(kind[order], kind)
+    ranks = np.empty(len(table), dtype=np.int64)
+    ranks[order] = np.arange(len(table))
+    return ranks - starts
+
+
+def _lots(keys: pd.DataFrame, seed: int, purpose: str) -> NDArray[np.uint64]:
+    """Draw a number for each row from nothing but the row, the seed and the purpose."""
+    salt = zlib.crc32(f"{purpose} {seed}".encode())
+    lots = pd.util.hash_pandas_object(keys.assign(salt=salt), index=False)
+    return np.asarray(lots, dtype=np.uint64)

@@ -18,7 +18,7 @@ from shipseg_tiles.nets.losses import DiceCrossEntropy
 from shipseg_tiles.nets.metrics import PatchDice
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
-from shipseg_tiles.patches.plan import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import FullImage, PatchStore
 from shipseg_tiles.training.callbacks import TRUE_DICE, Journal, KeepBest, Replay, StopOnNaN, TrueDice
 from shipseg_tiles.training.true_dice import measure_true_dice

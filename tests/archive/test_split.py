@@ -1,10 +1,12 @@
+import time
 from collections import Counter
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shipseg_tiles.archive.split import choose_evenly, choose_validation
+from shipseg_tiles.archive.split import choose_evenly, choose_validation, read_sides, read_split, write_split
 from shipseg_tiles.errors import InputError
 
 fast = settings(deadline=None, max_examples=100)
@@ -29,15 +31,6 @@ def test_exactly_as_many_are_chosen_each_once_and_every_number_of_ships_keeps_it
         assert abs(by_ships[ships] - images * wanted / len(ship_counts)) <= 1
 
 
-def test_one_in_four_of_each_number_of_ships():
-    """12 images without ships, 8 with one and 4 with two: a quarter of them are 3, 2 and 1."""
-    ship_counts = {f"{index}.jpg": (index >= 12) + (index >= 20) for index in range(24)}
-
-    chosen = choose_validation(ship_counts, 0.25, seed=4)
-
-    assert Counter(ship_counts[name] for name in chosen) == {0: 3, 1: 2, 2: 1}
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_a_few_come_from_the_middle_of_their_parts(seed):
     """Images with 0 to 8 ships: one of them is the one in the middle, three are the middles of three thirds."""
@@ -47,20 +40,141 @@ def test_a_few_come_from_the_middle_of_their_parts(seed):
     assert choose_evenly(ship_counts, 3, seed) == ["1.jpg", "4.jpg", "7.jpg"]
 
 
+def alone(ship_counts):
+    """Every image shows a place of its own."""
+    return {name: index for index, name in enumerate(ship_counts)}
+
+
+@st.composite
+def grouped(draw):
+    """Up to 60 images, up to 4 ships in each, in up to 30 places; at least two places."""
+    ship_counts = draw(counts)
+    numbers = draw(st.lists(st.integers(0, 29), min_size=len(ship_counts), max_size=len(ship_counts)))
+    scenes = dict(zip(ship_counts, numbers, strict=True))
+    assume(len(set(numbers)) > 1)
+    return ship_counts, scenes
+
+
+# By place
+
+
+@fast
+@given(grouped(), st.floats(0.001, 0.99), st.integers(0, 5))
+def test_no_place_is_divided_and_both_sides_have_one(images, fraction, seed):
+    ship_counts, scenes = images
+
+    chosen = choose_validation(ship_counts, scenes, fraction, seed)
+
+    assert chosen == sorted(set(chosen))
+    places = {scenes[name] for name in chosen}
+    assert set(chosen) == {name for name in ship_counts if scenes[name] in places}
+    assert 0 < len(chosen) < len(ship_counts)
+
+
+@fast
+@given(grouped(), st.floats(0.001, 0.99), st.integers(0, 5))
+def test_the_fraction_is_met_as_well_as_the_places_allow(images, fraction, seed):
+    """What is due after a place of n images is off by at most n / 2 or what it was off before, less what passed since.
+
+    So it ends at half the largest place or less; a place more or less where one side would be empty.
+    """
+    ship_counts, scenes = images
+    sizes = Counter(scenes.values())
+
+    chosen = choose_validation(ship_counts, scenes, fraction, seed)
+
+    assert abs(len(chosen) - fraction * len(ship_counts)) <= max(sizes.values()) / 2 + min(sizes.values())
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_single_images_make_up_for_large_places(fraction):
+    """A place of 30 images, one of 20, 25 of 2 and 100 of one: 200 images, met to one image."""
+    numbers = [0] * 30 + [1] * 20 + [2 + index // 2 for index in range(50)] + [100 + index for index in range(100)]
+    ship_counts = {f"{index:03}.jpg": index % 3 for index in range(200)}
+    scenes = dict(zip(ship_counts, numbers, strict=True))
+
+    chosen = choose_validation(ship_counts, scenes, fraction, seed=1)
+
+    assert abs(len(chosen) - 200 * fraction) <= 1
+
+
+def test_every_size_of_place_and_number_of_ships_keeps_its_share():
+    """1,000 places of one image, 300 of two and 100 of three, with 0 to 4 ships: a fifth of each, give or take two."""
+    random = np.random.default_rng(0)
+    sizes = np.repeat([1, 2, 3], [1000, 300, 100])
+    numbers = np.repeat(np.arange(1400), sizes)
+    ships = np.minimum(random.geometric(0.6, len(numbers)) - 1, 4)
+    ship_counts = {f"{index:04}.jpg": int(count) for index, count in enumerate(ships)}
+    scenes = dict(zip(ship_counts, numbers.tolist(), strict=True))
+
+    chosen = choose_validation(ship_counts, scenes, 0.2, seed=0)
+
+    assert len(chosen) == round(0.2 * len(numbers))
+    of_places = Counter(sizes[scene].item() for scene in {scenes[name] for name in chosen})
+    assert all(abs(of_places[size] - 0.2 * count) <= 2 for size, count in ((1, 1000), (2, 300), (3, 100)))
+    all_ships, chosen_ships = Counter(ship_counts.values()), Counter(ship_counts[name] for name in chosen)
+    for count, total in all_ships.items():
+        assert chosen_ships[count] / total == pytest.approx(0.2, abs=0.05)
+
+
+def test_images_of_one_place_cannot_be_split():
+    with pytest.raises(InputError, match=r"all images \(2\) show one place, so that none can validate; add images"):
+        choose_validation({"a.jpg": 1, "b.jpg": 0}, {"a.jpg": 7, "b.jpg": 7}, 0.5, seed=0)
+    assert choose_validation({"a.jpg": 1, "b.jpg": 0}, {"a.jpg": 7, "b.jpg": 7}, 0, seed=0) == []
+
+
+def test_the_whole_competition_takes_seconds():
+    """As many images as there, two to a place on average."""
+    random = np.random.default_rng(0)
+    ship_counts = {f"{index:06}.jpg": int(count) for index, count in enumerate(random.integers(0, 5, 192_556))}
+    scenes = {name: int(number) for name, number in zip(ship_counts, random.integers(0, 96_000, 192_556), strict=True)}
+
+    began = time.monotonic()
+    chosen = choose_validation(ship_counts, scenes, 0.1, seed=0)
+
+    assert time.monotonic() - began < 20
+    assert abs(len(chosen) - 19_255.6) <= 1
+
+
+# Every image a place of its own
+
+
+def test_one_in_four_of_each_number_of_ships():
+    """12 images without ships, 8 with one and 4 with two: a quarter of them are 3, 2 and 1."""
+    ship_counts = {f"{index}.jpg": (index >= 12) + (index >= 20) for index in range(24)}
+
+    chosen = choose_validation(ship_counts, alone(ship_counts), 0.25, seed=4)
+
+    assert Counter(ship_counts[name] for name in chosen) == {0: 3, 1: 2, 2: 1}
+
+
 @fast
 @given(counts, st.floats(0, 0.99), st.integers(0, 5))
-def test_the_fraction_is_met_to_one_image_and_some_images_always_train(ship_counts, fraction, seed):
-    chosen = choose_validation(ship_counts, fraction, seed)
+def test_every_number_of_ships_keeps_its_share_to_one_image(ship_counts, fraction, seed):
+    """A stretch of n images adds n times the fraction to what is due, and what is due stays within half an image."""
+    assume(1 <= fraction * len(ship_counts) <= len(ship_counts) - 1)
 
-    assert len(chosen) < len(ship_counts) or fraction == 0
+    chosen = choose_validation(ship_counts, alone(ship_counts), fraction, seed)
+
+    by_ships = Counter(ship_counts[name] for name in chosen)
+    for ships, images in Counter(ship_counts.values()).items():
+        assert abs(by_ships[ships] - images * fraction) <= 1 + 1e-9
+
+
+@fast
+@given(counts.filter(lambda images: len(images) > 1), st.floats(0, 0.99), st.integers(0, 5))
+def test_the_fraction_is_met_to_one_image_and_some_images_always_train(ship_counts, fraction, seed):
+    chosen = choose_validation(ship_counts, alone(ship_counts), fraction, seed)
+
+    assert len(chosen) < len(ship_counts)
     assert abs(len(chosen) - fraction * len(ship_counts)) <= 1
-    assert bool(chosen) == (fraction > 0 and len(ship_counts) > 1)
+    assert bool(chosen) == (fraction > 0)
 
 
 def test_the_seed_decides():
     ship_counts = {f"{index}.jpg": index % 3 for index in range(60)}
 
-    choices = [choose_validation(ship_counts, 0.3, seed) for seed in (1, 1, 2)]
+    choices = [choose_validation(ship_counts, alone(ship_counts), 0.3, seed) for seed in (1, 1, 2)]
 
     assert choices[0] == choices[1] != choices[2]
     assert [len(choice) for choice in choices] == [18, 18, 18]
@@ -70,14 +184,15 @@ def test_the_order_of_the_names_does_not_matter():
     ship_counts = {f"{index}.jpg": index % 3 for index in range(20)}
     backwards = dict(reversed(ship_counts.items()))
 
-    assert choose_validation(ship_counts, 0.3, seed=1) == choose_validation(backwards, 0.3, seed=1)
+    scenes = alone(ship_counts)
+    assert choose_validation(ship_counts, scenes, 0.3, seed=1) == choose_validation(backwards, scenes, 0.3, seed=1)
 
 
 def test_every_image_validates_under_some_seed():
     """A choice that always took the middle of the order would leave some images out for ever."""
     ship_counts = {f"{index}.jpg": index // 5 for index in range(10)}
 
-    chosen = {name for seed in range(60) for name in choose_validation(ship_counts, 0.2, seed)}
+    chosen = {name for seed in range(60) for name in choose_validation(ship_counts, alone(ship_counts), 0.2, seed)}
 
     assert chosen == set(ship_counts)
 
@@ -85,14 +200,19 @@ def test_every_image_validates_under_some_seed():
 @pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan"), float("inf")])
 def test_fraction_out_of_its_range_is_refused(fraction):
     with pytest.raises(InputError, match=f"valid fraction {fraction} must be"):
-        choose_validation({"a.jpg": 1, "b.jpg": 0}, fraction, seed=0)
+        choose_validation({"a.jpg": 1, "b.jpg": 0}, {"a.jpg": 0, "b.jpg": 1}, fraction, seed=0)
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(InputError, match="seed -1 must be 0 or more"):
+        choose_validation({"a.jpg": 1, "b.jpg": 0}, {"a.jpg": 0, "b.jpg": 1}, 0.5, seed=-1)
 
 
 @pytest.mark.parametrize(
     ("images", "fraction", "expected"),
     [
         (10, 0, 0),
-        (1, 0.5, 0),  # the only image trains
+        (1, 0, 0),
         (2, 0.01, 1),  # above 0 at least one validates
         (2, 0.99, 1),  # and at least one trains
         (3, 0.99, 2),
@@ -103,4 +223,60 @@ def test_fraction_out_of_its_range_is_refused(fraction):
 def test_tiny_sets(images, fraction, expected):
     ship_counts = {f"{index}.jpg": 1 for index in range(images)}
 
-    assert len(choose_validation(ship_counts, fraction, seed=0)) == expected
+    assert len(choose_validation(ship_counts, alone(ship_counts), fraction, seed=0)) == expected
+
+
+# Files
+
+
+def written(folder, text):
+    (folder / "split.csv").write_text(text)
+    return folder / "split.csv"
+
+
+def test_a_split_comes_back_from_its_file(tmp_path):
+    sides = {"b.jpg": "train", "a.jpg": "valid"}
+
+    write_split(tmp_path / "split.csv", sides, {"a.jpg": 4, "b.jpg": 7})
+
+    assert (tmp_path / "split.csv").read_bytes() == b"ImageId,split,scene\na.jpg,valid,4\nb.jpg,train,7\n"
+    assert read_split(tmp_path / "split.csv") == sides
+
+
+def test_other_columns_and_repeated_rows_do_not_matter(tmp_path):
+    """A table with one row a ship, and a name that some programs take for a missing value."""
+    path = written(tmp_path, "fold,split,ImageId\n1,train,NA\n1,valid,b.jpg\n2, train ,NA\n")
+
+    assert read_split(path) == {"NA": "train", "b.jpg": "valid"}
+
+
+def test_sides_of_any_name_are_read(tmp_path):
+    path = written(tmp_path, "ImageId,split\na.jpg,0\nb.jpg,test\n")
+
+    assert read_sides(path) == {"a.jpg": "0", "b.jpg": "test"}
+    with pytest.raises(InputError, match=r"split\.csv: a\.jpg has the split '0'; write train or valid"):
+        read_split(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "cannot be read as CSV"),
+        ("name,side\na.jpg,train\n", "has no column ImageId and split; its first line must hold ImageId,split"),
+        ("ImageId,fold\na.jpg,1\n", "has no column split"),
+        ("ImageId,split\n", "holds no row below its first line"),
+        ("ImageId,split\na.jpg,train\na.jpg,valid\n", r"a\.jpg stands in train and in valid; keep one of the rows"),
+        ("ImageId,split\na.jpg,\n", r"a\.jpg has no split"),
+        ("ImageId,split\na.jpg\n", r"a\.jpg has no split"),
+        ("ImageId,split\n../a.jpg,train\n", r"'\.\./a\.jpg' is no plain file name"),
+        ("ImageId,split\na.jpg,train,1,2\n", "more fields"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, text, reason):
+    with pytest.raises(InputError, match=rf"split\.csv.*{reason}"):
+        read_split(written(tmp_path, text))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.csv"):
+        read_split(tmp_path / "gone.csv")

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
-from shipseg_tiles.patches.plan import CLASSES, SPLITS, PatchPlan
-from shipseg_tiles.patches.store import PatchStore, PatchWriter, create_store
+from shipseg_tiles.patches.plan import PatchPlan
+from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store_writer import create_store
 
 fast = settings(deadline=None, max_examples=40)
 
@@ -26,8 +28,8 @@ def numbered_store(folder, *counts):
     table = pd.DataFrame(rows, columns=["image", "slot", "split", "class"])
     table["row"] = table["column"] = table["ship_pixels"] = 0
     path = Path(folder) / "patches.h5"
-    create_store(path, PatchPlan(table, {}), {"patch": SIDE, "seed": 0}, [])
-    writer = PatchWriter(path)
+    create_store(path, PatchPlan(table, {}), {"patch": SIDE, "resize": None, "seed": 0})
+    writer = find_slots(path)
     for number, (key, count) in enumerate(zip(KEYS, counts, strict=True)):
         for slot in range(count):
             image = np.full((SIDE, SIDE, 3), (slot % 256, slot // 256, number), dtype=np.uint8)
@@ -142,7 +144,7 @@ def test_seed_and_epoch_decide_the_batches_and_a_run_taken_up_again_sees_the_sam
     store = numbered_store(tmp_path, 20, 13, 0, 0)
     epochs = epochs_of(RatioFeed(store, 8, 0.5, seed=1), 4)
 
-    later = RatioFeed(PatchStore(store.path), 8, 0.5, seed=1)
+    later = RatioFeed(PatchStore(*store.paths), 8, 0.5, seed=1)
     later.epoch = 2
 
     assert epochs_of(later, 2) == epochs[2:]
@@ -183,12 +185,12 @@ def test_fraction_out_of_its_range_is_refused(fraction, tmp_path):
 def test_batches_are_copies(tmp_path):
     """Augmentation may change them; the store stays as it is."""
     store = numbered_store(tmp_path, 4, 4, 0, 0)
-    before = store.path.read_bytes()
+    before = store.paths[0].read_bytes()
     images, masks = RatioFeed(store, 4, 0.5, seed=1)[0]
 
     images[:], masks[:] = 255, 255
 
-    assert store.path.read_bytes() == before
+    assert store.paths[0].read_bytes() == before
 
 
 def test_more_than_256_slots_are_told_apart(tmp_path):
@@ -212,12 +214,12 @@ def test_validation_shows_each_patch_once_in_the_order_of_the_store(ships, backg
 
 
 def test_real_patches_reach_the_net_with_their_masks(store):
-    """21 ships in batches of 6 at two thirds, so 4 ships first: 6 batches, the last of which repeats 3 ships."""
+    """23 ships in batches of 6 at two thirds, so 4 ships first: 6 batches, the last of which repeats a ship."""
     feed = RatioFeed(store, 6, 2 / 3, seed=0)
     known = {
         patch.tobytes(): mask
         for kind in CLASSES
-        for patch, mask in zip(store.sets["train", kind].image, store.sets["train", kind].mask, strict=True)
+        for patch, mask in zip(*store.sets["train", kind].read(np.arange(len(store.sets["train", kind]))), strict=True)
     }
 
     assert len(feed) == 6

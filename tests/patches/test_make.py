@@ -126,13 +126,18 @@ def check_patches(store, archive):
             grid = TileGrid(*image.shape[:2], store.patch, store.options["stride"])
             place = np.s_[row : row + store.patch, column : column + store.patch]
             mask = grid.pad(archive.labels.mask(name, image.shape[:2]))
-            assert np.array_equal(patches.image[slot], grid.pad(image)[place])
-            assert np.array_equal(patches.mask[slot], mask[place])
+            stored_image, stored_mask = patches.read(np.array([slot]))
+            assert np.array_equal(stored_image[0], grid.pad(image)[place])
+            assert np.array_equal(stored_mask[0], mask[place])
             assert ship_pixels == archive.labels.mask(name, image.shape[:2])[place].sum()
             assert (ship_pixels > 0) == (kind == "ship")
             assert [row, column] in grid.corners.tolist()
             count += 1
     return count
+
+
+def read_all(patches):
+    return patches.read(np.arange(len(patches)))
 
 
 def sources(store, *splits):
@@ -141,7 +146,7 @@ def sources(store, *splits):
 
 def test_each_patch_is_the_crop_it_is_said_to_be(scenes, store):
     """The images are JPEG: no patch is encoded again, each is the crop of the decoded image to the last bit."""
-    assert check_patches(store, scenes) == 21 + 21 + 7 + 7
+    assert check_patches(store, scenes) == 23 + 23 + 5 + 5
 
 
 def test_no_image_trains_and_validates(store, run):
@@ -152,13 +157,13 @@ def test_no_image_trains_and_validates(store, run):
 def test_file_is_the_same_byte_for_byte_in_another_run_with_other_workers(scenes, store, tmp_path):
     made = make_patches(scenes, tmp_path / "deep" / "folder" / "again.h5", OPTIONS, workers=2)
 
-    assert (tmp_path / "deep" / "folder" / "again.h5").read_bytes() == store.path.read_bytes()
+    assert (tmp_path / "deep" / "folder" / "again.h5").read_bytes() == store.paths[0].read_bytes()
     assert made.plan.fingerprint == store.fingerprint
     assert (made.images, made.skipped) == (16, {})
 
 
 def test_nothing_but_the_store_is_left_in_the_folder(store, run):
-    for path in (store.path, run.path):
+    for path in (store.paths[0], run.path):
         assert list(path.parent.iterdir()) == [path]
 
 
@@ -203,11 +208,17 @@ def test_no_slot_is_left_for_a_bad_image(run):
 
 
 def test_store_with_bad_images_is_the_one_without_them(run, tmp_path):
-    """Split, plan and file are those of an archive that never had them."""
+    """Split, plan and patches are those of an archive that never had them; only the store says that it had."""
     made = make_patches(run.good, tmp_path / "patches.h5", ODD, workers=2)
 
     assert made.skipped == {}
-    assert (tmp_path / "patches.h5").read_bytes() == run.path.read_bytes()
+    store = PatchStore(tmp_path / "patches.h5")
+    assert store.fingerprint == run.store.fingerprint
+    for key, patches in store.sets.items():
+        for ours, theirs in zip(read_all(patches), read_all(run.store.sets[key]), strict=True):
+            assert np.array_equal(ours, theirs)
+    assert store.left_out == {}
+    assert run.store.left_out == run.made.skipped
 
 
 def test_counts_are_those_of_the_store(run):
@@ -289,5 +300,5 @@ def test_full_disk_is_an_error_and_leaves_nothing(scenes, tmp_path):
 @pytest.mark.parametrize("workers", [0, -1])
 def test_no_worker_is_refused(workers, scenes, tmp_path):
     with pytest.raises(InputError, match=f"workers {workers} must be 1 or more"):
-        make_patches(scenes, tmp_path / "patches.h5", OPTIONS, workers)
+        make_patches(scenes, tmp_path / "patches.h5", OPTIONS, workers=workers)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from shipseg_tiles import rle
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.plan import CLASSES, SPLITS, PlanOptions, plan_patches
+from shipseg_tiles.patches.plan import PlanOptions, plan_patches
+from shipseg_tiles.patches.slots import CLASSES, SPLITS
 
 fast = settings(deadline=None, max_examples=40)
 

@@ -13,10 +13,21 @@ import pytest
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.plan import CLASSES, SPLITS, PlanOptions, plan_patches
-from shipseg_tiles.patches.store import FullImage, PatchStore, PatchWriter, create_store
+from shipseg_tiles.patches.plan import PlanOptions, plan_patches
+from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots
+from shipseg_tiles.patches.store_writer import create_store
 
-OPTIONS = {"patch": 4, "stride": 4, "background_ratio": 1.0, "seed": 9, "valid_fraction": 0.5, "full_images": 2}
+OPTIONS = {
+    "patch": 4,
+    "resize": None,
+    "stride": 4,
+    "background_ratio": 1.0,
+    "seed": 9,
+    "valid_fraction": 0.5,
+    "full_images": 2,
+}
+PLAN_OPTIONS = PlanOptions(patch=4, stride=4, seed=9)
 
 FULL_IMAGES = [
     FullImage("Küste.jpg", b"\xff\xd8 not decoded here \0\xff\xd9", ("1 2", "1 2", "9 1")),
@@ -29,7 +40,7 @@ FULL_IMAGES = [
 def plan():
     """Two ship images and two empty ones of 8 x 8 px; those of b validate. Pixel 1 is ship: one patch of 4 each."""
     labels = Labels("labels.csv", {"a.jpg": ("1 1",), "a0.jpg": (), "b.jpg": ("1 1",), "b0.jpg": ()})
-    return plan_patches(labels, dict.fromkeys(labels.ships, (8, 8)), ["b.jpg", "b0.jpg"], PlanOptions(4, 4, 1.0, 9))
+    return plan_patches(labels, dict.fromkeys(labels.ships, (8, 8)), ["b.jpg", "b0.jpg"], PLAN_OPTIONS)
 
 
 @pytest.fixture
@@ -56,10 +67,10 @@ def small_disk():
 @pytest.mark.parametrize("kind", CLASSES)
 def test_layout_that_scripts_outside_rely_on(split, kind, store):
     """DESIGN.md fixes it: uint8 images and 0/1 masks, and of each patch the file name, row, column, ship pixels."""
-    with h5py.File(store.path) as file:
+    with h5py.File(store.paths[0]) as file:
         group = file[f"/{split}/{kind}"]
         image, mask, source = group["image"], group["mask"], group["source"]
-        assert set(group) == {"image", "mask", "source"}
+        assert set(group) == {"image", "mask", "source", "checksum"}
         count = len(image)
         assert image.shape == (count, 64, 64, 3)
         assert mask.shape == (count, 64, 64)
@@ -72,22 +83,28 @@ def test_layout_that_scripts_outside_rely_on(split, kind, store):
             assert dataset.chunks is None
             assert dataset.compression is None
         assert set(np.unique(mask)) == ({0, 1} if kind == "ship" else {0})
-        assert count == {("train"): 21, ("valid"): 7}[split]
+        assert count == {"train": 23, "valid": 5}[split]
 
 
 def test_root_attributes_hold_options_seed_version_and_fingerprint(store):
-    with h5py.File(store.path) as file:
+    with h5py.File(store.paths[0]) as file:
         assert json.loads(file.attrs["options"]) == {
             "patch": 64,
             "stride": 64,
+            "resize": None,
             "background_ratio": 1.0,
+            "background_from": "both",
+            "min_ship_pixels": 1,
+            "jitter": 0,
+            "max_per_ship_count": None,
+            "split": "by place",
             "seed": 7,
             "valid_fraction": 0.25,
             "full_images": 4,
         }
         assert file.attrs["seed"] == 7
         assert file.attrs["patch"] == 64
-        assert file.attrs["format_version"] == 1
+        assert file.attrs["format_version"] == 2
         fingerprint = file.attrs["plan_fingerprint"]
         assert len(fingerprint) == 64
         assert int(fingerprint, 16)
@@ -95,20 +112,21 @@ def test_root_attributes_hold_options_seed_version_and_fingerprint(store):
 
 
 def test_mapped_patches_are_those_that_hdf5_reads(store):
-    with h5py.File(store.path) as file:
+    with h5py.File(store.paths[0]) as file:
         for (split, kind), patches in store.sets.items():
-            assert np.array_equal(patches.image, file[f"{split}/{kind}/image"][:])
-            assert np.array_equal(patches.mask, file[f"{split}/{kind}/mask"][:])
+            images, masks = patches.read(np.arange(len(patches)))
+            assert np.array_equal(images, file[f"{split}/{kind}/image"][:])
+            assert np.array_equal(masks, file[f"{split}/{kind}/mask"][:])
             assert len(patches) == len(file[f"{split}/{kind}/image"])
 
 
 def test_store_opened_for_reading_cannot_be_changed(store):
     with pytest.raises(ValueError, match="read-only"):
-        store.sets["train", "ship"].image[0] = 0
+        store.sets["train", "ship"].parts[0].image[0] = 0
 
 
 def test_patches_written_beside_hdf5_are_read_by_it(path):
-    writer = PatchWriter(path)
+    writer = find_slots(path)
     writer.write("train", "ship", 0, np.full((4, 4, 3), 7, np.uint8), np.zeros((4, 4), np.uint8))
     writer.write("valid", "background", 0, np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), np.uint8))
 
@@ -132,7 +150,7 @@ def test_names_that_are_not_ascii_come_back(tmp_path):
     """32 letters of 2 or 3 bytes each: the field is as wide as the bytes of the longest name."""
     names = ["ä.jpg", "船" * 32 + ".jpg"]
     labels = Labels("labels.csv", dict.fromkeys(names, ("1 1",)))
-    plan = plan_patches(labels, dict.fromkeys(names, (4, 4)), [], PlanOptions(4, 4, 0.0))
+    plan = plan_patches(labels, dict.fromkeys(names, (4, 4)), [], PlanOptions(patch=4, stride=4, background_ratio=0))
     create_store(tmp_path / "patches.h5", plan, OPTIONS, [])
 
     assert sorted(PatchStore(tmp_path / "patches.h5").source("train", "ship")["image"]) == names
@@ -144,7 +162,7 @@ def test_whole_images_come_back_byte_for_byte_with_their_labels(path):
 
 def test_store_without_whole_images_background_or_validation(tmp_path):
     labels = Labels("labels.csv", {"a.jpg": ("1 1",)})
-    plan = plan_patches(labels, {"a.jpg": (4, 4)}, [], PlanOptions(4, 4, 0.0))
+    plan = plan_patches(labels, {"a.jpg": (4, 4)}, [], PlanOptions(patch=4, stride=4, background_ratio=0))
     create_store(tmp_path / "patches.h5", plan, OPTIONS, [])
 
     store = PatchStore(tmp_path / "patches.h5")
@@ -155,7 +173,7 @@ def test_store_without_whole_images_background_or_validation(tmp_path):
         ("valid", "ship"): 0,
         ("valid", "background"): 0,
     }
-    assert store.sets["valid", "ship"].image.shape == (0, 4, 4, 3)
+    assert store.sets["valid", "ship"].parts[0].image.shape == (0, 4, 4, 3)
     assert len(store.source("valid", "ship")) == 0
     assert list(store.full_images()) == []
 
@@ -193,21 +211,21 @@ def test_what_is_no_hdf5_is_refused(content, tmp_path):
 
 @pytest.mark.parametrize("part", [0.01, 0.3, 0.9, 0.999])
 def test_store_that_is_cut_off_is_refused(part, store, tmp_path):
-    data = store.path.read_bytes()
+    data = store.paths[0].read_bytes()
     (tmp_path / "patches.h5").write_bytes(data[: int(len(data) * part)])
 
     with pytest.raises(InputError, match=r"patches\.h5 .*cut off.*; make it again with make-patches"):
         PatchStore(tmp_path / "patches.h5")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1.0", None])
+@pytest.mark.parametrize("version", [0, 1, "2.0", None])
 def test_other_format_version_is_refused(version, path):
     with h5py.File(path, "r+") as file:
         del file.attrs["format_version"]
         if version is not None:
             file.attrs["format_version"] = version
 
-    with pytest.raises(InputError, match=rf"has patch store format {version}, not 1; make it again"):
+    with pytest.raises(InputError, match=rf"has patch store format {version}, not 2; make it again"):
         PatchStore(path)
 
 
@@ -220,13 +238,13 @@ def test_hdf5_file_of_another_program_is_refused(tmp_path):
 
 
 def test_store_that_was_repacked_is_refused(path):
-    """Compressed, the patches can no longer be mapped."""
+    """In chunks of parts of patches they can neither be mapped nor read one by one."""
     with h5py.File(path, "r+") as file:
         patches = file["train/ship/image"][:]
         del file["train/ship/image"]
-        file.create_dataset("train/ship/image", data=patches, compression="gzip")
+        file.create_dataset("train/ship/image", data=patches, chunks=(1, 2, 2, 3))
 
-    with pytest.raises(InputError, match=r"/train/ship/image is not contiguous uint8"):
+    with pytest.raises(InputError, match="train/ship/image is neither contiguous nor one patch a chunk"):
         PatchStore(path)
 
 

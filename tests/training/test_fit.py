@@ -234,7 +234,7 @@ def test_weights_of_another_net_are_no_start(straight, easy, store, tmp_path):
     with pytest.raises(InputError, match="does not fit unet with these options"):
         train(easy, tmp_path / "net.keras", replace(TINY, width=2, start_from=str(out)))
     with pytest.raises(InputError, match="cannot be loaded as a Keras net"):
-        train(easy, tmp_path / "net.keras", replace(TINY, start_from=str(store.path)))
+        train(easy, tmp_path / "net.keras", replace(TINY, start_from=str(store.paths[0])))
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,88 @@
+"""`shipseg-tiles audit-split`: find images of one place on different sides of a split."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option, percent
+
+if TYPE_CHECKING:
+    from shipseg_tiles.archive.scenes import ScenePair
+    from shipseg_tiles.zipped import AnyPath
+
+_SHOWN = 3
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `audit-split`."""
+
+    images: Path = option("folder of images", metavar="DIR")
+    split: Path = option("CSV with the columns ImageId and split; sides may have any names", metavar="CSV")
+    workers: int = option("processes", default=os.cpu_count() or 1, metavar="N")
+
+
+def run(options: Options) -> Outcome:
+    """Report every pair of images that show one place from different sides."""
+    from shipseg_tiles.archive.scenes import find_pairs
+    from shipseg_tiles.archive.signatures import read_signatures
+    from shipseg_tiles.archive.split import read_sides
+    from shipseg_tiles.errors import InputError, warn_skipped
+    from shipseg_tiles.processes import open_workers
+
+    sides = read_sides(options.split)
+    files = _files_of(options, sides)
+    with open_workers(options.workers) as processes:
+        signatures, reasons = read_signatures(files, processes)
+    for name, reason in reasons.items():
+        warn_skipped(name, reason)
+    if not signatures:
+        raise InputError(f"no image in {options.images} can be read; the first: {next(iter(reasons.values()))}")
+    pairs = [pair for pair in find_pairs(signatures) if sides[pair.first] != sides[pair.second]]
+    return _outcome({name: sides[name] for name in signatures}, pairs, len(sides) - len(signatures))
+
+
+def _files_of(options: Options, sides: Iterable[str]) -> dict[str, "AnyPath"]:
+    """Find the files of the images that the split names; warn of those that are not there."""
+    from shipseg_tiles.errors import InputError, warn_skipped
+    from shipseg_tiles.images import list_images
+
+    present = {path.name: path for path in list_images(options.images)}
+    files = {name: present[name] for name in sides if name in present}
+    if not files:
+        raise InputError(
+            f"{options.split} names none of the {len(present)} images in {options.images}; do they belong together?"
+        )
+    for name in sides:
+        if name not in present:
+            warn_skipped(name, f"it is in {options.split}, but not in {options.images}")
+    return files
+
+
+def _outcome(sides: Mapping[str, str], pairs: list["ScenePair"], skipped: int) -> Outcome:
+    from collections import Counter
+    from dataclasses import asdict
+
+    images = Counter(sides.values())
+    leaking = Counter(sides[name] for name in {name for pair in pairs for name in (pair.first, pair.second)})
+    lines = [f"{len(pairs)} pairs of {len(sides)} images show one place from different sides, {skipped} skipped"]
+    lines += [
+        f"{side}: {leaking[side]} of {count} images leak ({percent(leaking[side], count)})"
+        for side, count in sorted(images.items())
+    ]
+    lines += [
+        f"{pair.first} ({sides[pair.first]}) and {pair.second} ({sides[pair.second]}), "
+        f"{pair.row_offset} px down and {pair.column_offset} px right"
+        for pair in pairs[:_SHOWN]
+    ]
+    data = {
+        "images": len(sides),
+        "skipped": skipped,
+        "sides": {side: {"images": count, "leaking": leaking[side]} for side, count in sorted(images.items())},
+        "pairs": [
+            asdict(pair) | {"first_split": sides[pair.first], "second_split": sides[pair.second]} for pair in pairs
+        ],
+    }
+    return Outcome("\n".join(lines), data)

@@ -1,0 +1,75 @@
+"""`shipseg-tiles split`: choose validation images so that no place is on both sides."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+
+if TYPE_CHECKING:
+    from shipseg_tiles.archive.signatures import Signature
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `split`."""
+
+    images: Path = option("folder of images", metavar="DIR")
+    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
+    out: Path = option("CSV to write: ImageId,split,scene", metavar="CSV")
+    valid_fraction: float = option("share of the images that validate", default=0.1, metavar="F")
+    seed: int = option("the same seed chooses the same images", default=0, metavar="S")
+    workers: int = option("processes", default=os.cpu_count() or 1, metavar="N")
+
+
+def run(options: Options) -> Outcome:
+    """Group the images by place and split the groups."""
+    from shipseg_tiles.archive.archive import open_archive
+    from shipseg_tiles.archive.scenes import find_pairs, group_scenes
+    from shipseg_tiles.archive.signatures import read_signatures
+    from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation, write_split
+    from shipseg_tiles.errors import InputError, warn_skipped
+    from shipseg_tiles.processes import open_workers
+
+    archive = open_archive(options.images, options.labels)
+    for name in archive.missing:
+        warn_skipped(name, f"it is labelled, but not in {options.images}")
+    with open_workers(options.workers) as processes:
+        signatures, reasons = read_signatures(archive.files, processes)
+    for name, reason in reasons.items():
+        warn_skipped(name, reason)
+    if not signatures:
+        raise InputError(f"no image in {options.images} can be read; the first: {next(iter(reasons.values()))}")
+    scenes = group_scenes(signatures, find_pairs(signatures))
+    ship_counts = {name: len(archive.labels.ships[name]) for name in signatures}
+    validation = frozenset(choose_validation(ship_counts, scenes, options.valid_fraction, options.seed))
+    write_split(options.out, {name: VALID if name in validation else TRAIN for name in signatures}, scenes)
+    skipped = len(reasons) + len(archive.missing)
+    return _outcome(options.out, signatures, scenes, len(validation), skipped)
+
+
+def _outcome(
+    out: Path, signatures: Mapping[str, "Signature"], scenes: Mapping[str, int], validation: int, skipped: int
+) -> Outcome:
+    from collections import Counter
+
+    sizes = Counter(scenes.values()).values()
+    data = {
+        "images": len(signatures),
+        "skipped": skipped,
+        "places": len(sizes),
+        "images_that_share_a_place": sum(size for size in sizes if size > 1),
+        "images_of_the_largest_place": max(sizes),
+        "images_too_even_to_compare": sum(not len(signature.places) for signature in signatures.values()),
+        "validation_images": validation,
+    }
+    summary = (
+        f"{data['images']} images of {data['places']} places to {out}, {skipped} skipped\n"
+        f"{data['images_that_share_a_place']} share a place with another image "
+        f"(the largest place has {data['images_of_the_largest_place']}); "
+        f"{data['images_too_even_to_compare']} are too even to compare\n"
+        f"{validation} validate"
+    )
+    return Outcome(summary, data)

@@ -1,0 +1,102 @@
+"""What worker processes do: measure images and cut them into the slots of a store. Loads little, to start fast."""
+
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from patchify import patchify
+from PIL import Image
+
+from shipseg_tiles import rle
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.images import read_image, read_size
+from shipseg_tiles.patches.slots import CLASSES, SPLITS, Slots
+from shipseg_tiles.tiling import TileGrid
+from shipseg_tiles.zipped import AnyPath
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """The patches to cut out of one image, and the slots that they go to.
+
+    Attributes:
+        path: The image.
+        ships: Run-length text of each ship.
+        places: int32 (N, 5): row, column, index into `SPLITS`, index into `CLASSES`, slot.
+    """
+
+    path: AnyPath
+    ships: tuple[str, ...]
+    places: NDArray[np.int32]
+
+
+def measure(path: AnyPath) -> tuple[int, int] | str:
+    """Return (height, width) of an image from its header, or the reason why it is bad."""
+    try:
+        return read_size(path)
+    except InputError as error:
+        return str(error)
+
+
+def find_damage(path: AnyPath) -> str | None:
+    """Decode an image; return the reason if that fails."""
+    try:
+        read_image(path)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def fill_slots(slots: Slots, patch: int, tasks: Iterable[ImageTask], resumed: bool) -> dict[str, str]:
+    """Write the patches of some images.
+
+    Args:
+        slots: Where they go.
+        patch: Side of a patch in the image, in pixels.
+        tasks: The images.
+        resumed: Leave out images all of whose slots are filled already.
+
+    Returns:
+        The reason, by name, for each image that cannot be decoded.
+
+    Raises:
+        OSError: If the disk is full or fails.
+    """
+    reasons = {}
+    with closing(slots):
+        for task in tasks:
+            if resumed and _is_filled(slots, task):
+                continue
+            try:
+                _fill_image(slots, patch, task)
+            except InputError as error:
+                reasons[task.path.name] = str(error)
+    return reasons
+
+
+def _is_filled(slots: Slots, task: ImageTask) -> bool:
+    places = task.places[:, 2:].tolist()
+    return all(slots.holds(SPLITS[split], CLASSES[kind], slot) for split, kind, slot in places)
+
+
+def _fill_image(slots: Slots, patch: int, task: ImageTask) -> None:
+    image = read_image(task.path)
+    height, width = image.shape[:2]
+    ships = rle.union([rle.decode_indices(ship, height * width) for ship in task.ships])
+    grid = TileGrid(height, width, patch, patch)
+    # A view of every possible position costs nothing, and serves patches off the grid as well.
+    images = patchify(grid.pad(image), (patch, patch, 3), step=1)[:, :, 0]
+    masks = patchify(grid.pad(rle.mask_of(ships, (height, width))), (patch, patch), step=1)
+    for row, column, split, kind, slot in task.places.tolist():
+        pixels, mask = images[row, column], masks[row, column]
+        if slots.side != patch:
+            pixels = _resized(pixels, slots.side)
+            mask = (_resized(mask * np.uint8(255), slots.side) > 127).view(np.uint8)
+        slots.write(SPLITS[split], CLASSES[kind], slot, pixels, mask)
+
+
+def _resized(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Shrink or enlarge to `side`; a pixel is the mean of the area that it covers."""
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX))

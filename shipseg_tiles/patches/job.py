@@ -1,0 +1,94 @@
+"""The record of a run that has begun: with it, the same command goes on where a killed one stopped."""
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import write_json
+
+
+@dataclass
+class Job:
+    """What a run was begun with, and what is known that cannot be found out from its files.
+
+    Attributes:
+        path: File of the record.
+        options: All options that decide what is written.
+        left_out: Why images turned out bad while they were cut, by name.
+        shards: Names of the shards that are complete.
+        resumed: Whether an earlier run began it.
+    """
+
+    path: Path
+    options: dict[str, Any]
+    left_out: dict[str, str] = field(default_factory=dict)
+    shards: list[str] = field(default_factory=list)
+    resumed: bool = False
+
+    def save(self) -> None:
+        """Write the record anew."""
+        write_json(self.path, {"options": self.options, "left_out": self.left_out, "shards": self.shards})
+
+    def forget(self) -> None:
+        """Remove the record."""
+        self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_job(out: Path, options: Mapping[str, Any]) -> Iterator[Job]:
+    """Take up the job that writes `out` if one was begun, and forget it when the block ends well.
+
+    A new job leaves no trace before it is saved for the first time.
+
+    Args:
+        out: The file that the job ends in. What is not complete stands beside it, in names that begin with a dot.
+        options: JSON-able options that decide what is written.
+
+    Raises:
+        InputError: If the job was begun with other options, or another process works on it.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    path = out.with_name(f".{out.name}.job.json")
+    with _locked(out):
+        job = Job(path, json.loads(json.dumps(options)))
+        if path.exists():
+            _take_up(job, out)
+        yield job
+        job.forget()
+
+
+def _take_up(job: Job, out: Path) -> None:
+    try:
+        record = json.loads(job.path.read_text(encoding="utf-8"))
+        begun_with: dict[str, Any] = record["options"]
+        job.left_out, job.shards, job.resumed = record["left_out"], record["shards"], True
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{job.path} is damaged ({error!r}); remove it to begin anew") from None
+    for name in sorted({*begun_with, *job.options}):
+        before, now = begun_with.get(name), job.options.get(name)
+        if before != now:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"{out} was begun with {flag} {before}, not {now}; go on with the same options,"
+                f" or remove {job.path} to begin anew"
+            )
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep two processes from writing one file. The lock goes with the process, however it ends."""
+    path = out.with_name(f".{out.name}.lock")
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another process is writing {out}; wait for it or choose another name") from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)

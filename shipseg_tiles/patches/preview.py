@@ -1,0 +1,107 @@
+"""What `make_patches` would make and what it would cost, without making it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.archive.mask_folder import COMPETITION_SHAPE
+from shipseg_tiles.archive.split import VALID, choose_validation
+from shipseg_tiles.images import read_image
+from shipseg_tiles.patches.make import MakeOptions
+from shipseg_tiles.patches.plan import PatchPlan, background_wanted, limit_per_ship_count, plan_patches
+from shipseg_tiles.patches.slots import SPLITS
+from shipseg_tiles.patches.store_writer import store_bytes, stored_side
+from shipseg_tiles.patches.survey import survey_archive
+
+RATIOS = (0.5, 1, 2, 3, 5, 10)
+"""Background ratios that are compared."""
+
+_TIMED_IMAGES = 32
+_CUTTING = 1.3
+"""How many times as long decoding and cutting takes as decoding alone; benchmarks/make_patches.py measures it."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A plan and its price.
+
+    Attributes:
+        plan: What would be carried out.
+        images: Number of images that would be used.
+        bytes: Size of the store without its full images, not compressed.
+        ratios: Patches and bytes by background ratio.
+        seconds: Expected time to cut the images; None if there are no images to measure it with.
+    """
+
+    plan: PatchPlan
+    images: int
+    bytes: int
+    ratios: dict[float, tuple[int, int]]
+    seconds: float | None
+
+
+def preview_labels(labels: Labels, options: MakeOptions, sides: Mapping[str, str] | None) -> Preview:
+    """Preview from the labels alone: all images count as 768 x 768, and the split goes by image.
+
+    Args:
+        labels: The ships of each image.
+        options: As for `make_patches`.
+        sides: As for `make_patches`.
+
+    Raises:
+        InputError: As `plan_patches`.
+    """
+    counts = {name: len(ships) for name, ships in labels.ships.items() if sides is None or name in sides}
+    counts = {name: counts[name] for name in limit_per_ship_count(counts, options)}
+    if sides is None:
+        each_its_own = {name: number for number, name in enumerate(counts)}
+        validation = choose_validation(counts, each_its_own, options.valid_fraction, options.seed)
+    else:
+        validation = [name for name in counts if sides[name] == VALID]
+    plan = plan_patches(labels, dict.fromkeys(counts, COMPETITION_SHAPE), validation, options)
+    return _priced(plan, len(counts), options, None)
+
+
+def preview_archive(
+    archive: Archive, options: MakeOptions, sides: Mapping[str, str] | None, processes: Executor, workers: int
+) -> Preview:
+    """Preview exactly what `make_patches` would do; it looks at every image for its size and place, as that does.
+
+    Args:
+        archive: The labelled images.
+        options: As for `make_patches`.
+        sides: As for `make_patches`.
+        processes: Where images are looked at.
+        workers: Number of processes that the time is worked out for.
+
+    Raises:
+        InputError: As `make_patches`.
+    """
+    survey = survey_archive(archive, options, options.valid_fraction, sides, processes).without({})
+    plan = plan_patches(survey.archive.labels, survey.sizes, survey.validation, options)
+    cut = plan.table["image"].unique().tolist()
+    seconds = _CUTTING * len(cut) * _seconds_to_decode(survey.archive, cut) / workers
+    return _priced(plan, len(survey.sizes), options, seconds)
+
+
+def _seconds_to_decode(archive: Archive, names: Sequence[str]) -> float:
+    """Return the mean of some images."""
+    timed = names[:: -(-len(names) // _TIMED_IMAGES)]
+    began = time.perf_counter()
+    for name in timed:
+        read_image(archive.files[name])
+    return (time.perf_counter() - began) / len(timed)
+
+
+def _priced(plan: PatchPlan, images: int, options: MakeOptions, seconds: float | None) -> Preview:
+    side = stored_side(vars(options))
+    ratios = {}
+    for ratio in RATIOS:
+        wanted = background_wanted(plan.candidates, ratio)
+        there = {split: min(wanted[split], plan.candidates[split, "background"]) for split in SPLITS}
+        patches = sum(plan.candidates[split, "ship"] + there[split] for split in SPLITS)
+        ratios[float(ratio)] = (patches, store_bytes(patches, side))
+    return Preview(plan, images, store_bytes(len(plan.table), side), ratios, seconds)

@@ -1,0 +1,104 @@
+"""What an archive holds before a patch is planned: the size of each image, and on which side it stands."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.scenes import find_pairs, group_scenes
+from shipseg_tiles.archive.signatures import read_signatures
+from shipseg_tiles.archive.split import VALID, choose_validation
+from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.patches.fill import measure
+from shipseg_tiles.patches.plan import PlanOptions, limit_per_ship_count
+from shipseg_tiles.processes import map_in_chunks
+from shipseg_tiles.zipped import AnyPath
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The images to cut.
+
+    Attributes:
+        archive: The images that are wanted and usable.
+        sizes: Size of each of them, by name.
+        validation: Names of those that validate.
+        skipped: Why images are left out, by name.
+    """
+
+    archive: Archive
+    sizes: dict[str, Size]
+    validation: list[str]
+    skipped: dict[str, str]
+
+    def without(self, bad: Mapping[str, str]) -> "Survey":
+        """Leave out images that turned out bad, given the reasons; the others stay on their sides.
+
+        Raises:
+            InputError: If no image remains.
+        """
+        sizes = {name: size for name, size in self.sizes.items() if name not in bad}
+        skipped = dict(sorted({**self.skipped, **bad}.items()))
+        if not sizes:
+            first = next(iter(skipped.values()))
+            raise InputError(
+                f"none of the {len(skipped)} images in {self.archive.source} is usable; the first: {first}"
+            )
+        validation = [name for name in self.validation if name in sizes]
+        return Survey(self.archive.only(sizes), sizes, validation, skipped)
+
+
+def survey_archive(
+    archive: Archive,
+    options: PlanOptions,
+    valid_fraction: float,
+    sides: Mapping[str, str] | None,
+    processes: Executor,
+) -> Survey:
+    """Read the size of every image and divide the images into training and validation.
+
+    Args:
+        archive: The labelled images.
+        options: Say how many images are wanted of each number of ships.
+        valid_fraction: Share of the images that validate, chosen by place.
+        sides: `train` or `valid` by name, instead of the fraction; images without a side are left out.
+        processes: Where images are read.
+
+    Raises:
+        InputError: If no image is usable or wanted, or the fraction is out of its range.
+    """
+    ship_counts = {name: len(ships) for name, ships in archive.labels.ships.items() if sides is None or name in sides}
+    if not ship_counts:
+        raise InputError(f"the split names none of the {len(archive.files)} labelled images; do they belong together?")
+    files = {name: archive.files[name] for name in limit_per_ship_count(ship_counts, options)}
+    if sides is None and valid_fraction:
+        signatures, skipped = read_signatures(files, processes)
+        sizes = {name: signature.size for name, signature in signatures.items()}
+        scenes = group_scenes(signatures, find_pairs(signatures))
+        counts = {name: ship_counts[name] for name in signatures}
+        validation = choose_validation(counts, scenes, valid_fraction, options.seed)
+    else:
+        sizes, skipped = _read_sizes(files, processes)
+        validation = [name for name in sizes if sides and sides[name] == VALID]
+    for name, reason in skipped.items():
+        warn_skipped(name, reason)
+    return Survey(archive.only(sizes), sizes, validation, skipped)
+
+
+def _read_sizes(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict[str, Size], dict[str, str]]:
+    """Return sizes by name, and for bad images the reason by name."""
+    sizes: dict[str, Size] = {}
+    skipped: dict[str, str] = {}
+    results = map_in_chunks(processes, measure, files.values())
+    bar = tqdm(zip(files, results, strict=True), desc="sizes", unit="image", total=len(files), disable=None)
+    for name, result in bar:
+        if isinstance(result, str):
+            skipped[name] = result
+        else:
+            sizes[name] = result
+    return sizes, skipped

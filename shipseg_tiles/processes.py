@@ -1,0 +1,115 @@
+"""Where work runs: in processes of this machine, or on a Dask cluster of many."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from itertools import islice, repeat
+from typing import Any, TypeVar
+
+from shipseg_tiles.errors import InputError
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@contextmanager
+def open_workers(workers: int, cluster: str = "") -> Iterator[Executor]:
+    """Yield an executor for functions of modules, whose arguments and results can be pickled.
+
+    Args:
+        workers: Number of processes, 1 or more, if they run on this machine.
+        cluster: Address of a Dask scheduler (`tcp://host:port`), or `local:N` for a Dask cluster of N processes on
+            this machine; empty for plain processes. A worker that Dask loses has its work done again by another.
+
+    Raises:
+        InputError: If a number or an address is wrong, Dask is not installed or does not answer, or workers are
+            killed: those of this machine once, those of a cluster again and again.
+    """
+    if workers < 1:
+        raise InputError(f"workers {workers} must be 1 or more")
+    with _dask(cluster) if cluster else _local(workers) as executor:
+        yield executor
+
+
+@contextmanager
+def _local(workers: int) -> Iterator[Executor]:
+    # Spawned, not forked: a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
+        _start(processes, workers)
+        try:
+            yield processes
+        except BrokenProcessPool:
+            raise InputError("a worker process was killed, most likely out of memory; use fewer --workers") from None
+        finally:
+            processes.shutdown(cancel_futures=True)  # or Ctrl-C would wait for everything that was planned
+
+
+def _start(processes: Executor, workers: int) -> None:
+    """Start the processes now, so that they come up while the caller prepares its first work.
+
+    Ctrl-C, which a terminal sends to all processes, is held back meanwhile. They inherit that and leave it to their
+    parent, which ends them in an orderly way.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        for _ in range(workers):
+            processes.submit(int)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise InputError(f"--cluster {address} needs Dask: pip install 'shipseg-tiles[cluster]'") from None
+    with _scheduler(address) as scheduler:
+        try:
+            client = Client(scheduler, timeout=10, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise InputError(f"no Dask scheduler answers at {address} ({error}); start one or correct it") from None
+        with client:
+            try:
+                yield client.get_executor(pure=False)  # the same call again means to do it again
+            except KilledWorker as error:
+                raise InputError(
+                    f"workers of {address} died again and again, perhaps out of memory ({error})"
+                ) from None
+
+
+@contextmanager
+def _scheduler(address: str) -> Iterator[Any]:
+    """Yield what a client connects to; start it first if it is to be local."""
+    if not address.startswith("local:"):
+        yield address
+        return
+    from distributed import LocalCluster
+
+    count = address.removeprefix("local:")
+    if not (count.isascii() and count.isdigit() and int(count)):
+        raise InputError(f"cluster {address!r} must be local:N with N workers, or a scheduler's address")
+    with suppress(TimeoutError), LocalCluster(int(count), threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster
+
+
+def map_in_chunks(
+    executor: Executor, function: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[_Result]:
+    """As `executor.map`, with a few items for each hand-over to another process, on Dask as well."""
+    for results in executor.map(_apply, repeat(function), chunked(items)):
+        yield from results
+
+
+def chunked(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    """Divide items into lists: long enough to make hand-overs cheap, short enough for a smooth progress bar."""
+    remaining = iter(items)
+    while chunk := list(islice(remaining, 16)):
+        yield chunk
+
+
+def _apply(function: Callable[[_Item], _Result], items: list[_Item]) -> list[_Result]:
+    return [function(item) for item in items]

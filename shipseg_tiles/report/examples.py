@@ -1,0 +1,103 @@
+"""Images of an archive that are worth looking at, with the outlines of their ships."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles import rle
+from shipseg_tiles.archive.statistics import Measures
+from shipseg_tiles.archive.survey import Survey
+from shipseg_tiles.report.html import jpeg_address
+from shipseg_tiles.report.pictures import TRUTH, outlined
+
+_IMAGES_OF_A_KIND = 2
+_SMALLEST = "smallest ship"
+_LONGEST_SIDE = 1024
+"""Larger pictures are shrunk before they go into a page."""
+
+_CLOSE_UP = 96
+"""Side in pixels of the part of an image that shows a tiny ship."""
+
+_ENLARGED = 6
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture for a page: its data address, and a line about it."""
+
+    picture: str
+    caption: str
+
+
+def draw_examples(survey: Survey, measures: Measures, seed: int) -> Iterator[Example]:
+    """Draw two images of each kind; a damaged one leaves the survey and makes room for the next.
+
+    Args:
+        survey: The usable images.
+        measures: What was measured on them.
+        seed: Chooses the empty images.
+    """
+    for kind, names in _candidates(measures, seed).items():
+        for name, image in islice(_readable(survey, names), _IMAGES_OF_A_KIND):
+            pixels = survey.archive.labels.pixel_indices(name, image.shape[0] * image.shape[1])
+            if kind == _SMALLEST:
+                yield _smallest_ship(name, image, pixels, measures)
+            else:
+                ships = measures.images.at[name, "ships"]
+                caption = f"{kind}: {name}, {ships} ships, {pixels.size:,} ship pixels"
+                yield Example(jpeg_address(_whole(image, pixels)), caption)
+
+
+def _candidates(measures: Measures, seed: int) -> dict[str, Iterable[str]]:
+    """Name the images of each kind, the best example first."""
+    images, ships = measures.images, measures.ships
+    with_ships = images[images["ships"] > 0]
+    from_median = (with_ships["ship_pixels"] - with_ships["ship_pixels"].median()).abs()
+    return {
+        "most ships": with_ships.sort_values(["ships", "ship_pixels"], ascending=False).index,
+        "typical": from_median.sort_values(kind="stable").index,
+        "largest ship": ships.sort_values("pixels", ascending=False, kind="stable")["image"].unique(),
+        _SMALLEST: ships.sort_values("pixels", kind="stable")["image"].unique(),
+        "empty": images[images["ships"] == 0].sample(frac=1, random_state=seed).index,
+    }
+
+
+def _readable(survey: Survey, names: Iterable[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    for name in names:
+        image = survey.read(name) if name in survey.sizes else None
+        if image is not None:
+            yield name, image
+
+
+def _whole(image: NDArray[np.uint8], pixels: rle.PixelIndices) -> NDArray[np.uint8]:
+    """Outline the ships of an image, shrunk by a whole number if it is large; no ship is lost by that."""
+    step = -(-max(image.shape) // _LONGEST_SIDE)
+    small = image[::step, ::step]
+    columns, rows = np.divmod(pixels, image.shape[0])
+    mask = np.zeros(small.shape[:2], dtype=np.bool_)
+    mask[rows // step, columns // step] = True
+    return outlined(small, mask, TRUTH)
+
+
+def _smallest_ship(name: str, image: NDArray[np.uint8], pixels: rle.PixelIndices, measures: Measures) -> Example:
+    """Show the part of an image around its smallest ship, enlarged."""
+    ships = measures.ships[measures.ships["image"] == name]
+    smallest = ships["pixels"].argmin()
+    size, row, column = (int(ships[field].iloc[smallest]) for field in ("pixels", "row", "column"))
+    mask = rle.mask_of(pixels, (image.shape[0], image.shape[1]))
+    # Moved back at the border of the image, so that the part keeps its size wherever the image is large enough.
+    top, left = (
+        max(min(middle - _CLOSE_UP // 2, side - _CLOSE_UP), 0)
+        for middle, side in zip((row, column), mask.shape, strict=True)
+    )
+    part = np.s_[top : top + _CLOSE_UP, left : left + _CLOSE_UP]
+    picture = outlined(_enlarged(image[part]), _enlarged(mask[part]), TRUTH)
+    caption = f"{_SMALLEST}: {name}, {size} px at row {row}, column {column}, enlarged {_ENLARGED} times"
+    return Example(jpeg_address(picture), caption)
+
+
+def _enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return picture.repeat(_ENLARGED, axis=0).repeat(_ENLARGED, axis=1)
