@@ -1,12 +1,15 @@
 """Where work runs: in processes of this machine, or on a Dask cluster of many."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from itertools import islice, repeat
+from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 from shipseg_tiles.errors import InputError
@@ -37,7 +40,7 @@ def open_workers(workers: int, cluster: str = "") -> Iterator[Executor]:
 @contextmanager
 def _local(workers: int) -> Iterator[Executor]:
     # Spawned, not forked: a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as processes:
         _start(processes, workers)
         try:
             yield processes
@@ -45,6 +48,17 @@ def _local(workers: int) -> Iterator[Executor]:
             raise InputError("a worker process was killed, most likely out of memory; use fewer --workers") from None
         finally:
             processes.shutdown(cancel_futures=True)  # or Ctrl-C would wait for everything that was planned
+
+
+def _end_with_parent() -> None:
+    """Watch the parent from a worker: if it is killed outright, nobody else would end its workers."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        parent.join()  # type: ignore[union-attr]  # a worker has a parent
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _start(processes: Executor, workers: int) -> None:
@@ -92,7 +106,10 @@ def _scheduler(address: str) -> Iterator[Any]:
     count = address.removeprefix("local:")
     if not (count.isascii() and count.isdigit() and int(count)):
         raise InputError(f"cluster {address!r} must be local:N with N workers, or a scheduler's address")
-    with suppress(TimeoutError), LocalCluster(int(count), threads_per_worker=1, dashboard_address=None) as cluster:
+    with (
+        suppress(TimeoutError),
+        LocalCluster(int(count), threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+    ):
         yield cluster
 
 
@@ -100,15 +117,14 @@ def map_in_chunks(
     executor: Executor, function: Callable[[_Item], _Result], items: Iterable[_Item]
 ) -> Iterator[_Result]:
     """As `executor.map`, with a few items for each hand-over to another process, on Dask as well."""
-    for results in executor.map(_apply, repeat(function), chunked(items)):
+    for results in executor.map(partial(_apply, function), chunked(items)):
         yield from results
 
 
-def chunked(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+def chunked(items: Iterable[_Item]) -> list[list[_Item]]:
     """Divide items into lists: long enough to make hand-overs cheap, short enough for a smooth progress bar."""
     remaining = iter(items)
-    while chunk := list(islice(remaining, 16)):
-        yield chunk
+    return list(iter(lambda: list(islice(remaining, 16)), []))
 
 
 def _apply(function: Callable[[_Item], _Result], items: list[_Item]) -> list[_Result]:

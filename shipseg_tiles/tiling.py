@@ -95,10 +95,16 @@ class TileGrid:
         Returns:
             (N,) counts in the order of `corners`. Pixels where tiles overlap count in each of them.
         """
-        in_row = _inside(rows, self.rows, self.tile)
-        in_column = _inside(columns, self.columns, self.tile)
-        # Float64 holds every count exactly, and a matrix product is far faster than a loop over tiles.
-        return (in_row.T @ in_column).astype(np.int64).ravel()
+        row_edges, tops, bottoms = _edges(self.rows, self.tile)
+        column_edges, lefts, rights = _edges(self.columns, self.tile)
+        # Count the pixels between edges, then sum up: before[i, j] pixels lie above edge i and left of edge j.
+        cell = np.searchsorted(row_edges, rows, side="right") * (len(column_edges) + 1)
+        cell += np.searchsorted(column_edges, columns, side="right")
+        shape = (len(row_edges) + 1, len(column_edges) + 1)
+        counts = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+        before: NDArray[np.int64] = counts.cumsum(axis=0).cumsum(axis=1)
+        down = before[bottoms] - before[tops]
+        return (down[:, rights] - down[:, lefts]).ravel()
 
     def inside(self, corners: NDArray[np.int64]) -> NDArray[np.int64]:
         """Move tiles that leave the image, given by their (N, 2) corners, back to its border."""
@@ -122,10 +128,10 @@ def _starts(side: int, tile: int, stride: int) -> NDArray[np.int64]:
     return np.append(np.arange(0, last, stride), last)
 
 
-def _inside(positions: NDArray[np.int64], starts: NDArray[np.int64], tile: int) -> NDArray[np.float64]:
-    """(P, len(starts)) 1.0 where the position lies in the tile that begins at the start."""
-    offset = positions[:, np.newaxis] - starts
-    return ((offset >= 0) & (offset < tile)).astype(np.float64)
+def _edges(starts: NDArray[np.int64], tile: int) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.intp]]:
+    """Return where tiles begin or end along an axis, ascending, and the index there of each tile's two edges."""
+    edges = np.unique(np.concatenate([starts, starts + tile]))
+    return edges, np.searchsorted(edges, starts), np.searchsorted(edges, starts + tile)
 
 
 def window_weights(name: WindowName, tile: int, stride: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shipseg_tiles.archive.survey import Survey
+from shipseg_tiles.archive.usable import UsableImages
 
 CHANNELS = ("red", "green", "blue")
 
@@ -32,11 +32,11 @@ class Brightness:
         return {"images": self.images, "ship_pixels": _moments(self.ships), "other_pixels": _moments(self.others)}
 
 
-def measure_brightness(survey: Survey, names: Iterable[str]) -> Brightness:
-    """Decode some images and count their values; damaged ones leave the survey.
+def measure_brightness(usable: UsableImages, names: Iterable[str]) -> Brightness:
+    """Decode some images and count their values; damaged ones are left out.
 
     Args:
-        survey: The usable images.
+        usable: Where images are read; damaged ones leave it.
         names: Those to decode.
 
     Raises:
@@ -45,11 +45,11 @@ def measure_brightness(survey: Survey, names: Iterable[str]) -> Brightness:
     decoded = 0
     values = np.zeros((2, 3, 256), dtype=np.int64)  # others, ships
     for name in tqdm(names, desc="brightness", unit="image", disable=None):
-        image = survey.read(name)
+        image = usable.read(name)
         if image is None:
             continue
         decoded += 1
-        mask = survey.archive.labels.mask(name, (image.shape[0], image.shape[1]))
+        mask = usable.archive.labels.mask(name, (image.shape[0], image.shape[1]))
         for channel in range(3):
             # One number for the kind of pixel and its value, so that one pass counts both kinds.
             kind_and_value = (image[..., channel] + 256 * mask.astype(np.int64)).ravel()

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import REDUCTION, read_reduced
+from shipseg_tiles.processes import map_in_chunks
 from shipseg_tiles.zipped import AnyPath
 
 BLOCK = 256
@@ -23,7 +24,6 @@ MINIMUM_DEVIATION = 1.5
 """Blocks whose shrunk pattern deviates by fewer grey levels say nothing: JPEG's rounding is as large as that."""
 
 _MAXIMUM_NO_DATA = 0.05
-_FILES_PER_TASK = 16
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def read_signatures(files: Mapping[str, AnyPath], processes: Executor) -> tuple[
     """
     signatures: dict[str, Signature] = {}
     reasons: dict[str, str] = {}
-    results = processes.map(_signature_or_reason, files.values(), chunksize=_FILES_PER_TASK)
+    results = map_in_chunks(processes, _signature_or_reason, files.values())
     bar = tqdm(zip(files, results, strict=True), desc="signatures", unit="image", total=len(files), disable=None)
     for name, result in bar:
         if isinstance(result, Signature):

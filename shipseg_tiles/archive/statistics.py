@@ -80,14 +80,15 @@ def box_sides(ship: PixelIndices, height: int) -> tuple[float, float]:
     """
     columns, rows = np.divmod(ship, height)
     x, y = columns - columns.mean(), rows - rows.mean()
-    angle = np.arctan2(2 * (x @ y), x @ x - y @ y) / 2
+    # No `@`: its threads wait for each other, which took ten times as long on a busy machine.
+    angle = np.arctan2(2 * np.sum(x * y), np.sum(x * x) - np.sum(y * y)) / 2
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     return _side(along), _side(across)
 
 
 def _side(positions: NDArray[np.float64]) -> float:
     """Turn the positions of pixels along an axis, of mean 0, into the side of a box."""
-    by_moments = np.sqrt(12 * (positions @ positions) / positions.size + 1)
+    by_moments = np.sqrt(12 * np.mean(positions * positions) + 1)
     return min(float(by_moments), float(np.ptp(positions)) + 1)  # a label in two parts is no longer than it reaches
 
 

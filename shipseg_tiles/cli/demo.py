@@ -55,7 +55,9 @@ def _train(out: Path, scenes: _Scenes, epochs: int) -> Path:
     patches, weights = out / "patches.h5", out / "demo.keras"
     cut = make_patches.Options(images=scenes.images, labels=scenes.labels, out=patches, stride=64, background_ratio=2.0)
     _step(make_patches.run(cut))
-    learn = train.Options(patches=patches, out=weights, width=8, depth=3, learning_rate=2e-3, epochs=epochs, patience=6)
+    learn = train.Options(
+        patches=[patches], out=weights, width=8, depth=3, learning_rate=2e-3, epochs=epochs, patience=6
+    )
     _step(train.run(learn))
     return weights
 

@@ -22,6 +22,7 @@ VERBS = {
     "split": "choose validation images so that no place is on both sides",
     "audit-split": "find images of one place on different sides of a split",
     "make-patches": "cut labelled images into patches and store them in HDF5",
+    "inspect": "show what is in a patch store, and find damage",
     "train": "train a net on a patch store",
     "predict": "find ships in images of any size",
     "score": "compare predictions with labels: true dice and F2",
@@ -86,20 +87,37 @@ def _flags_of(config: Path | None, options_class: type[Any]) -> list[str]:
     import yaml
 
     try:
-        values = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+        values = _loaded(config.read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"{config} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise InputError(f"{config} holds no options; write lines such as 'epochs: 20'")
-    names = {field.name for field in fields(options_class)} - {"config"}
+    names = {field.name for field in fields(options_class) if "args" not in field.metadata} - {"config"}
     flags = []
     for key, value in values.items():
         if str(key).replace("-", "_") not in names:
             raise InputError(f"{config}: there is no option {key!r}")
         if value is not False and value is not None:
             flag = f"--{str(key).replace('_', '-')}"
-            flags.append(flag if value is True else f"{flag}={value}")
+            if isinstance(value, list):
+                flags += [flag, *map(str, value)]
+            else:
+                flags.append(flag if value is True else f"{flag}={value}")
     return flags
+
+
+def _loaded(text: str) -> Any:
+    """Read YAML, but numbers as they are written: 1:0.5 would be 60.5, because it looks like minutes and seconds."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in resolvers if tag.endswith((":bool", ":null"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return yaml.load(text, Loader)
 
 
 def _report(outcome: Outcome, json_file: Path | None) -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from shipseg_tiles.patches.plan import PatchPlan
 
 
+_CLUSTER_SHARDS = 16
+"""One file that several machines write to at once is safe on few network disks."""
+
+
 @dataclass(kw_only=True)
 class Options(CommonOptions):
     """Options of `make-patches`."""
@@ -47,7 +51,12 @@ class Options(CommonOptions):
     )
     full_images: int = option("validation images kept whole, for the true dice in training", default=100, metavar="N")
     seed: int = option("the same seed makes the same file", default=0, metavar="S")
-    shards: int = option("divide the patches among so many files, up to 64", default=1, metavar="N")
+    shards: int | None = option(
+        "divide the patches among so many files, up to 64 (default: 1, on a cluster 16)",
+        default=None,
+        type=int,
+        metavar="N",
+    )
     compression: str = option("lz4, zstd or gzip: less disk, slower to read", default="", metavar="NAME")
     workers: int = option("processes", default=os.cpu_count() or 1, metavar="N")
     cluster: str = option(
@@ -81,7 +90,10 @@ def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] |
         make_options,
         workers=options.workers,
         cluster=options.cluster,
-        layout=Layout(options.shards, options.compression),
+        layout=Layout(
+            options.shards if options.shards is not None else (_CLUSTER_SHARDS if options.cluster else 1),
+            options.compression,
+        ),
         sides=sides,
     )
     seconds = time.monotonic() - began

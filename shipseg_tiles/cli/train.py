@@ -11,14 +11,25 @@ from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_impor
 class Options(CommonOptions):
     """Options of `train`."""
 
-    patches: Path = option("store made by make-patches", metavar="FILE.h5")
+    patches: list[Path] = option(
+        "store made by make-patches, or several that are trained on as one", nargs="+", metavar="FILE.h5"
+    )
     out: Path = option(
         "weights to write; the contract NAME.json and the folder NAME.training appear beside them", metavar="NAME.keras"
     )
     net: str = option("name of the net", default="unet", metavar="NAME")
     width: int = option("filters at full resolution", default=16)
     depth: int = option("halvings inside the net", default=4)
-    ship_fraction: float = option("share of ship patches in every batch", default=0.5, metavar="F")
+    ship_fraction: str = option(
+        "share of ship patches in every batch; 0.9:0.5 goes from one to the other over the epochs",
+        default="0.5",
+        metavar="F[:F]",
+    )
+    order: str = option(
+        "order of the patches; sequential for slow and network disks",
+        default="random",
+        choices=["random", "sequential"],
+    )
     epochs: int = option("largest number of epochs; each shows every ship patch once", default=30, metavar="N")
     batch_size: int = option("patches in a batch", default=16, metavar="N")
     learning_rate: float = option("at the start; halved when the true dice stands still", default=1e-3, metavar="RATE")
@@ -36,7 +47,7 @@ def run(options: Options) -> Outcome:
     """Train."""
     from shipseg_tiles.patches.store import PatchStore
 
-    store = PatchStore(options.patches)  # before the slow import, so that a wrong path is answered at once
+    store = PatchStore(*options.patches)  # before the slow import, so that a wrong path is answered at once
     with quiet_import():
         from shipseg_tiles.training.fit import TrainOptions, train
 

@@ -49,14 +49,14 @@ def find_damage(path: AnyPath) -> str | None:
     return None
 
 
-def fill_slots(slots: Slots, patch: int, tasks: Iterable[ImageTask], resumed: bool) -> dict[str, str]:
+def fill_slots(slots: Slots, patch: int, resumed: bool, tasks: Iterable[ImageTask]) -> dict[str, str]:
     """Write the patches of some images.
 
     Args:
         slots: Where they go.
         patch: Side of a patch in the image, in pixels.
-        tasks: The images.
         resumed: Leave out images all of whose slots are filled already.
+        tasks: The images.
 
     Returns:
         The reason, by name, for each image that cannot be decoded.

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
-from itertools import repeat
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -184,13 +184,11 @@ class _Run:
         if not resumed:
             create_store(self._partial, plan, self.recorded, self._read_full_images(whole), self.survey.skipped)
             self.job.save()
-        tasks = image_tasks(self.survey.archive, plan)
-        results = self.processes.map(
-            fill_slots, repeat(find_slots(self._partial)), repeat(self.options.patch), chunked(tasks), repeat(resumed)
-        )
+        chunks = chunked(image_tasks(self.survey.archive, plan))
+        fill = partial(fill_slots, find_slots(self._partial), self.options.patch, resumed)
         bad: dict[str, str] = {}
-        with _progress(len(tasks)) as bar:
-            for chunk, reasons in zip(chunked(tasks), results, strict=True):
+        with _progress(sum(map(len, chunks))) as bar:
+            for chunk, reasons in zip(chunks, self.processes.map(fill, chunks), strict=True):
                 bad.update(reasons)
                 bar.update(len(chunk))
         if not bad:
@@ -205,9 +203,8 @@ class _Run:
         tasks = [image_tasks(self.survey.archive, part) for part in todo.values()]
         paths = [shard_path(self.out, name) for name in todo]
         self.job.save()
-        results = self.processes.map(
-            fill_shard, paths, todo.values(), tasks, repeat(self.recorded), repeat(self.layout.compression)
-        )
+        fill = partial(fill_shard, self.recorded, self.layout.compression)
+        results = self.processes.map(fill, paths, list(todo.values()), tasks)
         bad: dict[str, str] = {}
         with _progress(sum(map(len, tasks))) as bar:
             for name, of_shard, reasons in zip(todo, tasks, results, strict=True):
@@ -244,28 +241,28 @@ def image_tasks(archive: Archive, plan: PatchPlan) -> list[ImageTask]:
 
 
 def fill_shard(
-    path: Path, plan: PatchPlan, tasks: list[ImageTask], recorded: dict[str, object], compression: str
+    recorded: dict[str, object], compression: str, path: Path, plan: PatchPlan, tasks: list[ImageTask]
 ) -> dict[str, str]:
     """Make a shard, or go on with one that an earlier run or a lost worker began; return as `fill_slots`."""
-    partial = partial_path(path)
-    resumed = partial.exists()
+    unfinished = partial_path(path)
+    resumed = unfinished.exists()
     if not resumed:
-        create_store(partial, plan, recorded)
+        create_store(unfinished, plan, recorded)
     patch = recorded["patch"]
     assert isinstance(patch, int)
-    reasons = fill_slots(find_slots(partial), patch, tasks, resumed)
+    reasons = fill_slots(find_slots(unfinished), patch, resumed, tasks)
     if not reasons:
-        finish(partial, path, compression)
+        finish(unfinished, path, compression)
     return reasons
 
 
-def finish(partial: Path, path: Path, compression: str) -> None:
+def finish(unfinished: Path, path: Path, compression: str) -> None:
     """Give a file that is filled its name, compressed if that is wished."""
     if compression:
-        compress_store(partial, path, compression)
-        partial.unlink()
+        compress_store(unfinished, path, compression)
+        unfinished.unlink()
     else:
-        partial.replace(path)
+        unfinished.replace(path)
 
 
 def _remove_other_shards(out: Path, names: Collection[str]) -> None:

@@ -20,13 +20,15 @@ A store may come from a stranger: names in it never choose a path, and nothing i
 
 import hashlib
 import json
+import math
+import operator
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -40,6 +42,18 @@ from shipseg_tiles.patches.slots import CLASSES, SPLITS, Slots
 FORMAT_VERSION = 2
 MAXIMUM_SIDE = 8192
 """Larger patches are refused before memory is taken for one."""
+
+FILTERS = {"lz4": 32004, "zstd": 32015, "gzip": 1}
+"""What patches may be compressed with, and HDF5's codes for it."""
+
+_SOURCE = [("image", "S"), ("row", "i"), ("column", "i"), ("ship_pixels", "i")]
+_INDEX = [("image", "S"), ("offset", "i"), ("length", "i"), ("checksum", "u")]
+"""Fields and their kinds in numpy's letters: text of a fixed size and integers, nothing that points elsewhere."""
+
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What h5py, and the unpacking of what it read, raise on a file that is damaged or made up."""
+
+_Json = TypeVar("_Json", dict[str, Any], list[str])
 
 Patches = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Images uint8 (N, side, side, 3) and masks uint8 (N, side, side) of 0 and 1."""
@@ -74,6 +88,17 @@ class PatchArrays:
     mask: Any
     checksum: NDArray[np.uint32]
 
+    def read(self, place: int) -> Patches:
+        """Return one patch: uint8 (side, side, 3) and uint8 (side, side).
+
+        Raises:
+            InputError: If it cannot be unpacked.
+        """
+        try:
+            return self.image[place], self.mask[place]
+        except OSError as error:
+            raise InputError(f"{self.image.file.filename}: patch {place} cannot be unpacked ({error})") from None
+
 
 class PatchSet:
     """The patches of one split and class, which may lie in several files.
@@ -98,7 +123,11 @@ class PatchSet:
         return images, masks
 
     def read_into(self, places: NDArray[np.int64], images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
-        """As `read`, into contiguous arrays that are there."""
+        """As `read`, into contiguous arrays that are there.
+
+        Raises:
+            InputError: If a patch cannot be unpacked.
+        """
         if len(self.parts) == 1 and isinstance(self.parts[0].image, np.ndarray):
             # Places are valid by contract; any mode but "clip" would copy through a second buffer.
             np.take(self.parts[0].image, places, axis=0, out=images, mode="clip")
@@ -107,8 +136,7 @@ class PatchSet:
         part_of = np.searchsorted(self._ends, places, side="right")
         within = places - np.append(0, self._ends)[part_of]
         for number, (part, place) in enumerate(zip(part_of.tolist(), within.tolist(), strict=True)):
-            images[number] = self.parts[part].image[place]
-            masks[number] = self.parts[part].mask[place]
+            images[number], masks[number] = self.parts[part].read(place)
 
 
 class PatchStore:
@@ -116,6 +144,7 @@ class PatchStore:
 
     Attributes:
         paths: The files.
+        files: The files that hold the patches: those above, or their shards.
         patch: Side of a patch as it is stored, in pixels.
         options: What `make-patches` was called with; of the first file, if there are several.
         fingerprint: The plan's fingerprint; of several files, a hash of theirs.
@@ -142,8 +171,9 @@ class PatchStore:
         self.fingerprint = fingerprints[0]
         if len(paths) > 1:
             self.fingerprint = hashlib.sha256("".join(fingerprints).encode()).hexdigest()
-        files = [file for path, header in zip(paths, headers, strict=True) for file in header.files(path)]
-        parts = [_read_arrays(file, self.patch) for file in files]
+        files = [_files_of(path, header) for path, header in zip(paths, headers, strict=True)]
+        self.files = tuple(file for of_path in files for file in of_path)
+        parts = [_read_arrays(file, self.patch) for file in self.files]
         self.sets = {
             (split, kind): PatchSet([of_file[split, kind] for of_file in parts], self.patch)
             for split in SPLITS
@@ -154,9 +184,26 @@ class PatchStore:
         """Open the files anew in another process, instead of sending what they hold."""
         return PatchStore, self.paths
 
+    @property
+    def compression(self) -> str:
+        """One of `FILTERS` if patches are compressed, else empty."""
+        parts = [part.image for patches in self.sets.values() for part in patches.parts]
+        return next((_compression_of(image) for image in parts if isinstance(image, h5py.Dataset)), "")
+
     def source(self, split: str, kind: str) -> pd.DataFrame:
-        """Read where the patches came from: `image`, `row`, `column`, `ship_pixels`, in the order of the patches."""
-        return pd.concat([_read_source(path, f"{split}/{kind}/source") for path in self.paths], ignore_index=True)
+        """Read where the patches came from: `image`, `row`, `column`, `ship_pixels`, in the order of the patches.
+
+        Raises:
+            InputError: If it is damaged or is not that of as many patches.
+        """
+        table = pd.concat([_read_source(path, f"{split}/{kind}/source") for path in self.paths], ignore_index=True)
+        patches = len(self.sets[split, kind])
+        if len(table) != patches:
+            raise InputError(
+                f"{self.paths[0]}: {split}/{kind} has {len(table)} rows of source for {patches} patches;"
+                " make it again with make-patches"
+            )
+        return table
 
     def full_images(self) -> Iterator[FullImage]:
         """Read the whole validation images one by one.
@@ -178,32 +225,56 @@ class _Header:
     left_out: dict[str, str]
     shards: list[str]
 
-    def files(self, path: Path) -> list[Path]:
-        """Return the files that hold the patches of the store at `path`: itself, or its shards."""
-        return [shard_path(path, name) for name in self.shards] or [path]
-
 
 def shard_path(path: Path, name: str) -> Path:
     """Return the file of a shard of the store at `path`.
 
     Raises:
-        InputError: If the name is not one that `store_writer` gives, and could lead elsewhere.
+        InputError: If the name is not one that `shard_name` gives, and could lead elsewhere.
     """
-    if not re.fullmatch("[0-9a-f]{16}", name):
+    if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{16}", name):
         raise InputError(f"{path} names a shard {name!r}, which is no shard's name; do not use this file")
     return path.with_suffix(".shards") / f"{name}.h5"
+
+
+def shard_name(options: Mapping[str, Any], fingerprint: str) -> str:
+    """Name a shard after what is in it: after the options of the run and the fingerprint of its part of the plan."""
+    return hashlib.sha256(f"{json.dumps(options)} {fingerprint}".encode()).hexdigest()[:16]
+
+
+def _files_of(path: Path, header: _Header) -> list[Path]:
+    """Return the files that hold the patches of a store: itself, or its shards if they are what their names say."""
+    if not header.shards:
+        return [path]
+    files = [shard_path(path, name) for name in header.shards]
+    for file, name in zip(files, header.shards, strict=True):
+        shard = _read_header(file)
+        if shard_name(shard.options, shard.fingerprint) != name:
+            raise InputError(f"{file} is a shard of another store; make {path} again with make-patches")
+    return files
 
 
 def _read_header(path: Path) -> _Header:
     with opened(path) as file:
         attributes = file.attrs
-        return _Header(
-            patch=int(attributes["patch"]),
-            options=json.loads(attributes["options"]),
+        header = _Header(
+            patch=operator.index(attributes["patch"]),
+            options=_parsed(attributes["options"], dict),
             fingerprint=str(attributes["plan_fingerprint"]),
-            left_out=json.loads(_whole(path, file, "left_out").tobytes()),
-            shards=json.loads(attributes["shards"]),
+            left_out=_parsed(_whole(path, file, "left_out", "|u1").tobytes(), dict),
+            shards=_parsed(attributes["shards"], list),
         )
+        operator.index(header.options["patch"])
+    if not 1 <= header.patch <= MAXIMUM_SIDE:
+        raise InputError(f"{path} is for patches of {header.patch} px, not of 1 to {MAXIMUM_SIDE}; make it again")
+    return header
+
+
+def _parsed(text: str | bytes, kind: type[_Json]) -> _Json:
+    value = json.loads(text)
+    if not isinstance(value, kind):
+        raise TypeError(f"{text[:40]!r} is no JSON {'object' if kind is dict else 'list'}")
+    return value
 
 
 def _read_arrays(path: Path, patch: int) -> dict[tuple[str, str], PatchArrays]:
@@ -213,32 +284,35 @@ def _read_arrays(path: Path, patch: int) -> dict[tuple[str, str], PatchArrays]:
         for split in SPLITS:
             for kind in CLASSES:
                 group = f"{split}/{kind}"
-                image, mask = (_patches(path, file, f"{group}/{name}") for name in ("image", "mask"))
-                checksum = _whole(path, file, f"{group}/checksum")
+                checksum = _whole(path, file, f"{group}/checksum", "<u4")
                 shape = (len(checksum), patch, patch)
-                if (*shape, 3) != image.shape or shape != mask.shape or patch > MAXIMUM_SIDE:
-                    raise InputError(f"{path}: {group} has images of {image.shape}; make it again with make-patches")
+                image = _patches(path, file, f"{group}/image", (*shape, 3))
+                mask = _patches(path, file, f"{group}/mask", shape)
                 sets[split, kind] = PatchArrays(image, mask, checksum)
     return sets
 
 
 def _read_source(path: Path, name: str) -> pd.DataFrame:
     with opened(path) as file:
-        rows = _whole(path, file, name)
-    table: pd.DataFrame = pd.DataFrame({field: rows[field] for field in ("image", "row", "column", "ship_pixels")})
-    table["image"] = table["image"].str.decode("utf-8") if len(table) else table["image"].astype(str)
+        rows = _whole(path, file, name, _SOURCE)
+        table: pd.DataFrame = pd.DataFrame({field: rows[field] for field, _ in _SOURCE})
+        table["image"] = table["image"].str.decode("utf-8") if len(table) else table["image"].astype(str)
     return table
 
 
 def _read_full_images(path: Path) -> Iterator[FullImage]:
     with opened(path) as file:
-        files, index, labels = (_whole(path, file, f"full_images/{name}") for name in ("files", "index", "labels"))
+        files, labels = (_whole(path, file, f"full_images/{name}", "|u1") for name in ("files", "labels"))
+        index = _whole(path, file, "full_images/index", _INDEX)
+        rows = [(name.decode("utf-8"), *numbers) for name, *numbers in index.tolist()]
     ships = parse_labels(labels.tobytes(), f"{path}/full_images/labels").ships
-    for name, offset, length, checksum in index:
-        data = files[offset : offset + length].tobytes()
-        if zlib.crc32(data) != checksum:
-            raise InputError(f"{path}: the full image {name.decode()} is damaged; make it again with make-patches")
-        yield FullImage(name.decode(), data, ships[name.decode()])
+    end = 0
+    for name, offset, length, checksum in rows:
+        data = files[end : end + length].tobytes()
+        if (offset, length) != (end, len(data)) or zlib.crc32(data) != checksum or name not in ships:
+            raise InputError(f"{path}: the full image {name!r} is damaged; make it again with make-patches")
+        yield FullImage(name, data, ships[name])
+        end += length
 
 
 def find_slots(path: Path) -> Slots:
@@ -264,15 +338,18 @@ def opened(path: Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise InputError(f"{path} is no HDF5 file or is cut off ({error}); make it again with make-patches") from None
     with file:
-        version = file.attrs.get("format_version")
-        if version != FORMAT_VERSION:
-            raise InputError(
-                f"{path} has patch store format {version}, not {FORMAT_VERSION}; make it again with make-patches"
-            )
         try:
+            version = file.attrs.get("format_version")
+            if version != FORMAT_VERSION:
+                raise InputError(
+                    f"{path} has patch store format {version}, not {FORMAT_VERSION}; make it again with make-patches"
+                )
             yield file
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(f"{path} lacks a part ({error}); make it again with make-patches") from None
+        except InputError:
+            raise
+        except _DAMAGE as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path} lacks a part or is damaged ({reason}); make it again with make-patches") from None
 
 
 def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
@@ -287,45 +364,76 @@ def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     return node
 
 
-def _whole(path: Path, file: h5py.File, name: str) -> NDArray[Any]:
-    """Read all of a dataset that is no patch."""
+def _whole(path: Path, file: h5py.File, name: str, kind: str | list[tuple[str, str]]) -> NDArray[Any]:
+    """Read all of a dataset (N,) that is no patch; `kind` is a type as numpy writes it, or fields and their kinds."""
     dataset = _dataset(path, file, name)
-    offset = dataset.id.get_offset()  # None unless contiguous; a chunked one could unpack to any size
-    if dataset.size and (offset is None or offset + dataset.nbytes > path.stat().st_size):
-        raise InputError(f"{path} is cut off inside {name}; make it again with make-patches")
+    fields = dataset.dtype.names
+    found = [(field, dataset.dtype[field].kind) for field in fields] if fields else dataset.dtype.str
+    if found != kind or dataset.ndim != 1:
+        raise InputError(f"{path}: {name} is {dataset.ndim}-dimensional {found}; make it again with make-patches")
+    if len(dataset):
+        _offset(path, dataset)
     whole: NDArray[Any] = dataset[:]
     return whole
 
 
-def _patches(path: Path, file: h5py.File, name: str) -> Any:
+def _offset(path: Path, dataset: h5py.Dataset) -> int:
+    """Return where in the file a contiguous dataset begins that lies in it as a whole.
+
+    Any other could unpack to more than fits into memory.
+    """
+    offset: int | None = dataset.id.get_offset()
+    if offset is None:
+        raise InputError(f"{path}: {dataset.name} is not contiguous; make it again with make-patches")
+    # In Python's own integers: h5py's `nbytes` wraps around.
+    if offset + math.prod(dataset.shape) * int(dataset.dtype.itemsize) > path.stat().st_size:
+        raise InputError(f"{path} is cut off inside {dataset.name}; make it again with make-patches")
+    return offset
+
+
+def _patches(path: Path, file: h5py.File, name: str, shape: tuple[int, ...]) -> Any:
     """Return a dataset of patches, mapped if it is contiguous."""
     dataset = _dataset(path, file, name)
-    if dataset.dtype != np.uint8:
-        raise InputError(f"{path}: {name} is not uint8; make it again with make-patches")
-    if dataset.chunks == (1, *dataset.shape[1:]):
+    if dataset.dtype != np.uint8 or dataset.shape != shape:
+        raise InputError(
+            f"{path}: {name} is {dataset.dtype} {dataset.shape}, not uint8 {shape}; make it again with make-patches"
+        )
+    if dataset.chunks:
         return _compressed(path, dataset)
-    if not dataset.size:
-        return np.empty(dataset.shape, dtype=np.uint8)
-    offset = dataset.id.get_offset()
-    if offset is None:
-        raise InputError(f"{path}: {name} is neither contiguous nor one patch a chunk; make it again with make-patches")
-    try:
-        # A plain array over the map: the map's own class costs time whenever it is indexed.
-        mapped = np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=dataset.shape)
-        return np.asarray(mapped)
-    except ValueError:
-        raise InputError(f"{path} is cut off inside {name}; make it again with make-patches") from None
+    if not len(dataset):
+        return np.empty(shape, dtype=np.uint8)
+    # A plain array over the map: the map's own class costs time whenever it is indexed.
+    return np.asarray(np.memmap(path, dtype=np.uint8, mode="r", offset=_offset(path, dataset), shape=shape))
 
 
 def _compressed(path: Path, dataset: h5py.Dataset) -> h5py.Dataset:
-    """Return a dataset that stays open, after a look whether its patches can be unpacked."""
+    """Return a dataset that stays open, after a look whether its patches can be unpacked, in bounded memory."""
+    side = dataset.shape[1]
+    if dataset.chunks != (1, *dataset.shape[1:]):
+        raise InputError(
+            f"{path}: {dataset.name} is neither contiguous nor one patch a chunk; make it again with make-patches"
+        )
     with suppress(ImportError):
         import hdf5plugin  # noqa: F401  # importing it teaches HDF5 the filters
-    properties = dataset.id.get_create_plist()
-    for number in range(properties.get_nfilters()):
-        code, _, _, filter_name = properties.get_filter(number)
-        if not h5py.h5z.filter_avail(code):
-            raise InputError(
-                f"{path} is compressed with {filter_name.decode()}: pip install 'shipseg-tiles[compression]'"
-            )
+    compression = _compression_of(dataset)
+    if not compression:
+        raise InputError(f"{path}: {dataset.name} is not packed by one of {', '.join(FILTERS)}; make it again")
+    if not h5py.h5z.filter_avail(FILTERS[compression]):
+        raise InputError(f"{path} is compressed with {compression}: pip install 'shipseg-tiles[compression]'")
+    largest = 0
+
+    def measure(chunk: Any) -> None:
+        nonlocal largest
+        largest = max(largest, chunk.size)
+
+    dataset.id.chunk_iter(measure)
+    if largest > 8 * side**2 + 1024:  # a chunk may unpack to a thousand times its size; the worst is twice
+        raise InputError(f"{path}: {dataset.name} has a patch packed into {largest} bytes; do not use this file")
     return h5py.File(path, "r")[dataset.name]
+
+
+def _compression_of(dataset: h5py.Dataset) -> str:
+    """Return which of `FILTERS` is the one filter of a dataset, or an empty text."""
+    properties = dataset.id.get_create_plist()
+    codes = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
+    return next((name for name, code in FILTERS.items() if codes == [code]), "")

@@ -1,6 +1,5 @@
 """Making the files of a patch store; what they look like says `store`."""
 
-import hashlib
 import json
 import os
 import zlib
@@ -18,12 +17,13 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
-from shipseg_tiles.patches.store import FORMAT_VERSION, FullImage, opened, shard_path
+from shipseg_tiles.patches.store import FILTERS, FORMAT_VERSION, FullImage, shard_path
+from shipseg_tiles.patches.store import shard_name as shard_name
 
 _LIBRARY_VERSIONS = ("earliest", "v110")
 """The format of newer versions would note the time in every group, and equal stores would differ."""
 
-COMPRESSIONS = ("lz4", "zstd", "gzip")
+COMPRESSIONS = tuple(FILTERS)
 
 _PATCHES_AT_ONCE = 256
 
@@ -76,11 +76,6 @@ def store_bytes(patches: int, side: int, full_images: Sequence[FullImage] = ()) 
     return patches * (4 * side**2 + row) + whole + 2**17
 
 
-def shard_name(options: Mapping[str, Any], fingerprint: str) -> str:
-    """Name a shard after what is in it: after the options of the run and the fingerprint of its part of the plan."""
-    return hashlib.sha256(f"{json.dumps(options)} {fingerprint}".encode()).hexdigest()[:16]
-
-
 def join_shards(
     path: Path,
     plan: PatchPlan,
@@ -122,7 +117,7 @@ def compress_store(source: Path, target: Path, compression: str) -> None:
     """
     packing = _packing(compression)
     with (
-        opened(source) as plain,
+        h5py.File(source) as plain,
         written_whole(target) as temporary,
         h5py.File(temporary, "w", libver=_LIBRARY_VERSIONS) as packed,
     ):
@@ -191,6 +186,7 @@ def _create_virtual(group: h5py.Group, name: str, shards: Sequence[Path]) -> Non
             sources.append(h5py.VirtualSource(relative, dataset.name, dataset.shape, dataset.dtype))
     length = sum(source.shape[0] for source in sources)
     layout = h5py.VirtualLayout((length, *sources[0].shape[1:]), sources[0].dtype)
+    layout.dcpl.set_obj_track_times(False)  # equal stores are to be equal bytes
     first = 0
     for source in sources:
         if source.shape[0]:

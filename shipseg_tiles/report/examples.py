@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles import rle
 from shipseg_tiles.archive.statistics import Measures
-from shipseg_tiles.archive.survey import Survey
+from shipseg_tiles.archive.usable import UsableImages
 from shipseg_tiles.report.html import jpeg_address
 from shipseg_tiles.report.pictures import TRUTH, outlined
 
@@ -32,17 +32,17 @@ class Example:
     caption: str
 
 
-def draw_examples(survey: Survey, measures: Measures, seed: int) -> Iterator[Example]:
-    """Draw two images of each kind; a damaged one leaves the survey and makes room for the next.
+def draw_examples(usable: UsableImages, measures: Measures, seed: int) -> Iterator[Example]:
+    """Draw two images of each kind; a damaged one is left out and makes room for the next.
 
     Args:
-        survey: The usable images.
+        usable: The usable images.
         measures: What was measured on them.
         seed: Chooses the empty images.
     """
     for kind, names in _candidates(measures, seed).items():
-        for name, image in islice(_readable(survey, names), _IMAGES_OF_A_KIND):
-            pixels = survey.archive.labels.pixel_indices(name, image.shape[0] * image.shape[1])
+        for name, image in islice(_readable(usable, names), _IMAGES_OF_A_KIND):
+            pixels = usable.archive.labels.pixel_indices(name, image.shape[0] * image.shape[1])
             if kind == _SMALLEST:
                 yield _smallest_ship(name, image, pixels, measures)
             else:
@@ -65,9 +65,9 @@ def _candidates(measures: Measures, seed: int) -> dict[str, Iterable[str]]:
     }
 
 
-def _readable(survey: Survey, names: Iterable[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+def _readable(usable: UsableImages, names: Iterable[str]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     for name in names:
-        image = survey.read(name) if name in survey.sizes else None
+        image = usable.read(name) if name in usable.sizes else None
         if image is not None:
             yield name, image
 

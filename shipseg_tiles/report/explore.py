@@ -9,7 +9,7 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.brightness import CHANNELS, Brightness, measure_brightness
 from shipseg_tiles.archive.split import choose_evenly
 from shipseg_tiles.archive.statistics import QUANTILES, Measures, measure, summarise
-from shipseg_tiles.archive.survey import Survey
+from shipseg_tiles.archive.usable import UsableImages
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json, write_text
 from shipseg_tiles.patches.census import count_patches, fitting_patches
@@ -43,19 +43,19 @@ def explore(archive: Archive, out: Path) -> dict[str, Any]:
         InputError: If no image is usable, or a run leaves its image.
         OSError: If `out` cannot be written.
     """
-    survey = Survey(archive)
-    measures = measure(archive.labels, survey.sizes)
-    ship_counts = {name: len(archive.labels.ships[name]) for name in survey.sizes}
+    usable = UsableImages(archive)
+    measures = measure(archive.labels, usable.sizes)
+    ship_counts = {name: len(archive.labels.ships[name]) for name in usable.sizes}
     sample = choose_evenly(ship_counts, min(_SAMPLE, len(ship_counts)), _SEED)
-    brightness = measure_brightness(survey, sample)
-    examples = list(draw_examples(survey, measures, _SEED))
-    if not survey.sizes:
-        reason = next(iter(survey.skipped.values()))
+    brightness = measure_brightness(usable, sample)
+    examples = list(draw_examples(usable, measures, _SEED))
+    if not usable.sizes:
+        reason = next(iter(usable.skipped.values()))
         raise InputError(f"none of the {len(archive.files)} images in {archive.source} is usable; the first: {reason}")
-    measures = measures.only(survey.sizes)
-    patches = count_patches(archive.labels, survey.sizes, fitting_patches(survey.sizes))
+    measures = measures.only(usable.sizes)
+    patches = count_patches(archive.labels, usable.sizes, fitting_patches(usable.sizes))
     numbers = {
-        "skipped": len(survey.skipped),
+        "skipped": len(usable.skipped),
         "missing": len(archive.missing),
         **summarise(measures),
         "patches": [asdict(count) for count in patches],

@@ -1,17 +1,14 @@
 """One HTML page for a scored run; everything it shows is inside the file."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import simplejpeg
-from jinja2 import Environment, PackageLoader, select_autoescape
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.files import write_text
 from shipseg_tiles.images import read_image
+from shipseg_tiles.report.html import data_address, jpeg_address, render
 from shipseg_tiles.report.pictures import PREDICTED, TRUTH, outlined
 from shipseg_tiles.scoring.score import ImageScore, summarise, summary_rows
 
@@ -47,25 +44,18 @@ def write_page(
     """
     summary = summarise(scores)
     shown = sorted(scores, key=lambda score: (not score.truth_pixels and not score.predicted_pixels, score.dice))
-    html = (
-        _environment()
-        .get_template("run.html")
-        .render(
-            title=title,
-            headline=f"{summary['dice_mean_all_images']:.3f}",
-            scores=summary,
-            rows=summary_rows(summary),
-            gallery=[_item(score, archive, predicted) for score in shown[:pictures]],
-            curves=_data_address(curves.read_bytes(), "png") if curves else None,
-            truth=TRUTH,
-            predicted=PREDICTED,
-        )
+    html = render(
+        "run.html",
+        title=title,
+        headline=f"{summary['dice_mean_all_images']:.3f}",
+        scores=summary,
+        rows=summary_rows(summary),
+        gallery=[_item(score, archive, predicted) for score in shown[:pictures]],
+        curves=data_address(curves.read_bytes(), "png") if curves else None,
+        truth=TRUTH,
+        predicted=PREDICTED,
     )
     write_text(path, html)
-
-
-def _environment() -> Environment:
-    return Environment(loader=PackageLoader("shipseg_tiles.report"), autoescape=select_autoescape())
 
 
 def _item(score: ImageScore, archive: Archive, predicted: Labels) -> _Item:
@@ -74,8 +64,4 @@ def _item(score: ImageScore, archive: Archive, predicted: Labels) -> _Item:
     drawn = outlined(image, archive.labels.mask(score.image, shape), TRUTH)
     drawn = outlined(drawn, predicted.mask(score.image, shape), PREDICTED)
     caption = f"{score.image}: dice {score.dice:.3f}, {score.truth_ships} ships, {score.predicted_ships} predicted"
-    return _Item(_data_address(simplejpeg.encode_jpeg(drawn, quality=85), "jpeg"), caption)
-
-
-def _data_address(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{b64encode(data).decode()}"
+    return _Item(jpeg_address(drawn), caption)

@@ -11,10 +11,12 @@ import keras
 import pandas as pd
 from matplotlib.figure import Figure
 from tqdm import tqdm
+from tqdm.keras import TqdmCallback
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json, write_text, written_whole
 from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.store import FullImage
 from shipseg_tiles.training.true_dice import measure_true_dice
 
@@ -25,6 +27,22 @@ TRUE_DICE = {
 }
 """Columns of the history by the names that scores have. The true dice proper is the mean over all images: it is the
 one that falls when a net sees ships where there are none."""
+
+
+class BeginEpoch(keras.callbacks.Callback):
+    """Tells the feed and the model which epoch begins, from which follows all that is random in them.
+
+    Keras has no number for the feed, and ends an epoch of it that never was whenever a fit begins.
+    """
+
+    def __init__(self, feed: RatioFeed) -> None:
+        super().__init__()
+        self.feed = feed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Tell both; no batch of the epoch has been asked for yet."""
+        self.feed.epoch = epoch
+        self.model.begin_epoch(epoch)
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -160,11 +178,12 @@ class Journal(keras.callbacks.Callback):
 
 
 class Replay(keras.callbacks.Callback):
-    """Shows past epochs to callbacks that count them, so that patience goes on where it was."""
+    """Shows past epochs to callbacks that count them, whenever a fit begins, so that patience goes on where it was."""
 
     def __init__(self, history: list[dict[str, float]], counting: list[keras.callbacks.Callback]) -> None:
+        """Replay the logs of the epochs that `history` will hold when a fit begins."""
         super().__init__()
-        self.history = list(history)
+        self.history = history
         self.counting = counting
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -176,6 +195,23 @@ class Replay(keras.callbacks.Callback):
         # Replaying also lowered the learning rate again; the checkpoint's one is right.
         self.model.optimizer.learning_rate = rate
         self.model.stop_training = False
+
+
+class Progress(TqdmCallback):
+    """A bar over all epochs of a training, however many fits they take; for `contextlib.closing`."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(epochs, disable=None, desc="train")
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Keep the number of epochs: a fit knows its own alone."""
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Stay open."""
+
+    def close(self) -> None:
+        """Leave the bar on the terminal as it is."""
+        super().on_train_end()
 
 
 def draw_curves(table: pd.DataFrame, path: Path) -> None:

@@ -1,12 +1,12 @@
 """Train a net on a patch store."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
-from tqdm.keras import TqdmCallback
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
@@ -18,9 +18,19 @@ from shipseg_tiles.nets.losses import DiceCrossEntropy
 from shipseg_tiles.nets.metrics import PatchDice
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
+from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import FullImage, PatchStore
-from shipseg_tiles.training.callbacks import TRUE_DICE, Journal, KeepBest, Replay, StopOnNaN, TrueDice
+from shipseg_tiles.training.callbacks import (
+    TRUE_DICE,
+    BeginEpoch,
+    Journal,
+    KeepBest,
+    Progress,
+    Replay,
+    StopOnNaN,
+    TrueDice,
+)
 from shipseg_tiles.training.true_dice import measure_true_dice
 
 THRESHOLD = 0.5
@@ -43,7 +53,9 @@ class TrainOptions:
         net: Name of the net.
         width: Filters at full resolution.
         depth: Number of halvings inside the net.
-        ship_fraction: Share of ship patches in every batch.
+        ship_fraction: Share of ship patches in every batch, such as `0.5`; or such as `0.9:0.5`, from the first of
+            `epochs` to the last.
+        order: Order of the patches, see `RatioFeed`.
         epochs: Largest number of epochs.
         batch_size: Patches in a batch.
         learning_rate: Adam's rate at the start; halved when the score stands still for `patience` / 3 epochs.
@@ -56,7 +68,8 @@ class TrainOptions:
     net: str = "unet"
     width: int = 16
     depth: int = 4
-    ship_fraction: float = 0.5
+    ship_fraction: str = "0.5"
+    order: str = "random"
     epochs: int = 30
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -96,31 +109,59 @@ def train(store: PatchStore, out: Path, options: TrainOptions, *, resume: bool =
         InputError: If an option is out of its range, does not fit the store, or there is nothing to resume.
     """
     _check(store, out, options)
-    feed = RatioFeed(store, options.batch_size, options.ship_fraction, options.seed, workers=2, max_queue_size=8)
+    fraction = ShipFraction.parse(options.ship_fraction, options.epochs)
+    feed = RatioFeed(store, options.batch_size, fraction, options.seed, options.order, workers=2, max_queue_size=8)
     validation = ValidationFeed(store, options.batch_size, workers=2, max_queue_size=8)
     full_images = list(store.full_images())
     keras.utils.set_random_seed(options.seed)
     net = _built(options)
     model = _compiled(net, store.patch, options)
-    fixed = {name: value for name, value in asdict(options).items() if name != "epochs"}  # a training may be prolonged
-    journal = Journal(out.with_suffix(".training"), fixed | {"store": store.fingerprint})
+    journal = Journal(out.with_suffix(".training"), _identity(store, options, fraction))
     if resume:
         journal.take_up(model)
     else:
         journal.begin()
-    feed.epoch = len(journal.history)
     monitor, sign = _monitor(full_images, validation)
     best = KeepBest(monitor, sign, journal.history, lambda epoch: _save(net, store, out, options, epoch, notes))
-    model.fit(
-        feed,
-        validation_data=validation if len(validation) else None,
-        epochs=options.epochs,
-        initial_epoch=len(journal.history),
-        shuffle=False,  # the feed has its order
-        verbose=0,
-        callbacks=_callbacks(model, full_images, best, journal, options),
-    )
+    callbacks = _callbacks(model, feed, full_images, best, journal, options)
+    _fit(model, feed, validation, journal, options.epochs, callbacks)
     return Trained(len(journal.history), _scored(out, full_images))
+
+
+def _identity(store: PatchStore, options: TrainOptions, fraction: ShipFraction) -> dict[str, Any]:
+    """Return what must be the same when a training is taken up again."""
+    identity = asdict(options) | {"store": store.fingerprint}
+    if not fraction.changes:
+        del identity["epochs"]  # a training may be prolonged, unless the epochs so far depend on how many there are
+    return identity
+
+
+def _fit(
+    model: AugmentedNet,
+    feed: RatioFeed,
+    validation: ValidationFeed,
+    journal: Journal,
+    epochs: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Train for the epochs that the journal lacks.
+
+    Keras asks for the number of batches once, when a fit begins: so there is a fit for each run of epochs that have the
+    same number. To the callbacks, each further one is a training that is taken up again.
+    """
+    with closing(Progress(epochs)) as progress:
+        while len(journal.history) < epochs and not model.stop_training:
+            feed.epoch = first = len(journal.history)
+            others = (epoch for epoch in range(first, epochs) if feed.batches(epoch) != feed.batches(first))
+            model.fit(
+                feed,
+                validation_data=validation if len(validation) else None,
+                initial_epoch=first,
+                epochs=next(others, epochs),
+                shuffle=False,  # the feed has its order
+                verbose=0,
+                callbacks=[*callbacks, progress],
+            )
 
 
 def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
@@ -182,7 +223,12 @@ def _monitor(full_images: list[FullImage], validation: ValidationFeed) -> tuple[
 
 
 def _callbacks(
-    model: AugmentedNet, full_images: list[FullImage], best: KeepBest, journal: Journal, options: TrainOptions
+    model: AugmentedNet,
+    feed: RatioFeed,
+    full_images: list[FullImage],
+    best: KeepBest,
+    journal: Journal,
+    options: TrainOptions,
 ) -> list[keras.callbacks.Callback]:
     mode = "max" if best.sign > 0 else "min"
     counting = [
@@ -192,7 +238,7 @@ def _callbacks(
         ),
     ]
     return [
-        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: model.begin_epoch(epoch)),
+        BeginEpoch(feed),
         StopOnNaN(),
         *([TrueDice(Predictor(model.net, _usage(options)), full_images)] if full_images else []),
         best,
@@ -200,7 +246,6 @@ def _callbacks(
         keras.callbacks.TensorBoard(journal.folder / "tensorboard", write_graph=False),
         journal,
         Replay(journal.history, counting),
-        TqdmCallback(verbose=1, disable=None, desc="train"),
     ]
 
 

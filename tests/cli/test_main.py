@@ -129,10 +129,10 @@ def test_a_configuration_sets_the_same_options(tmp_path):
     options = parse_options("train", train.Options, ["--config", str(config)])
 
     assert options == train.Options(
-        patches=Path("p.h5"),
+        patches=[Path("p.h5")],
         out=Path("net.keras"),
         epochs=3,
-        ship_fraction=0.25,
+        ship_fraction="0.25",
         batch_size=8,
         resume=True,
         learning_rate=1e-4,
@@ -153,6 +153,28 @@ def test_flags_win_over_the_configuration_wherever_they_stand(tmp_path, place):
     assert (options.out, options.images, options.seed) == (Path("from_flag"), 7, 5)
 
 
+def test_a_list_in_a_configuration_is_several_values(tmp_path):
+    config = tmp_path / "train.yaml"
+    config.write_text("patches: [a.h5, b c.h5]\nout: net.keras\n")
+
+    options = parse_options("train", train.Options, ["--config", str(config)])
+    others = parse_options("train", train.Options, ["--config", str(config), "--patches", "d.h5"])
+
+    assert options.patches == [Path("a.h5"), Path("b c.h5")]
+    assert others.patches == [Path("d.h5")]
+
+
+def test_numbers_in_a_configuration_are_taken_as_they_are_written(tmp_path):
+    """To YAML alone, 1:0.5 is a minute and half a second, 010 is 8, and 1_0 is 10 as it is to Python."""
+    config = tmp_path / "train.yaml"
+    config.write_text("patches: a.h5\nout: 2024-01-01.keras\nship_fraction: 1:0.5\nepochs: 010\nseed: 1_0\n")
+
+    options = parse_options("train", train.Options, ["--config", str(config)])
+
+    assert (options.ship_fraction, options.epochs, options.seed) == ("1:0.5", 10, 10)
+    assert options.out == Path("2024-01-01.keras")
+
+
 def test_what_is_false_in_a_configuration_stays_off(tmp_path):
     (tmp_path / "c.yaml").write_text("resume: false\npatches: p.h5\nout: o.keras\n")
 
@@ -171,7 +193,7 @@ def test_an_empty_configuration_changes_nothing(tmp_path):
     ("text", "reason"),
     [
         ("colour: red\n", "there is no option 'colour'"),
-        ("7: red\n", "there is no option 7"),
+        ("7: red\n", "there is no option '7'"),
         ("out: [unclosed\n", "cannot be read as YAML"),
         ("out: x\n\tseed: 1\n", "cannot be read as YAML"),
         ("- out\n- x\n", "holds no options"),

@@ -9,7 +9,7 @@ from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import read_image, read_size
 
 
-class Survey:
+class UsableImages:
     """Reads the header of every image; bad images are left out with a warning, also those that show it only later.
 
     Attributes:

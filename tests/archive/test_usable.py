@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.archive.archive import open_archive
-from shipseg_tiles.archive.survey import Survey
+from shipseg_tiles.archive.usable import UsableImages
 from shipseg_tiles.errors import SkippedImageWarning
 
 
@@ -22,21 +22,21 @@ def archive(tmp_path):
 
 def test_images_with_a_bad_header_are_left_out(archive):
     with pytest.warns(SkippedImageWarning, match=r"^text.png skipped: .* is damaged or no image"):
-        survey = Survey(archive)
+        usable = UsableImages(archive)
 
-    assert survey.sizes == {"good.png": (10, 20), "torn.png": (50, 50)}
-    assert list(survey.skipped) == ["text.png"]
+    assert usable.sizes == {"good.png": (10, 20), "torn.png": (50, 50)}
+    assert list(usable.skipped) == ["text.png"]
 
 
 @pytest.mark.filterwarnings("ignore:text.png")
 def test_images_that_are_found_damaged_later_are_left_out_then(archive):
-    survey = Survey(archive)
+    usable = UsableImages(archive)
 
     with pytest.warns(SkippedImageWarning, match=r"^torn.png skipped"):
-        assert survey.read("torn.png") is None
+        assert usable.read("torn.png") is None
 
-    assert list(survey.sizes) == ["good.png"]
-    assert list(survey.skipped) == ["text.png", "torn.png"]
-    good = survey.read("good.png")
+    assert list(usable.sizes) == ["good.png"]
+    assert list(usable.skipped) == ["text.png", "torn.png"]
+    good = usable.read("good.png")
     assert good is not None
     assert np.array_equal(good, np.full((10, 20, 3), (1, 2, 3)))

@@ -1,0 +1,238 @@
+"""Runs that are stopped, for real, and started again."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
+from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.store import PatchStore, find_slots
+
+OPTIONS = MakeOptions(patch=64, stride=4, background_ratio=0.3, seed=3, valid_fraction=0.25, full_images=3)
+"""A stride of 4 px makes thousands of patches out of the 16 small scenes: a second or two of work."""
+
+FLAGS = {
+    "patch": 64,
+    "stride": 4,
+    "background-ratio": 0.3,
+    "seed": 3,
+    "valid-fraction": 0.25,
+    "full-images": 3,
+    "workers": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def whole(scenes, tmp_path_factory):
+    """The store of a run that nothing stopped."""
+    path = tmp_path_factory.mktemp("whole") / "patches.h5"
+    make_patches(scenes, path, OPTIONS, workers=2)
+    return path
+
+
+def start(scenes, out, **changes):
+    flags = [f"--{name}={value}" for name, value in (FLAGS | changes).items()]
+    folder = scenes.source
+    labels = os.path.join(os.path.dirname(folder), "train_ship_segmentations_v2.csv")  # noqa: PTH118, PTH120
+    command = [sys.executable, "-m", "shipseg_tiles", "make-patches", "--images", folder, "--labels", labels]
+    return subprocess.Popen([*command, "--out", str(out), *flags], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def filled(path):
+    """How many slots of a file have a checksum."""
+    slots = find_slots(path)
+    with path.open("rb") as file:
+        counts = []
+        for split in SPLITS:
+            for kind in CLASSES:
+                patches = PatchStore(path).sets[split, kind]
+                file.seek(slots.offsets[split, kind][2] or 0)
+                counts.append(np.count_nonzero(np.frombuffer(file.read(4 * len(patches)), dtype=np.uint32)))
+        return sum(counts)
+
+
+def wait_until(happened, process):
+    """Wait for something that a process does; fail if it ends before."""
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def kill(process):
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3])
+def test_killed_run_goes_on_to_the_same_bytes(share, scenes, whole, tmp_path):
+    """Killed without warning once the file is there and such a share of the patches is in it."""
+    out, partial = tmp_path / "patches.h5", tmp_path / ".patches.h5.partial"
+    process = start(scenes, out)
+    least = share * filled(whole)
+    wait_until(lambda: partial.exists() and filled(partial) >= least, process)
+    kill(process)
+
+    assert not out.exists()
+    assert filled(partial) < filled(whole)
+    assert start(scenes, out).wait() == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.fixture(scope="module")
+def stopped_folder(scenes, tmp_path_factory):
+    """What a run left that was killed when a part of its patches was written."""
+    folder = tmp_path_factory.mktemp("stopped")
+    process = start(scenes, folder / "patches.h5")
+    partial = folder / ".patches.h5.partial"
+    wait_until(lambda: partial.exists() and filled(partial) >= 1000, process)
+    kill(process)
+    return folder
+
+
+@pytest.fixture
+def stopped(stopped_folder, tmp_path):
+    """The file that a killed run was to write, in a copy of its folder."""
+    shutil.copytree(stopped_folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "patches.h5"
+
+
+def test_patch_that_was_written_by_half_is_written_again(stopped, scenes, whole):
+    """As after a power cut: the checksum is there, the pixels are not."""
+    partial = stopped.with_name(f".{stopped.name}.partial")
+    slots = find_slots(partial)
+    at = slots.offsets["train", "ship"][0]
+    filled_slots = [slot for slot in range(2000) if slots.holds("train", "ship", slot)]
+    with partial.open("r+b") as file:
+        file.seek(at + filled_slots[-1] * 3 * 64 * 64 + 77)
+        file.write(bytes(1000))
+    assert not slots.holds("train", "ship", filled_slots[-1])
+
+    make_patches(scenes, stopped, OPTIONS)
+
+    assert stopped.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"stride": 8}, "--stride 4, not 8"),
+        ({"seed": 4}, "--seed 3, not 4"),
+        ({"background_from": "ship-images"}, "--background-from both, not ship-images"),
+        ({"jitter": 5}, "--jitter 0, not 5"),
+    ],
+)
+def test_other_options_are_refused_by_name(changes, words, stopped, scenes):
+    with pytest.raises(InputError, match=f"was begun with {words}; go on with the same options, or remove"):
+        make_patches(scenes, stopped, replace(OPTIONS, **changes))
+    assert stopped.with_name(f".{stopped.name}.job.json").exists()
+    assert stopped.with_name(f".{stopped.name}.partial").exists()
+
+
+def test_other_layout_or_split_is_refused_by_name(stopped, scenes):
+    with pytest.raises(InputError, match="begun with --shards 1, not 2"):
+        make_patches(scenes, stopped, OPTIONS, layout=Layout(shards=2))
+    with pytest.raises(InputError, match=r"begun with --split by place, not [0-9a-f]{16}"):
+        make_patches(scenes, stopped, OPTIONS, sides=dict.fromkeys(scenes.files, "train"))
+
+
+def test_removing_the_record_begins_anew(stopped, scenes, whole):
+    stopped.with_name(f".{stopped.name}.job.json").unlink()
+
+    make_patches(scenes, stopped, replace(OPTIONS, background_ratio=0))
+    make_patches(scenes, stopped, OPTIONS)
+
+    assert stopped.read_bytes() == whole.read_bytes()
+
+
+def test_damaged_record_is_refused(stopped, scenes):
+    stopped.with_name(f".{stopped.name}.job.json").write_text("{")
+
+    with pytest.raises(InputError, match=r"job\.json is damaged .*; remove it to begin anew"):
+        make_patches(scenes, stopped, OPTIONS)
+
+
+def test_changed_labels_are_planned_anew(stopped, scenes):
+    """The plan is another one, so that nothing of the old file is kept."""
+    fewer = scenes.only(sorted(scenes.files)[:12])
+
+    made = make_patches(fewer, stopped, OPTIONS)
+
+    store = PatchStore(stopped)
+    assert store.fingerprint == made.plan.fingerprint
+    assert set(store.source("train", "ship")["image"]) <= set(fewer.files)
+
+
+def test_two_runs_at_once_are_refused(scenes, tmp_path):
+    with (tmp_path / ".patches.h5.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        with pytest.raises(InputError, match=r"another process is writing .*patches\.h5"):
+            make_patches(scenes, tmp_path / "patches.h5", OPTIONS)
+
+
+def children(process):
+    path = f"/proc/{process.pid}/task/{process.pid}/children"
+    with open(path) as file:  # noqa: PTH123
+        return [int(number) for number in file.read().split()]
+
+
+def test_killed_worker_ends_the_run_in_one_line_and_it_can_go_on(scenes, whole, tmp_path):
+    out, partial = tmp_path / "patches.h5", tmp_path / ".patches.h5.partial"
+    process = start(scenes, out)
+    wait_until(lambda: partial.exists() and filled(partial) >= 1000, process)
+    os.kill(children(process)[-1], signal.SIGKILL)
+    _, complaint = process.communicate()
+
+    assert process.returncode == 2
+    assert complaint.decode().splitlines()[-1].startswith("error: a worker process was killed")
+    make_patches(scenes, out, OPTIONS)
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_workers_end_with_a_parent_that_is_killed(scenes, tmp_path):
+    process = start(scenes, tmp_path / "patches.h5")
+    wait_until(lambda: (tmp_path / ".patches.h5.partial").exists(), process)
+    workers = children(process)
+    kill(process)
+
+    def all_gone():
+        return not any(os.path.exists(f"/proc/{worker}/fd/0") for worker in workers)  # noqa: PTH110
+
+    deadline = time.monotonic() + 20
+    while not all_gone():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert len(workers) >= 2
+
+
+def test_killed_run_keeps_the_shards_that_are_complete(scenes, tmp_path):
+    """5 shards, one worker: killed when two are there, the other three are made by the second run."""
+    make_patches(scenes, tmp_path / "whole.h5", OPTIONS, layout=Layout(shards=5))
+    out, folder = tmp_path / "patches.h5", tmp_path / "patches.shards"
+    record = tmp_path / ".patches.h5.job.json"
+    process = start(scenes, out, shards=5, workers=1)
+    wait_until(lambda: record.exists() and len(json.loads(record.read_text())["shards"]) >= 2, process)
+    kill(process)
+    complete = json.loads(record.read_text())["shards"]
+    times = {name: (folder / f"{name}.h5").stat().st_mtime_ns for name in complete}
+
+    assert start(scenes, out, shards=5, workers=2).wait() == 0
+
+    assert all((folder / f"{name}.h5").stat().st_mtime_ns == when for name, when in times.items())
+    shards = sorted(path.name for path in folder.iterdir())
+    assert len(shards) == 5
+    for name in shards:
+        assert (folder / name).read_bytes() == (tmp_path / "whole.shards" / name).read_bytes()

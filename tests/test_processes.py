@@ -1,0 +1,115 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.processes import chunked, map_in_chunks, open_workers
+
+
+def test_chunks_hold_every_item_once_in_order():
+    """40 items in lists of 16: 16, 16 and 8."""
+    chunks = chunked(range(40))
+
+    assert [len(chunk) for chunk in chunks] == [16, 16, 8]
+    assert [item for chunk in chunks for item in chunk] == list(range(40))
+    assert chunked([]) == []
+
+
+@pytest.mark.parametrize("cluster", ["", "local:2"])
+def test_work_is_done_in_other_processes_and_results_keep_their_order(cluster):
+    with open_workers(2, cluster) as workers:
+        doubled = list(map_in_chunks(workers, float, ["1", "2"] * 40))
+        processes = set(workers.map(_process_after_a_while, range(8)))
+
+    assert doubled == [1, 2] * 40
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+
+
+def _process_after_a_while(_):
+    time.sleep(0.1)
+    return os.getpid()
+
+
+def test_errors_of_the_work_come_back():
+    with pytest.raises(ValueError, match="could not convert"), open_workers(1) as workers:
+        list(map_in_chunks(workers, float, ["1", "one"]))
+
+
+def test_what_was_planned_is_dropped_when_the_block_ends_early():
+    """100 naps of a second on one process would take 100 seconds."""
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="enough"), open_workers(1) as workers:
+        workers.map(time.sleep, [1] * 100)
+        raise RuntimeError("enough")
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_worker_is_refused(workers):
+    with pytest.raises(InputError, match=f"workers {workers} must be 1 or more"), open_workers(workers):
+        pass
+
+
+@pytest.mark.parametrize("address", ["local:", "local:0", "local:two", "local:-1"])
+def test_local_cluster_without_a_number_is_refused(address):
+    with pytest.raises(InputError, match="must be local:N"), open_workers(1, address):
+        pass
+
+
+@pytest.mark.parametrize("address", ["nowhere", "tcp://127.0.0.1:1"])
+def test_address_without_a_scheduler_is_refused(address):
+    with pytest.raises(InputError, match=f"no Dask scheduler answers at {address}"), open_workers(1, address):
+        pass
+
+
+def test_killed_worker_is_an_error_in_words():
+    with pytest.raises(InputError, match="a worker process was killed"), open_workers(1) as workers:
+        workers.submit(_kill_itself).result()
+
+
+def _kill_itself():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_scheduler_of_another_program_is_used(tmp_path):
+    """As on a cluster: scheduler and worker run elsewhere, and go on after the work."""
+    file = tmp_path / "scheduler.json"
+    folder = Path(sys.executable).parent
+    scheduler = subprocess.Popen(
+        [
+            folder / "dask",
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            file,
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        worker = subprocess.Popen(
+            [folder / "dask", "worker", "--scheduler-file", file, "--no-dashboard", "--nthreads", "1"],
+            stderr=subprocess.DEVNULL,
+        )
+        with open_workers(1, json.loads(file.read_text())["address"]) as workers:
+            assert list(map_in_chunks(workers, abs, [-3, 4])) == [3, 4]
+        assert scheduler.poll() is None
+        worker.terminate()
+        worker.wait()
+    finally:
+        scheduler.terminate()
+        scheduler.wait()
