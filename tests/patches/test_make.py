@@ -3,17 +3,18 @@ import resource
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from shipseg_tiles import rle
-from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.images import decode_image, read_image, read_size
-from shipseg_tiles.patches.make import MadeStore, MakeOptions, make_patches
+from shipseg_tiles.patches.make import Layout, MadeStore, MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.tiling import TileGrid
 
@@ -302,3 +303,110 @@ def test_no_worker_is_refused(workers, scenes, tmp_path):
     with pytest.raises(InputError, match=f"workers {workers} must be 1 or more"):
         make_patches(scenes, tmp_path / "patches.h5", OPTIONS, workers=workers)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_that_break_while_they_are_cut_are_left_out_too(run, tmp_path):
+    """Without a split by place only headers are read first, so that two bad images are found late."""
+    options = replace(ODD, valid_fraction=0.0)
+
+    with pytest.warns(SkippedImageWarning) as caught:
+        made = make_patches(run.archive, tmp_path / "patches.h5", options, workers=2)
+    make_patches(run.good, tmp_path / "good.h5", options)
+
+    assert sorted(str(warning.message).split(" skipped")[0] for warning in caught) == [TRUNCATED, BROKEN, BROKEN_TOO]
+    store, good = PatchStore(tmp_path / "patches.h5"), PatchStore(tmp_path / "good.h5")
+    assert set(store.left_out) == set(made.skipped) == {TRUNCATED, BROKEN, BROKEN_TOO}
+    assert store.fingerprint == good.fingerprint
+    assert check_patches(store, run.archive) == len(made.plan.table)
+    assert {path.name for path in tmp_path.iterdir()} == {"patches.h5", "good.h5"}
+
+
+def test_only_shards_with_a_bad_image_are_made_twice(scenes, tmp_path):
+    """One image breaks when it is cut; the shards without it are not touched again."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, path in scenes.files.items():
+        (folder / name).write_bytes(path.read_bytes())
+    bad = next(name for name, ships in scenes.labels.ships.items() if ships)
+    (folder / bad).write_bytes(broken_inside(scenes.files[bad].read_bytes()))
+    archive = archive_of(folder, scenes.labels.ships)
+    options = replace(OPTIONS, valid_fraction=0.0, background_ratio=0.0)
+
+    with pytest.warns(SkippedImageWarning, match=bad):
+        made = make_patches(archive, tmp_path / "patches.h5", options, layout=Layout(shards=8))
+
+    assert check_patches(PatchStore(tmp_path / "patches.h5"), archive) == len(made.plan.table)
+    shards = sorted((tmp_path / "patches.shards").iterdir())
+    assert not [path for path in shards if path.suffix != ".h5"]
+    assert len(shards) == len({cell * 8 // 64 for cell in made.plan.table["cell"]})
+
+
+def test_patches_off_the_grid_are_the_crops_they_are_said_to_be(scenes, tmp_path):
+    """`check_patches` looks at places on the grid, so this one compares with the image itself."""
+    make_patches(scenes, tmp_path / "patches.h5", replace(OPTIONS, jitter=20, min_ship_pixels=5))
+    store = PatchStore(tmp_path / "patches.h5")
+
+    source = store.source("train", "ship")
+    images, masks = read_all(store.sets["train", "ship"])
+    assert ((source["row"] % 64 != 0) | (source["column"] % 64 != 0)).sum() > 10
+    for image, mask, (name, row, column, ship_pixels) in zip(
+        images, masks, source.itertuples(index=False, name=None), strict=True
+    ):
+        place = np.s_[row : row + 64, column : column + 64]
+        assert np.array_equal(image, read_image(scenes.files[name])[place])
+        assert np.array_equal(mask, scenes.labels.mask(name, (256, 256))[place])
+        assert mask.sum() == ship_pixels >= 5
+
+
+def test_whole_images_resized(scenes, tmp_path):
+    """256 px become 64: each pixel the mean of 4 x 4, and ship where more than half of the 4 x 4 is."""
+    options = replace(OPTIONS, patch=256, stride=256, resize=64)
+    make_patches(scenes, tmp_path / "patches.h5", options)
+    store = PatchStore(tmp_path / "patches.h5")
+
+    assert store.patch == 64
+    assert (store.options["patch"], store.options["resize"]) == (256, 64)
+    source = store.source("train", "ship")
+    images, masks = read_all(store.sets["train", "ship"])
+    assert images.shape == (len(source), 64, 64, 3)
+    for image, mask, name, ship_pixels in zip(images, masks, source["image"], source["ship_pixels"], strict=True):
+        means = read_image(scenes.files[name]).reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
+        shares = scenes.labels.mask(name, (256, 256)).reshape(64, 4, 64, 4).mean(axis=(1, 3))
+        assert np.abs(image - means).max() <= 1  # it rounds twice
+        assert np.array_equal(mask, shares >= 0.5)
+        assert ship_pixels == scenes.labels.mask(name, (256, 256)).sum()
+
+
+def test_split_of_a_file_is_obeyed(scenes, tmp_path):
+    """Images that it does not name are left out."""
+    names = list(scenes.files)
+    sides = dict.fromkeys(names[:10], "train") | dict.fromkeys(names[10:14], "valid")
+
+    make_patches(scenes, tmp_path / "patches.h5", replace(OPTIONS, background_ratio=99), sides=sides)
+
+    store = PatchStore(tmp_path / "patches.h5")
+    assert sources(store, "train") == set(names[:10])
+    assert sources(store, "valid") == set(names[10:14])
+
+
+def test_split_of_other_images_is_refused(scenes, tmp_path):
+    with pytest.raises(InputError, match="the split names none of the 16 labelled images"):
+        make_patches(scenes, tmp_path / "patches.h5", OPTIONS, sides={"other.jpg": "train"})
+
+
+def test_images_in_a_zip_make_the_same_store(scenes, store, tmp_path):
+    with ZipFile(tmp_path / "airbus.zip", "w") as file:
+        for name, path in scenes.files.items():
+            file.write(path, f"train_v2/{name}")
+        file.writestr("labels.csv", scenes.labels.to_csv())
+
+    archive = open_archive(tmp_path / "airbus.zip", tmp_path / "airbus.zip" / "labels.csv")
+    make_patches(archive, tmp_path / "patches.h5", OPTIONS, workers=2)
+
+    assert (tmp_path / "patches.h5").read_bytes() == store.paths[0].read_bytes()
+
+
+@pytest.mark.parametrize("layout", [{"shards": 0}, {"shards": 65}, {"compression": "rar"}])
+def test_layout_that_there_is_not_is_refused(layout):
+    with pytest.raises(InputError, match=r"shards|no compression 'rar'; choose one of lz4, zstd, gzip"):
+        Layout(**layout)

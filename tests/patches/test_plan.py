@@ -1,8 +1,10 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from shipseg_tiles import rle
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.plan import PlanOptions, plan_patches
+from shipseg_tiles.patches.plan import CELLS, PlanOptions, fingerprint_of, limit_per_ship_count, plan_patches
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 
 fast = settings(deadline=None, max_examples=40)
@@ -125,7 +127,8 @@ def test_background_ratio_is_exact_to_one_patch(ratio, expected):
     assert plan.count("train", "ship") == 10
     assert plan.count("train", "background") == expected
     assert plan.count("valid", "ship") == 5
-    assert abs(plan.count("valid", "background") - 5 * ratio) <= 0.5
+    assert abs(plan.count("valid", "background") - 5 * ratio) < 1
+    assert plan.count("train", "background") + plan.count("valid", "background") == round(15 * ratio)
     assert plan.candidates == {
         ("train", "ship"): 10,
         ("train", "background"): 70,
@@ -277,9 +280,136 @@ def test_run_that_leaves_its_image_is_refused():
         {"background_ratio": -0.1},
         {"background_ratio": float("nan")},
         {"background_ratio": float("inf")},
+        {"background_from": "nowhere"},
+        {"min_ship_pixels": 0},
+        {"jitter": -1},
+        {"resize": 0},
+        {"max_per_ship_count": 0},
         {"seed": -1},
     ],
 )
 def test_options_out_of_their_range_are_refused(options):
     with pytest.raises(InputError, match="must be"):
         plan_patches(*many_images(1, 1), [], PlanOptions(**options))
+
+
+@pytest.mark.parametrize(("origin", "expected"), [("ship-images", (6, 0)), ("empty-images", (0, 20))])
+def test_background_from_one_kind_of_image_alone(origin, expected):
+    """20 wanted; 2 ship images have 6 patches of background in all, 10 empty ones have 40."""
+    options = PlanOptions(patch=4, stride=4, background_ratio=10, background_from=origin)
+
+    assert drawn(plan_patches(*many_images(2, 10), [], options)) == expected
+
+
+def test_patches_with_too_few_ship_pixels_are_neither_ship_nor_background():
+    """Patches of 4 px in 8 x 8 px: three ship pixels in the upper left one, one in the lower left, none elsewhere."""
+    labels = Labels("labels.csv", {"a.png": ("1 3", "5 1")})
+
+    plan = plan_patches(
+        labels, {"a.png": (8, 8)}, [], PlanOptions(patch=4, stride=4, background_ratio=9, min_ship_pixels=2)
+    )
+
+    assert rows_of(plan, "a.png") == [(0, 0, 3), (0, 4, 0), (4, 4, 0)]
+    assert plan.candidates["train", "ship"] == 1
+    assert plan.candidates["train", "background"] == 2
+
+
+@fast
+@given(st.data())
+def test_jittered_ship_patches_hold_what_they_are_said_to_hold(data):
+    """Compared with the mask itself: they stay inside the image, near the grid, and keep ship pixels enough."""
+    height, width, patch = (data.draw(st.integers(1, 24)) for _ in range(3))
+    jitter, least = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 4))
+    mask = np.zeros((height, width), dtype=np.uint8)
+    for _ in range(data.draw(st.integers(1, 3))):
+        row, column = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+        mask[row : row + 5, column : column + 3] = 1
+    labels = Labels("labels.csv", {"a.png": (rle.encode(mask),)})
+    options = PlanOptions(patch=patch, stride=patch, background_ratio=0, min_ship_pixels=least)
+    try:
+        still = rows_of(plan_patches(labels, {"a.png": (height, width)}, [], options), "a.png")
+    except InputError:
+        return  # no patch has so many ship pixels
+
+    moved = rows_of(
+        plan_patches(labels, {"a.png": (height, width)}, [], replace(options, jitter=jitter, seed=5)), "a.png"
+    )
+
+    assert len(moved) == len(still)
+    for (row, column, ship_pixels), (grid_row, grid_column, _) in zip(moved, still, strict=True):
+        assert abs(row - grid_row) <= jitter
+        assert abs(column - grid_column) <= jitter
+        assert 0 <= row <= max(height - patch, 0)
+        assert 0 <= column <= max(width - patch, 0)
+        assert ship_pixels == mask[row : row + patch, column : column + patch].sum() >= least
+
+
+def test_jitter_is_drawn_anew_by_each_seed_and_image_and_moves_no_background():
+    """The ship pixel, row 79 and column 47, is in the middle of the patch (64, 32): no move of 15 px loses it."""
+    labels = Labels("labels.csv", {"a.png": ("6096 1",), "b.png": ("6096 1",)})
+    sizes = dict.fromkeys(labels.ships, (128, 128))
+
+    def places(seed):
+        options = PlanOptions(patch=32, stride=32, jitter=15, background_ratio=99, seed=seed)
+        table = plan_patches(labels, sizes, [], options).table
+        background = table[table["class"] == "background"]
+        assert (background[["row", "column"]] % 32 == 0).all(axis=None)
+        return table[table["class"] == "ship"][["row", "column"]].to_numpy().tolist()
+
+    assert len({tuple(place) for seed in range(5) for place in places(seed)}) >= 8
+    assert places(3) == places(3)
+
+
+def test_at_most_so_many_images_of_each_number_of_ships():
+    """5 images without, 3 with one ship, 1 with two; 2 of each are allowed."""
+    counts = {f"{letter}.png": ships for letter, ships in zip("abcdefghi", [0, 1, 0, 2, 0, 1, 0, 1, 0], strict=True)}
+
+    chosen = {seed: limit_per_ship_count(counts, PlanOptions(max_per_ship_count=2, seed=seed)) for seed in range(20)}
+
+    for names in chosen.values():
+        assert names == sorted(names)
+        assert sorted(counts[name] for name in names) == [0, 0, 1, 1, 2]
+    assert set().union(*chosen.values()) == set(counts)
+    assert limit_per_ship_count(counts, PlanOptions()) == list(counts)
+
+
+def test_nothing_else_moves_when_an_image_goes():
+    """The patches of all other images stay; of the background one more may be drawn or one fewer for each lost ship."""
+    labels, sizes = many_images(40, 40)
+    options = PlanOptions(patch=4, stride=4, background_ratio=1, seed=4)
+    key = ["image", "row", "column"]
+
+    def kept(sizes):
+        return set(plan_patches(labels, sizes, [], options).table[key].itertuples(index=False, name=None))
+
+    before = kept(sizes)
+    after = kept({name: size for name, size in sizes.items() if name != "ship07.png"})
+
+    of_others = {place for place in before if place[0] != "ship07.png"}
+    assert len(of_others - after) <= 1
+    assert len(after - of_others) <= 3
+
+
+def test_background_of_a_smaller_ratio_is_part_of_that_of_a_larger_one():
+    def kept(ratio):
+        options = PlanOptions(patch=4, stride=4, background_ratio=ratio, seed=4)
+        table = plan_patches(*many_images(20, 20), [], options).table
+        return set(table[["image", "row", "column"]].itertuples(index=False, name=None))
+
+    assert kept(0) < kept(0.5) < kept(1) < kept(2)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 5, CELLS])
+def test_shards_one_after_the_other_are_the_plan(shards):
+    """Joined in order, the slots of the shards are those of the whole; each image lies in one shard."""
+    labels, sizes = many_images(100, 100)
+    plan = plan_patches(labels, sizes, [f"ship{number:02}.png" for number in range(30)], SMALL)
+
+    parts = [plan.shard(number, shards) for number in range(shards)]
+
+    for key, whole in plan.sources().items():
+        joined = pd.concat([part.sources()[key].astype({"image": str}) for part in parts], ignore_index=True)
+        assert joined.equals(whole.astype({"image": str}).reset_index(drop=True))
+    images = [set(part.table["image"]) for part in parts]
+    assert sum(map(len, images)) == len(set().union(*images)) == 200
+    assert fingerprint_of(parts[0].sources()) == parts[0].fingerprint

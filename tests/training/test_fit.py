@@ -1,6 +1,8 @@
 import shutil
+import sys
 from dataclasses import replace
 
+import h5py
 import keras
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from shipseg_tiles.training.fit import TrainOptions, train
 from shipseg_tiles.training.true_dice import measure_true_dice
 
 TINY = TrainOptions(width=4, depth=1, epochs=3, batch_size=8, learning_rate=3e-2, seed=1)
+SCHEDULED = replace(TINY, epochs=4, ship_fraction="0.8:0.5")
 
 
 def history(out):
@@ -98,7 +101,7 @@ def test_the_contract_says_how_to_use_the_weights_and_where_they_come_from(strai
     assert origin["patches"] == {
         split: {kind: len(easy.sets[split, kind]) for kind in ("ship", "background")} for split in ("train", "valid")
     }
-    assert origin["training"]["ship_fraction"] == 0.5
+    assert origin["training"]["ship_fraction"] == "0.5"
     assert origin["notes"] == "synthetic"
     assert contract.scores["images"] == 4
     assert "4 validation images" in contract.scores["data"]
@@ -144,6 +147,87 @@ def test_a_training_may_be_prolonged_and_keeps_its_best_weights(straight, easy, 
     assert out.read_bytes() == straight[1].read_bytes()
 
 
+@pytest.fixture(scope="module")
+def scheduled(easy, tmp_path_factory):
+    """Four epochs under a schedule without a break."""
+    out = tmp_path_factory.mktemp("scheduled") / "net.keras"
+    return train(easy, out, SCHEDULED), out
+
+
+def steps(out):
+    """Return the number of batches that were trained on."""
+    with h5py.File(out.with_suffix(".training") / "checkpoint.weights.h5") as file:
+        return int(file["optimizer/vars/0"][()])
+
+
+class PressCtrlC:
+    """A terminal whose user presses Ctrl-C when an epoch is told to be done."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def write(self, text):
+        if f"epoch {self.epoch}:" in text:
+            raise KeyboardInterrupt
+
+    def flush(self):
+        pass
+
+
+def test_a_schedule_decides_how_many_batches_an_epoch_has(scheduled, easy):
+    """0.8, 0.7, 0.6 and 0.5 of 8 patches are 6.4, 5.6, 4.8 and 4, so 6, 6, 5 and 4 ships.
+
+    The store has 87: 15 batches of 6 (90), twice; 18 of 5 (90); 22 of 4 (88). Together 70.
+    """
+    trained, out = scheduled
+
+    assert len(easy.sets["train", "ship"]) == 87
+    assert trained.epochs == 4
+    assert steps(out) == 15 + 15 + 18 + 22
+    assert trained.contract.trained_on["training"]["ship_fraction"] == "0.8:0.5"
+
+
+def test_the_best_epoch_is_the_best_of_all_fits_of_a_schedule(scheduled, easy):
+    trained, out = scheduled
+    scores = history(out)["val_true_dice"].to_numpy()
+
+    assert trained.contract.trained_on["best_epoch"] == scores.argmax() + 1
+    again = measure_true_dice(Predictor.load(out), list(easy.full_images()))
+    assert again["dice_mean_all_images"] == pytest.approx(scores.max(), abs=1e-3)
+
+
+@pytest.mark.parametrize(("epoch", "batches"), [(1, 15), (3, 15 + 15 + 18)])
+def test_a_scheduled_training_with_a_break_is_the_one_without(scheduled, easy, tmp_path, monkeypatch, epoch, batches):
+    """The break is once inside the fit of the two epochs with 6 ships, and once between two fits."""
+    out = tmp_path / "net.keras"
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(sys, "stderr", PressCtrlC(epoch))
+        train(easy, out, SCHEDULED)
+    assert len(history(out)) == epoch
+    assert steps(out) == batches
+
+    resumed = train(easy, out, SCHEDULED, resume=True)
+
+    whole = history(scheduled[1])
+    assert steps(out) == steps(scheduled[1])
+    pd.testing.assert_frame_equal(history(out)[whole.columns], whole, rtol=2e-2, atol=2e-3)
+    assert resumed.contract.trained_on["best_epoch"] == scheduled[0].contract.trained_on["best_epoch"]
+
+
+def test_a_scheduled_training_cannot_be_prolonged(scheduled, easy):
+    """Among more epochs, those that were trained would have had other shares."""
+    with pytest.raises(InputError, match="begun with another epochs;"):
+        train(easy, scheduled[1], replace(SCHEDULED, epochs=5), resume=True)
+
+
+def test_patience_counts_over_the_fits_of_a_schedule(easy, tmp_path):
+    """A net that stands still is never better than in epoch 1: a patience of 2 ends after epoch 3, the second fit."""
+    trained = train(easy, tmp_path / "net.keras", replace(SCHEDULED, learning_rate=1e-9, patience=2))
+
+    assert trained.epochs == 3
+    assert steps(tmp_path / "net.keras") == 15 + 15 + 18
+
+
 def test_other_options_are_not_resumed(straight, easy):
     with pytest.raises(InputError, match="begun with another width, learning_rate;"):
         train(easy, straight[1], replace(TINY, width=3, learning_rate=1e-3), resume=True)
@@ -186,9 +270,15 @@ def test_a_store_without_validation_trains_by_its_loss(scenes, tmp_path):
         ({"patience": 0}, "patience 0"),
         ({"learning_rate": 0.0}, "learning rate 0.0"),
         ({"learning_rate": float("nan")}, "learning rate nan"),
-        ({"ship_fraction": 0.0}, "ship fraction 0.0"),
-        ({"ship_fraction": 1.5}, "ship fraction 1.5"),
-        ({"ship_fraction": float("nan")}, "ship fraction nan"),
+        ({"ship_fraction": "0.0"}, "ship fraction 0.0 must be"),
+        ({"ship_fraction": "1.5"}, "ship fraction 1.5 must be"),
+        ({"ship_fraction": "nan"}, "ship fraction nan must be"),
+        ({"ship_fraction": "0.5:1.5"}, "ship fraction 1.5 must be"),
+        (
+            {"ship_fraction": "half"},
+            "ship fraction 'half' must be a number such as 0.5, or two of them such as 0.9:0.5",
+        ),
+        ({"order": "upwards"}, "there is no order 'upwards'; choose one of random, sequential"),
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**32}, "seed 4294967296"),
         ({"precision": "float8"}, "precision 'float8'"),
