@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import simplejpeg
@@ -29,6 +29,8 @@ REDUCTION = 8
 
 # Pillow's own limit is a sixth of it; above, it takes a satellite scene for an attack.
 Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS
+
+Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
 _MODES_WITH_8_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
@@ -175,6 +177,18 @@ def _check_depth(image: ImageFile, name: str) -> None:
     if of_16_bits or image.mode not in _MODES_WITH_8_BITS:
         mode = of_16_bits.group() if of_16_bits else image.mode
         raise InputError(f"{name} has pixels of mode {mode}; convert it to 8 bits a channel first")
+
+
+def resize_image(pixels: NDArray[Pixel], shape: tuple[int, int]) -> NDArray[Pixel]:
+    """Shrink by the mean over the area that a pixel covers, or enlarge by linear interpolation.
+
+    Args:
+        pixels: uint8 (height, width, 3), or uint8 or float32 (height, width).
+        shape: (height, width) of the result.
+    """
+    shrinks = shape[0] * shape[1] < pixels.shape[0] * pixels.shape[1]
+    method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(pixels).resize((shape[1], shape[0]), method), dtype=pixels.dtype)
 
 
 def _bytes_of(path: AnyPath) -> bytes:

@@ -9,7 +9,15 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import MAXIMUM_PIXELS, decode_image, is_image_name, list_images, read_image, read_size
+from shipseg_tiles.images import (
+    MAXIMUM_PIXELS,
+    decode_image,
+    is_image_name,
+    list_images,
+    read_image,
+    read_size,
+    resize_image,
+)
 
 
 @pytest.fixture
@@ -246,3 +254,20 @@ def test_folders_without_images_are_refused(tmp_path):
 )
 def test_image_names(name, expected):
     assert is_image_name(name) is expected
+
+
+def test_shrinking_takes_the_mean_of_the_area():
+    """Of 2 x 3 cells of 2 x 2 pixels: (0 + 0 + 100 + 100) / 4 = 50 and so on."""
+    pixels = np.array([[0, 0, 8, 8, 1, 3], [100, 100, 8, 8, 1, 3]], dtype=np.uint8)
+
+    assert resize_image(pixels, (1, 3)).tolist() == [[50, 8, 2]]
+    assert resize_image(pixels.astype(np.float32), (1, 3)).tolist() == [[50, 8, 2]]
+    assert resize_image(np.stack([pixels] * 3, axis=-1), (1, 3)).tolist() == [[[50] * 3, [8] * 3, [2] * 3]]
+
+
+def test_enlarging_interpolates_and_the_same_size_changes_nothing():
+    """Between 0 and 100 over two pixels, four pixels are at a quarter of the way from centre to centre: 0 25 75 100."""
+    pixels = np.array([[0, 100]], dtype=np.float32)
+
+    assert resize_image(pixels, (1, 4)).tolist() == [[0, 25, 75, 100]]
+    assert np.array_equal(resize_image(pixels, (1, 2)), pixels)

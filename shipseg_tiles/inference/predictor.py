@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError, warn_skipped
-from shipseg_tiles.images import read_image
+from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.inference.stitching import stitch
 from shipseg_tiles.masks import separate_objects
 from shipseg_tiles.nets.contract import Contract, read_contract
@@ -57,6 +57,14 @@ class Predictor:
 
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict the ship probability, 0 to 1, of each pixel: uint8 (height, width, 3) to float32 (height, width)."""
+        shape = image.shape[0], image.shape[1]
+        if self.contract.resize is None:
+            return self._stitched(image)
+        scale = self.contract.resize / self.contract.patch
+        seen = resize_image(image, (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))))
+        return resize_image(self._stitched(seen), shape)
+
+    def _stitched(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         height, width = image.shape[:2]
         multiple = self.contract.tile_multiple
         # On a small image a full tile would be filler for the most part.

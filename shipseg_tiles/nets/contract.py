@@ -19,7 +19,7 @@ class Contract:
     Attributes:
         weights_sha256: Checksum of the `.keras` file that this belongs to.
         net: Name of the net.
-        patch: Side in pixels of the patches it was trained on.
+        patch: Side in pixels of the patches it was trained on, in the image.
         threshold: Probability, 0 to 1, above which a pixel is ship.
         minimum_area: Objects of fewer pixels than this are dropped.
         tile: Recommended side in pixels of the tiles at inference.
@@ -27,7 +27,7 @@ class Contract:
         tile_multiple: A tile's side must be a multiple of this.
         receptive_field: How many pixels away, at most, a pixel can change the answer; measured.
         channels: Channels of the image, red, green, blue.
-        resize: Side to which images are resized before the net; None if they are not.
+        resize: Side to which such patches were resized; images are resized likewise before the net. None if not.
         gate: The gate that decides which tiles the net sees; None if all of them.
         trained_on: Store fingerprint, counts, ratio and options of the training.
         scores: Scores, with the data that they were measured on.
@@ -58,6 +58,8 @@ class Contract:
             raise InputError(f"minimum area {self.minimum_area} must be 0 or more")
         if self.tile_multiple < 1 or self.tile < 1 or self.tile % self.tile_multiple:
             raise InputError(f"tile {self.tile} must be a multiple of {self.tile_multiple}, which this net needs")
+        if self.resize is not None and not 0 < self.resize <= 16 * self.patch:
+            raise InputError(f"resize {self.resize} must be from 1 to 16 times the patch of {self.patch}")
         if not 0 <= self.overlap < 1:
             raise InputError(f"overlap {self.overlap} must be at least 0 and below 1")
 
@@ -89,11 +91,7 @@ def read_contract(weights: Path) -> Contract:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no contract of weights ({error!r}); train writes one") from None
-    if contract.format_version != FORMAT_VERSION or (contract.channels, contract.resize, contract.gate) != (
-        3,
-        None,
-        None,
-    ):
+    if contract.format_version != FORMAT_VERSION or (contract.channels, contract.gate) != (3, None):
         raise InputError(f"{path} asks for what this version cannot do; use the version that made it")
     if contract.weights_sha256 != checksum(weights):
         raise InputError(f"{path} was written for other weights than {weights}; keep the two files together")

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from patchify import patchify
-from PIL import Image
 
 from shipseg_tiles import rle
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import read_image, read_size
+from shipseg_tiles.images import read_image, read_size, resize_image
 from shipseg_tiles.patches.slots import CLASSES, SPLITS, Slots
 from shipseg_tiles.tiling import TileGrid
 from shipseg_tiles.zipped import AnyPath
@@ -92,11 +91,6 @@ def _fill_image(slots: Slots, patch: int, task: ImageTask) -> None:
     for row, column, split, kind, slot in task.places.tolist():
         pixels, mask = images[row, column], masks[row, column]
         if slots.side != patch:
-            pixels = _resized(pixels, slots.side)
-            mask = (_resized(mask * np.uint8(255), slots.side) > 127).view(np.uint8)
+            pixels = resize_image(pixels, (slots.side, slots.side))
+            mask = (resize_image(mask * np.uint8(255), (slots.side, slots.side)) > 127).view(np.uint8)
         slots.write(SPLITS[split], CLASSES[kind], slot, pixels, mask)
-
-
-def _resized(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Shrink or enlarge to `side`; a pixel is the mean of the area that it covers."""
-    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX))

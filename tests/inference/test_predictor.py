@@ -192,6 +192,25 @@ def test_weights_without_contract_are_refused(weights):
         Predictor.load(weights)
 
 
+@pytest.mark.parametrize(("resize", "seen"), [(16, (50, 80)), (None, (200, 320)), (128, (400, 640))])
+def test_images_are_resized_as_the_patches_were(resize, seen):
+    """Patches of 64 px that became 16 shrink 200 x 320 px to 50 x 80; the answer has the size of the image.
+
+    The ship is at multiples of 4 px, so that shrinking it loses nothing but its edges.
+    """
+    net = Recording()
+    image = scene(200, 320, (40, 80, 64, 120))
+
+    probabilities = Predictor(net, contract(resize=resize, tile=640, tile_multiple=1)).probabilities(image)
+
+    assert net.shapes == [(1, max(seen), max(seen), 3)]
+    assert probabilities.shape == (200, 320)
+    assert probabilities.dtype == np.float32
+    assert (probabilities[44:100, 84:196] == 1).all()
+    assert (probabilities[:36] == 0).all()
+    assert (probabilities[108:] == 0).all()
+
+
 def test_a_contract_without_weights_is_refused(weights):
     weights.unlink()
 
@@ -222,7 +241,8 @@ def test_a_malformed_contract_is_refused(weights, text):
         ("overlap", None, "no contract"),
         ("tile", 100, "tile 100"),
         ("format_version", 99, "cannot do"),
-        ("resize", 256, "cannot do"),
+        ("resize", 0, "resize 0 must be from 1"),
+        ("resize", 64 * 16 + 1, "resize 1025 must be from 1"),
         ("channels", 4, "cannot do"),
         ("gate", "gate.keras", "cannot do"),
     ],

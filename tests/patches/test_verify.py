@@ -22,7 +22,7 @@ LAYOUTS = {
     "plain": Layout(),
     "shards": Layout(shards=3),
     "gzip": Layout(compression="gzip"),
-    "zstd in shards": Layout(shards=2, compression="zstd"),
+    "gzip in shards": Layout(shards=2, compression="gzip"),
 }
 
 GROUPS = [f"{split}/{kind}" for split in SPLITS for kind in CLASSES]
@@ -114,24 +114,23 @@ def test_a_store_of_other_options_has_no_problem(options, scenes, tmp_path):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(data=st.data())
 def test_a_flipped_byte_of_a_patch_is_found_where_it_is(layout, made, data):
-    """All bits are flipped, as gzip leaves up to 7 unused ones at the end of its stream."""
+    """All its bits are flipped, as gzip leaves up to 7 unused ones at the end of its stream."""
     path = data.draw(st.sampled_from(PatchStore(made[layout]).files))
-    group = data.draw(st.sampled_from(GROUPS))
-    pieces = [piece for name in ("image", "mask", "checksum", "source") for piece in ranges_of(path, f"{group}/{name}")]
-    slot, first, size = data.draw(st.sampled_from(pieces or ranges_of(path, "train/ship/image")))
-    place = first + data.draw(st.integers(0, size - 1))
+    name = data.draw(st.sampled_from(["image", "mask", "checksum", "source"]))
+    pieces = [(group, *piece) for group in GROUPS for piece in ranges_of(path, f"{group}/{name}")]
+    group, slot, first, size = data.draw(st.sampled_from(pieces))
 
-    with flipped(path, place, 0xFF):
+    with flipped(path, first + data.draw(st.integers(0, size - 1)), 0xFF):
         problems = problems_of(made[layout])
 
     assert problems
-    assert {problem.file for problem in problems} <= {path, made[layout]}
-    of_patches = [problem for problem in problems if problem.slot is not None]
-    assert {(problem.file, problem.slot) for problem in of_patches} <= {(path, slot)}
-    assert problems_of(made[layout]) == []
+    if name == "source":  # the fingerprint, or a row that is no text any more, tells the file but not the patch
+        assert {problem.file for problem in problems} <= {path, made[layout]}
+    else:
+        assert [(problem.file, problem.group, problem.slot) for problem in problems] == [(path, group, slot)]
 
 
 @pytest.mark.parametrize("name", ["image", "mask", "checksum"])
@@ -147,7 +146,7 @@ def test_one_flipped_bit_is_found_in_its_patch(name, bits, path):
 
 
 @pytest.mark.parametrize("layout", ["plain", "shards", "gzip"])
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(data=st.data())
 def test_a_flipped_byte_of_a_whole_image_or_its_row_is_found(layout, made, data):
     name = data.draw(st.sampled_from(["files", "index"]))
