@@ -1,3 +1,7 @@
+import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
+from shipseg_tiles.patches.feed import ORDERS, RatioFeed, ValidationFeed
+from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PatchPlan
+from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_writer import create_store
@@ -19,21 +25,22 @@ KEYS = [(split, kind) for split in SPLITS for kind in CLASSES]
 SIDE = 4
 
 
-def numbered_store(folder, *counts):
+def numbered_store(folder, *counts, first=0):
     """Make a store of so many patches of each split and class that tell who they are.
 
-    The colour of a patch is its slot, in two bytes, and its kind; its mask is the slot in binary digits.
+    The colour of a patch is its slot, in two bytes, and its kind; its mask is the slot in binary digits. They count from `first`.
     """
     rows = [("a.jpg", slot, *key) for key, count in zip(KEYS, counts, strict=True) for slot in range(count)]
     table = pd.DataFrame(rows, columns=["image", "slot", "split", "class"])
     table["row"] = table["column"] = table["ship_pixels"] = 0
-    path = Path(folder) / "patches.h5"
+    path = Path(folder) / f"patches{first or ''}.h5"
     create_store(path, PatchPlan(table, {}), {"patch": SIDE, "resize": None, "seed": 0})
     writer = find_slots(path)
     for number, (key, count) in enumerate(zip(KEYS, counts, strict=True)):
         for slot in range(count):
-            image = np.full((SIDE, SIDE, 3), (slot % 256, slot // 256, number), dtype=np.uint8)
-            writer.write(*key, slot, image, digits_of(slot))
+            name = first + slot
+            image = np.full((SIDE, SIDE, 3), (name % 256, name // 256, number), dtype=np.uint8)
+            writer.write(*key, slot, image, digits_of(name))
     return PatchStore(path)
 
 
@@ -81,17 +88,18 @@ def epochs_of(feed, count):
     st.integers(1, 12),
     st.sampled_from([0.1, 0.25, 0.5, 0.7, 1]),
     st.integers(0),
+    st.sampled_from(ORDERS),
 )
-def test_feed_keeps_its_promises(tmp_path_factory, ships, background, batch_size, fraction, seed):
+def test_feed_keeps_its_promises(tmp_path_factory, ships, background, batch_size, fraction, seed, order):
     """Over four epochs: the same number of ships in every batch, every ship once an epoch, all background in turn."""
     store = numbered_store(tmp_path_factory.mktemp("store"), ships, background, 3, 3)
     per_batch = round(batch_size * fraction)
     if not per_batch:
         with pytest.raises(InputError, match=f"gives 0 ships in {batch_size} patches"):
-            RatioFeed(store, batch_size, fraction, seed)
+            RatioFeed(store, batch_size, fraction, seed, order)
         return
 
-    epochs = epochs_of(RatioFeed(store, batch_size, fraction, seed), 4)
+    epochs = epochs_of(RatioFeed(store, batch_size, fraction, seed, order), 4)
 
     background_shown = []
     for batches in epochs:
@@ -149,6 +157,150 @@ def test_seed_and_epoch_decide_the_batches_and_a_run_taken_up_again_sees_the_sam
 
     assert epochs_of(later, 2) == epochs[2:]
     assert epochs_of(RatioFeed(store, 8, 0.5, seed=2), 4) != epochs
+
+
+def test_a_schedule_changes_the_ships_of_each_epoch_by_hand(tmp_path):
+    """From 0.9 to 0.5 of 10 patches in 3 epochs: 9, 7 and 5 ships, and 5 ever after.
+
+    30 ships are 4 batches at 9 (36), 5 at 7 (35) and 6 at 5 (30).
+    """
+    store = numbered_store(tmp_path, 30, 20, 0, 0)
+    epochs = epochs_of(RatioFeed(store, 10, ShipFraction.parse("0.9:0.5", 3), seed=1), 4)
+
+    assert [len(batches) for batches in epochs] == [4, 5, 6, 6]
+    assert [{len(of_ships) for of_ships, _ in batches} for batches in epochs] == [{9}, {7}, {5}, {5}]
+    assert [{len(of_background) for _, of_background in batches} for batches in epochs] == [{1}, {3}, {5}, {5}]
+    for batches in epochs:
+        assert sorted([slot for of_ships, _ in batches for slot in of_ships][:30]) == list(range(30))
+
+
+def test_background_goes_round_through_the_epochs_of_a_schedule(tmp_path):
+    """The schedule above shows 4, 15 and 30 background patches, together 49: 7 rounds of 7 without a gap."""
+    store = numbered_store(tmp_path, 30, 7, 0, 0)
+    epochs = epochs_of(RatioFeed(store, 10, ShipFraction.parse("0.9:0.5", 3), seed=1), 3)
+    shown = [slot for batches in epochs for _, of_background in batches for slot in of_background]
+
+    assert len(shown) == 49
+    assert all(sorted(shown[first : first + 7]) == list(range(7)) for first in range(0, 49, 7))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_scheduled_run_taken_up_again_sees_the_same(order, tmp_path):
+    store = numbered_store(tmp_path, 20, 13, 0, 0)
+    rising = ShipFraction.parse("0.25:0.75", 4)
+    epochs = epochs_of(RatioFeed(store, 8, rising, 1, order), 4)
+
+    later = RatioFeed(PatchStore(*store.paths), 8, rising, 1, order)
+    later.epoch = 2
+
+    assert epochs_of(later, 2) == epochs[2:]
+    assert epochs_of(RatioFeed(store, 8, rising, 2, order), 4) != epochs
+
+
+def test_sequential_order_reads_from_front_to_back_and_wraps_around(tmp_path):
+    """Of 40 ships, each follows the one before it; only the last is followed by the first. Epochs begin elsewhere."""
+    epochs = epochs_of(RatioFeed(numbered_store(tmp_path, 40, 40, 0, 0), 8, 0.5, 1, "sequential"), 4)
+    ships = [[slot for of_ships, _ in batches for slot in of_ships] for batches in epochs]
+    background = [[slot for _, of_background in batches for slot in of_background] for batches in epochs]
+
+    for shown in ships + background:
+        assert [slot % 40 for slot in range(shown[0], shown[0] + 40)] == shown
+    assert len({shown[0] for shown in ships}) > 1
+    assert len({shown[0] for shown in background}) > 1
+
+
+def test_an_order_that_there_is_not_is_refused(tmp_path):
+    with pytest.raises(InputError, match="there is no order 'sorted'; choose one of random, sequential"):
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), 4, 0.5, 1, "sorted")
+
+
+def test_several_stores_feed_as_one(tmp_path):
+    """7 and 5 ships, 3 and 6 background patches: in 6 batches of 2 and 2, each ship once, and 9 of 12 once."""
+    stores = [numbered_store(tmp_path, 7, 3, 1, 2), numbered_store(tmp_path, 5, 6, 2, 0, first=100)]
+    both = PatchStore(*(path for store in stores for path in store.paths))
+    batches = epoch_of(RatioFeed(both, 4, 0.5, seed=1))
+
+    ships, background = ([slot for batch in batches for slot in batch[kind]] for kind in (0, 1))
+    assert sorted(ships) == [*range(7), *range(100, 105)]
+    assert sorted(background[:9]) == [*range(3), *range(100, 106)]
+    assert patches_of(ValidationFeed(both, 10)[0]) == [
+        *[(("valid", "ship"), slot) for slot in (0, 100, 101)],
+        *[(("valid", "background"), slot) for slot in (0, 1)],
+    ]
+
+
+@pytest.fixture(scope="module")
+def alike(scenes, tmp_path_factory):
+    """The same patches in one plain file, in shards, and compressed."""
+    folder = tmp_path_factory.mktemp("alike")
+    options = MakeOptions(patch=64, stride=64, seed=7, valid_fraction=0.25, full_images=0)
+    layouts = {"plain": Layout(), "shards": Layout(shards=3), "gzip": Layout(compression="gzip")}
+    for name, layout in layouts.items():
+        make_patches(scenes, folder / f"{name}.h5", options, workers=1, layout=layout)
+    return {name: PatchStore(folder / f"{name}.h5") for name in layouts}
+
+
+@pytest.mark.parametrize("layout", ["shards", "gzip"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_layout_of_a_store_changes_no_byte_of_a_batch(alike, layout, order):
+    wanted, feed = (RatioFeed(alike[name], 6, 0.5, 1, order) for name in ("plain", layout))
+
+    assert len(alike["shards"].sets["train", "ship"].parts) > 1
+    assert len(feed) == len(wanted) > 3
+    for index in range(len(wanted)):
+        assert all(map(np.array_equal, feed[index], wanted[index]))
+    validation, other = (ValidationFeed(alike[name], 50)[0] for name in ("plain", layout))
+    assert all(map(np.array_equal, validation, other))
+
+
+@pytest.mark.parametrize("layout", ["plain", "shards", "gzip"])
+def test_a_feed_goes_to_another_process_as_its_paths(alike, layout):
+    """The patches are more than 1 MB; 4,000 bytes hold a few paths and numbers."""
+    feed, validation = RatioFeed(alike[layout], 6, 0.5, seed=1), ValidationFeed(alike[layout], 6)
+    feed.epoch = 2
+
+    sent, sent_validation = pickle.dumps(feed), pickle.dumps(validation)
+
+    assert max(len(sent), len(sent_validation)) < 4_000
+    assert all(map(np.array_equal, pickle.loads(sent)[1], feed[1]))
+    assert all(map(np.array_equal, pickle.loads(sent_validation)[1], validation[1]))
+
+
+KERAS_WORKERS = """
+from pathlib import Path
+from sys import argv
+import numpy as np
+from keras.src.trainers.data_adapters import get_data_adapter
+from shipseg_tiles.patches.feed import RatioFeed
+from shipseg_tiles.patches.store import PatchStore
+
+store = PatchStore(Path(argv[1]))
+by_hand = RatioFeed(store, 6, 0.5, 1)
+adapter = get_data_adapter(RatioFeed(store, 6, 0.5, 1, workers=2, use_multiprocessing=argv[2] == "processes"))
+for epoch in range(2):
+    adapter.on_epoch_begin()
+    batches = list(adapter.get_numpy_iterator())
+    assert len(batches) == len(by_hand) > 3
+    assert all(np.array_equal(a, b) for n, batch in enumerate(batches) for a, b in zip(batch, by_hand[n]))
+    adapter.on_epoch_end()
+    by_hand.on_epoch_end()
+print("the same")
+"""
+
+
+@pytest.mark.parametrize(("layout", "workers"), [("plain", "threads"), ("shards", "processes"), ("gzip", "processes")])
+def test_workers_of_keras_bring_the_same_batches(alike, layout, workers):
+    """In a process of its own, as Keras forks workers."""
+    finished = subprocess.run(
+        [sys.executable, "-c", KERAS_WORKERS, alike[layout].paths[0], workers],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == "the same\n"
 
 
 def test_batches_do_not_depend_on_the_order_in_which_they_are_fetched(tmp_path):
