@@ -1,7 +1,16 @@
-"""Time the training feed in a loop that does nothing: `python benchmarks/feed.py`."""
+"""Time the training feed in a loop that does nothing, for each layout of a store: `python benchmarks/feed.py`.
+
+Each layout and order runs in a process of its own, so that its memory is its own.
+"""
 
 import os
+import resource
+import subprocess
+import sys
 import time
+import tracemalloc
+from collections.abc import Callable
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -12,28 +21,79 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
-from shipseg_tiles.patches.feed import RatioFeed
-from shipseg_tiles.patches.make import MakeOptions, make_patches
+from shipseg_tiles.patches.feed import ORDERS, RatioFeed
+from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
+from shipseg_tiles.patches.slots import CLASSES
 from shipseg_tiles.patches.store import PatchStore
 
 BATCH = 64
+ROUNDS = 7
+LAYOUTS = {"plain": Layout(), "shards": Layout(shards=4)} | {
+    compression: Layout(compression=compression) for compression in ("gzip", "lz4", "zstd")
+}
 
 
 def main() -> None:
+    print("patches/s with masks; ratios to a random gather from a mapped array of (a) images and masks, (b) images;")
+    print(
+        "memory: largest at a time of what is allocated, of the feed and of (a) and (b); then by how much the peak of"
+    )
+    print(
+        "the process (ru_maxrss) grew, which counts the pages of a mapped file too, though they can be dropped any time"
+    )
     with TemporaryDirectory(dir=".") as name:
         folder = Path(name)
-        made = simulate_archive(folder, images=60, seed=0)
-        options = MakeOptions(stride=32, background_ratio=1.0, valid_fraction=0.0)
-        make_patches(open_archive(made.images, made.labels), folder / "patches.h5", options, workers=2)
-        store = PatchStore(folder / "patches.h5")
-        feed = RatioFeed(store, BATCH, 0.5, seed=0)
-        in_memory = np.array(store.sets["train", "background"].parts[0].image)
-        time_feed(feed)  # the first epoch brings the file into memory
-        pairs = [(time_feed(feed), time_gather(in_memory, len(feed))) for _ in range(7)]
-    print(f"{len(feed) * BATCH} patches of {store.patch} px an epoch, batches of {BATCH}, half of them ships")
-    print(f"feed: median {median(rate for rate, _ in pairs):,.0f} patches/s with masks")
-    print(f"bare gather of images from memory: median {median(rate for _, rate in pairs):,.0f} patches/s")
-    print(f"ratio: median {median(ours / bare for ours, bare in pairs):.2f}")
+        make_stores(folder)
+        for layout in LAYOUTS:
+            for order in ORDERS:
+                subprocess.run([sys.executable, __file__, folder / f"{layout}.h5", order], check=True)
+
+
+def make_stores(folder: Path) -> None:
+    made = simulate_archive(folder, images=60, seed=0)
+    archive = open_archive(made.images, made.labels)
+    options = MakeOptions(stride=32, background_ratio=1.0, valid_fraction=0.0)
+    for name, layout in LAYOUTS.items():
+        make_patches(archive, folder / f"{name}.h5", options, workers=2, layout=layout)
+
+
+def measure(path: Path, order: str) -> None:
+    """Print one line about one store and order."""
+    feed = RatioFeed(PatchStore(path), BATCH, 0.5, seed=0, order=order)
+    plain = PatchStore(path.with_name("plain.h5"))
+    mapped = [plain.sets["train", kind].parts[0] for kind in CLASSES]
+    gathers: list[Callable[[], float]] = [
+        lambda: time_feed(feed),
+        lambda: time_gather([(part.image, part.mask) for part in mapped], len(feed)),
+        lambda: time_gather([(part.image,) for part in mapped], len(feed)),
+    ]
+    before = peak()
+    allocated = [peak_allocated(gathers[0])]
+    grown = peak() - before
+    allocated += [peak_allocated(gather) for gather in gathers[1:]]  # after that, all files are in memory
+    rounds = [[gather() for gather in gathers] for _ in range(ROUNDS)]
+    rate = median(ours for ours, _, _ in rounds)
+    both = median(ours / bare for ours, bare, _ in rounds)
+    images = median(ours / bare for ours, _, bare in rounds)
+    print(
+        f"{path.stem:6} {order:10} {rate:9,.0f} patches/s, ratios {both:.2f} (a), {images:.2f} (b);"
+        f" memory {' '.join(f'{size:.1f}' for size in allocated)} MB, process +{grown:.0f} MB"
+        f" ({len(feed) * BATCH} patches of {feed.store.patch} px)"
+    )
+
+
+def peak() -> float:
+    """Return the peak memory of this process so far in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def peak_allocated(work: Callable[[], float]) -> float:
+    """Return the most memory in MB that Python and NumPy had allocated at a time for some work."""
+    tracemalloc.start()
+    work()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most / 2**20
 
 
 def time_feed(feed: RatioFeed) -> float:
@@ -41,18 +101,24 @@ def time_feed(feed: RatioFeed) -> float:
     began = time.perf_counter()
     for index in range(len(feed)):
         feed[index]
+    patches = len(feed) * BATCH
     feed.on_epoch_end()
-    return len(feed) * BATCH / (time.perf_counter() - began)
+    return patches / (time.perf_counter() - began)
 
 
-def time_gather(images: np.ndarray, batches: int) -> float:
-    """Return the patches/s of indexing an array in memory at random."""
+def time_gather(classes: list[tuple[np.ndarray, ...]], batches: int) -> float:
+    """Return the patches/s of indexing mapped arrays at random, a batch of ships and one of background in turn."""
     random = np.random.default_rng(0)
     began = time.perf_counter()
-    for _ in range(batches):
-        images[random.integers(0, len(images), BATCH)]
+    for arrays in islice(cycle(classes), batches):
+        places = random.integers(0, len(arrays[0]), BATCH)
+        for array in arrays:
+            array[places]
     return batches * BATCH / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        measure(Path(sys.argv[1]), sys.argv[2])
+    else:
+        main()

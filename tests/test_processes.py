@@ -44,11 +44,16 @@ def test_errors_of_the_work_come_back():
 
 def test_what_was_planned_is_dropped_when_the_block_ends_early():
     """100 naps of a second on one process would take 100 seconds."""
+
+    def end_early():
+        with open_workers(1) as workers:
+            workers.map(time.sleep, [1] * 100)
+            raise RuntimeError("enough")
+
     began = time.monotonic()
-    with pytest.raises(RuntimeError, match="enough"), open_workers(1) as workers:
-        workers.map(time.sleep, [1] * 100)
-        raise RuntimeError("enough")
-    assert time.monotonic() - began < 30
+    with pytest.raises(RuntimeError, match="enough"):
+        end_early()
+    assert time.monotonic() - began < 50
 
 
 @pytest.mark.parametrize("workers", [0, -1])

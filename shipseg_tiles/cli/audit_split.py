@@ -19,7 +19,7 @@ _SHOWN = 3
 class Options(CommonOptions):
     """Options of `audit-split`."""
 
-    images: Path = option("folder of images", metavar="DIR")
+    images: Path = option("folder or zip of images", metavar="DIR")
     split: Path = option("CSV with the columns ImageId and split; sides may have any names", metavar="CSV")
     workers: int = option("processes", default=os.cpu_count() or 1, metavar="N")
 

@@ -10,7 +10,6 @@ from shipseg_tiles.cli.common import CommonOptions, Outcome, option, percent
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
-    from shipseg_tiles.archive.archive import Archive
     from shipseg_tiles.patches.make import MakeOptions
     from shipseg_tiles.patches.plan import PatchPlan
 
@@ -78,12 +77,13 @@ def run(options: Options) -> Outcome:
 
 
 def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] | None) -> Outcome:
+    from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.patches.make import Layout, make_patches
 
     if not options.images or not options.out:
         raise InputError("--images and --out are required; only --dry-run does without")
     began = time.monotonic()
-    archive = _open(options.images, options.labels)
+    archive = open_archive(options.images, options.labels)
     made = make_patches(
         archive,
         options.out,
@@ -110,15 +110,15 @@ def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] |
 
 
 def _preview(options: Options, make_options: "MakeOptions", sides: dict[str, str] | None) -> Outcome:
+    from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.labels import read_labels
     from shipseg_tiles.patches.preview import preview_archive, preview_labels
     from shipseg_tiles.processes import open_workers
 
     if options.images:
         with open_workers(options.workers, options.cluster) as processes:
-            preview = preview_archive(
-                _open(options.images, options.labels), make_options, sides, processes, options.workers
-            )
+            archive = open_archive(options.images, options.labels)
+            preview = preview_archive(archive, make_options, sides, processes, options.workers)
     else:
         preview = preview_labels(read_labels(options.labels), make_options, sides)
     source = "" if options.images else ", taken as 768 x 768, split by image"
@@ -137,16 +137,6 @@ def _preview(options: Options, make_options: "MakeOptions", sides: dict[str, str
         "ratios": {f"{ratio:g}": {"patches": row[0], "bytes": row[1]} for ratio, row in preview.ratios.items()},
     }
     return Outcome("\n".join(lines), data)
-
-
-def _open(images: Path, labels: Path) -> "Archive":
-    from shipseg_tiles.archive.archive import open_archive
-    from shipseg_tiles.errors import warn_skipped
-
-    archive = open_archive(images, labels)
-    for name in archive.missing:
-        warn_skipped(name, f"it is labelled, but not in {images}")
-    return archive
 
 
 def _counts(plan: "PatchPlan") -> dict[str, dict[str, int]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Options(CommonOptions):
     """Options of `split`."""
 
-    images: Path = option("folder of images", metavar="DIR")
+    images: Path = option("folder or zip of images", metavar="DIR")
     labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
     out: Path = option("CSV to write: ImageId,split,scene", metavar="CSV")
     valid_fraction: float = option("share of the images that validate", default=0.1, metavar="F")
@@ -34,8 +34,6 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.processes import open_workers
 
     archive = open_archive(options.images, options.labels)
-    for name in archive.missing:
-        warn_skipped(name, f"it is labelled, but not in {options.images}")
     with open_workers(options.workers) as processes:
         signatures, reasons = read_signatures(archive.files, processes)
     for name, reason in reasons.items():

@@ -6,7 +6,7 @@ from PIL import Image
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.archive.mask_folder import write_masks
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, SkippedImageWarning
 
 
 @pytest.fixture
@@ -35,11 +35,15 @@ def test_labelled_images_that_are_there(images, tmp_path):
     assert archive.missing == ()
 
 
-def test_missing_images_are_listed_and_left_out(images, tmp_path):
-    archive = open_archive(images, csv(tmp_path, "z.jpg,\na.jpg,1 2\ng.jpg,1 1\nnotes.txt,\n"))
+def test_missing_images_are_listed_and_left_out_with_one_warning(images, tmp_path):
+    with pytest.warns(SkippedImageWarning) as caught:
+        archive = open_archive(images, csv(tmp_path, "z.jpg,\na.jpg,1 2\ng.jpg,1 1\nnotes.txt,\n"))
 
     assert list(archive.files) == ["a.jpg"]
     assert archive.missing == ("g.jpg", "notes.txt", "z.jpg")
+    assert [str(warning.message) for warning in caught] == [
+        f"g.jpg skipped: it is labelled, but not in {images}, and neither are 2 others"
+    ]
 
 
 def test_labels_of_other_images_are_refused(images, tmp_path):
@@ -52,11 +56,13 @@ def test_labels_without_rows_are_refused(images, tmp_path):
         open_archive(images, csv(tmp_path, ""))
 
 
+@pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")
 def test_names_in_a_csv_are_matched_with_their_suffix(images, tmp_path):
     """Only masks, whose own names end in .png, are matched without."""
     assert open_archive(images, csv(tmp_path, "a.jpg,\nb.jpg,\n")).missing == ("b.jpg",)
 
 
+@pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")
 def test_masks_are_matched_by_their_names_without_suffix(images, tmp_path):
     """Masks by other programs say nothing of the suffix of their image; z.png has no image."""
     (tmp_path / "masks").mkdir()
@@ -95,6 +101,7 @@ def test_images_and_labels_in_a_zip(images, tmp_path):
         open_archive(tmp_path / "airbus.zip", tmp_path / "airbus.zip" / "train.csv")
 
 
+@pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")
 def test_some_of_the_images(images, tmp_path):
     archive = open_archive(images, csv(tmp_path, "b.tif,\na.jpg,1 2\nz.jpg,\n")).only(["a.jpg"])
 
