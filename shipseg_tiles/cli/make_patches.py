@@ -1,6 +1,7 @@
 """`shipseg-tiles make-patches`: labelled images to an HDF5 patch store."""
 
 import os
+import sys
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,7 +11,7 @@ from shipseg_tiles.cli.common import CommonOptions, Outcome, option, percent
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
-    from shipseg_tiles.patches.make import MakeOptions
+    from shipseg_tiles.patches.make import Layout, MakeOptions
     from shipseg_tiles.patches.plan import PatchPlan
 
 
@@ -78,24 +79,25 @@ def run(options: Options) -> Outcome:
 
 def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] | None) -> Outcome:
     from shipseg_tiles.archive.archive import open_archive
-    from shipseg_tiles.patches.make import Layout, make_patches
+    from shipseg_tiles.patches.make import make_patches
 
     if not options.images or not options.out:
         raise InputError("--images and --out are required; only --dry-run does without")
     began = time.monotonic()
     archive = open_archive(options.images, options.labels)
-    made = make_patches(
-        archive,
-        options.out,
-        make_options,
-        workers=options.workers,
-        cluster=options.cluster,
-        layout=Layout(
-            options.shards if options.shards is not None else (_CLUSTER_SHARDS if options.cluster else 1),
-            options.compression,
-        ),
-        sides=sides,
-    )
+    try:
+        made = make_patches(
+            archive,
+            options.out,
+            make_options,
+            workers=options.workers,
+            cluster=options.cluster,
+            layout=_layout(options),
+            sides=sides,
+        )
+    except KeyboardInterrupt:
+        print("what is done is kept: go on with the same command", file=sys.stderr)
+        raise
     seconds = time.monotonic() - began
     skipped = len(made.skipped) + len(archive.missing)
     lines = [f"{made.images} images to {options.out} in {seconds:.1f} s, {skipped} skipped"]
@@ -107,6 +109,15 @@ def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] |
         "seconds": round(seconds, 3),
     }
     return Outcome("\n".join([*lines, *_count_lines(made.plan)]), data)
+
+
+def _layout(options: Options) -> "Layout":
+    from shipseg_tiles.patches.make import Layout
+
+    shards = options.shards
+    if shards is None:
+        shards = _CLUSTER_SHARDS if options.cluster else 1
+    return Layout(shards, options.compression)
 
 
 def _preview(options: Options, make_options: "MakeOptions", sides: dict[str, str] | None) -> Outcome:

@@ -23,8 +23,8 @@ from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.patches.fill import ImageTask, fill_slots, find_damage
 from shipseg_tiles.patches.job import Job, open_job
 from shipseg_tiles.patches.plan import CELLS, PatchPlan, PlanOptions, plan_patches
-from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard_path
-from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards, shard_name
+from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard_name, shard_path
+from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards
 from shipseg_tiles.patches.survey import Survey, survey_archive
 from shipseg_tiles.processes import chunked, map_in_chunks, open_workers
 

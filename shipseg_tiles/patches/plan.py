@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, SPLITS
 from shipseg_tiles.tiling import TileGrid
 
 CELLS = 64
@@ -57,6 +57,8 @@ class PlanOptions:
             raise InputError(f"background ratio {self.background_ratio} must be 0 or more")
         if self.background_from not in BACKGROUND_FROM:
             raise InputError(f"background from {self.background_from!r} must be one of {', '.join(BACKGROUND_FROM)}")
+        if max(self.patch, self.resize or 0) > MAXIMUM_SIDE:
+            raise InputError(f"patches of {max(self.patch, self.resize or 0)} px must be of {MAXIMUM_SIDE} px or less")
         lowest = {"resize": 1, "min_ship_pixels": 1, "jitter": 0, "max_per_ship_count": 1, "seed": 0}
         for name, least in lowest.items():
             value = getattr(self, name)

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 SPLITS = ("train", "valid")
 CLASSES = ("ship", "background")
 
+MAXIMUM_SIDE = 8192
+"""Larger patches are refused before memory is taken for one."""
+
 
 def checksum(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> int:
     """Return the CRC-32 of a patch: of the bytes of its image, then of its mask."""

@@ -8,7 +8,8 @@
                        index     compound: image (file name), offset, length, checksum (CRC-32)
                        labels    their labels as a competition CSV, UTF-8
     /left_out          JSON: why images of the archive are not in it, by name
-    root attributes    format_version, options (JSON), seed, patch (side as stored), plan_fingerprint, shards (JSON)
+    root attributes    format_version, options (JSON), seed, patch (side as stored), plan_fingerprint, shards (JSON):
+                       numbers and text of fixed size, as HDF5 crashes on damaged text of variable size
 
 In a plain store `image` and `mask` are contiguous, so each patch has a fixed place in the file. Writers write there and
 readers map it into memory instead of going through HDF5, which is what makes many writers safe and reading fast. In a
@@ -37,12 +38,9 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import parse_labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.slots import CLASSES, SPLITS, Slots
+from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, SPLITS, Slots
 
-FORMAT_VERSION = 2
-MAXIMUM_SIDE = 8192
-"""Larger patches are refused before memory is taken for one."""
-
+FORMAT_VERSION = 3
 FILTERS = {"lz4": 32004, "zstd": 32015, "gzip": 1}
 """What patches may be compressed with, and HDF5's codes for it."""
 
@@ -128,13 +126,14 @@ class PatchSet:
         Raises:
             InputError: If a patch cannot be unpacked.
         """
-        if len(self.parts) == 1 and isinstance(self.parts[0].image, np.ndarray):
-            # Places are valid by contract; any mode but "clip" would copy through a second buffer.
-            np.take(self.parts[0].image, places, axis=0, out=images, mode="clip")
-            np.take(self.parts[0].mask, places, axis=0, out=masks, mode="clip")
-            return
         part_of = np.searchsorted(self._ends, places, side="right")
         within = places - np.append(0, self._ends)[part_of]
+        only = self.parts[part_of[0]] if len(set(part_of.tolist())) == 1 else None
+        if only and isinstance(only.image, np.ndarray):
+            # Places are valid by contract; any mode but "clip" would copy through a second buffer.
+            np.take(only.image, within, axis=0, out=images, mode="clip")
+            np.take(only.mask, within, axis=0, out=masks, mode="clip")
+            return
         for number, (part, place) in enumerate(zip(part_of.tolist(), within.tolist(), strict=True)):
             images[number], masks[number] = self.parts[part].read(place)
 
@@ -165,8 +164,10 @@ class PatchStore:
         self.options = headers[0].options
         self.left_out = {name: reason for header in headers for name, reason in header.left_out.items()}
         for path, header in zip(paths, headers, strict=True):
-            if header.patch != self.patch:
-                raise InputError(f"{path} has patches of {header.patch} px, {paths[0]} of {self.patch}; use one size")
+            if header.scale != headers[0].scale:
+                raise InputError(
+                    f"{path} has patches of {header.scale}, {paths[0]} of {headers[0].scale}; use one size"
+                )
         fingerprints = [header.fingerprint for header in headers]
         self.fingerprint = fingerprints[0]
         if len(paths) > 1:
@@ -225,6 +226,12 @@ class _Header:
     left_out: dict[str, str]
     shards: list[str]
 
+    @property
+    def scale(self) -> str:
+        """Say how large patches are in the image and as they are stored."""
+        side = self.options["patch"]
+        return f"{side} px" if side == self.patch else f"{side} px stored at {self.patch} px"
+
 
 def shard_path(path: Path, name: str) -> Path:
     """Return the file of a shard of the store at `path`.
@@ -256,13 +263,12 @@ def _files_of(path: Path, header: _Header) -> list[Path]:
 
 def _read_header(path: Path) -> _Header:
     with opened(path) as file:
-        attributes = file.attrs
         header = _Header(
-            patch=operator.index(attributes["patch"]),
-            options=_parsed(attributes["options"], dict),
-            fingerprint=str(attributes["plan_fingerprint"]),
+            patch=operator.index(_attribute(file, "patch")),
+            options=_parsed(_attribute(file, "options"), dict),
+            fingerprint=_attribute(file, "plan_fingerprint").decode(),
             left_out=_parsed(_whole(path, file, "left_out", "|u1").tobytes(), dict),
-            shards=_parsed(attributes["shards"], list),
+            shards=_parsed(_attribute(file, "shards"), list),
         )
         operator.index(header.options["patch"])
     if not 1 <= header.patch <= MAXIMUM_SIDE:
@@ -270,7 +276,15 @@ def _read_header(path: Path) -> _Header:
     return header
 
 
-def _parsed(text: str | bytes, kind: type[_Json]) -> _Json:
+def _attribute(file: h5py.File, name: str) -> Any:
+    """Return a root attribute: a number, or text as bytes."""
+    attribute = file.attrs.get_id(name)
+    if attribute.dtype.kind not in "iuS" or attribute.shape:
+        raise TypeError(f"attribute {name} is neither a number nor text of fixed size")
+    return file.attrs[name]
+
+
+def _parsed(text: bytes, kind: type[_Json]) -> _Json:
     value = json.loads(text)
     if not isinstance(value, kind):
         raise TypeError(f"{text[:40]!r} is no JSON {'object' if kind is dict else 'list'}")
@@ -339,7 +353,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
         raise InputError(f"{path} is no HDF5 file or is cut off ({error}); make it again with make-patches") from None
     with file:
         try:
-            version = file.attrs.get("format_version")
+            version = _attribute(file, "format_version") if "format_version" in file.attrs else None
             if version != FORMAT_VERSION:
                 raise InputError(
                     f"{path} has patch store format {version}, not {FORMAT_VERSION}; make it again with make-patches"

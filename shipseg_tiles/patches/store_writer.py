@@ -18,7 +18,6 @@ from shipseg_tiles.files import written_whole
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import FILTERS, FORMAT_VERSION, FullImage, shard_path
-from shipseg_tiles.patches.store import shard_name as shard_name
 
 _LIBRARY_VERSIONS = ("earliest", "v110")
 """The format of newer versions would note the time in every group, and equal stores would differ."""
@@ -157,11 +156,11 @@ def _write_header(
     file: h5py.File, fingerprint: str, options: Mapping[str, Any], left_out: Mapping[str, str], shards: Sequence[str]
 ) -> None:
     file.attrs["format_version"] = FORMAT_VERSION
-    file.attrs["options"] = json.dumps(options)
+    file.attrs["options"] = np.bytes_(json.dumps(options))
     file.attrs["seed"] = options["seed"]
     file.attrs["patch"] = stored_side(options)
-    file.attrs["plan_fingerprint"] = fingerprint
-    file.attrs["shards"] = json.dumps(list(shards))
+    file.attrs["plan_fingerprint"] = np.bytes_(fingerprint)
+    file.attrs["shards"] = np.bytes_(json.dumps(list(shards)))
     file.create_dataset("left_out", data=np.frombuffer(json.dumps(left_out).encode(), dtype=np.uint8))
 
 

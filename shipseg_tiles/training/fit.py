@@ -240,7 +240,7 @@ def _callbacks(
     return [
         BeginEpoch(feed),
         StopOnNaN(),
-        *([TrueDice(Predictor(model.net, _usage(options)), full_images)] if full_images else []),
+        *([TrueDice(Predictor(model.net, _usage(feed.store, options)), full_images)] if full_images else []),
         best,
         *counting,
         keras.callbacks.TensorBoard(journal.folder / "tensorboard", write_graph=False),
@@ -249,18 +249,19 @@ def _callbacks(
     ]
 
 
-def _usage(options: TrainOptions) -> Contract:
+def _usage(store: PatchStore, options: TrainOptions) -> Contract:
     """Say how a net that is trained with `options` is to be used; the rest of the contract comes with its weights."""
     return Contract(
         weights_sha256="",
         net=options.net,
-        patch=0,
+        patch=store.options["patch"],
         threshold=THRESHOLD,
         minimum_area=MINIMUM_AREA,
         tile=TILE,
         overlap=OVERLAP,
         tile_multiple=2**options.depth,
         receptive_field=0,
+        resize=store.options["resize"],
     )
 
 
@@ -279,9 +280,8 @@ def _save(net: keras.Model, store: PatchStore, out: Path, options: TrainOptions,
         "notes": notes,
     }
     contract = replace(
-        _usage(options),
+        _usage(store, options),
         weights_sha256=checksum(out),
-        patch=store.patch,
         receptive_field=measure_receptive_field(twin),
         trained_on=trained_on,
     )

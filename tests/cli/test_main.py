@@ -501,7 +501,7 @@ def test_ctrl_c_ends_with_130_and_one_line(tmp_path):
     assert not any(path.name.startswith(".") for path in images.iterdir())
 
 
-def test_ctrl_c_while_workers_fill_a_store_leaves_nothing(tmp_path):
+def test_ctrl_c_while_workers_fill_a_store_leaves_what_the_same_command_goes_on_with(tmp_path):
     """Noise is slow to decode, so that the workers are busy for many seconds."""
     (tmp_path / "images").mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
@@ -514,17 +514,18 @@ def test_ctrl_c_while_workers_fill_a_store_leaves_nothing(tmp_path):
     ended = interrupted(
         [
             *["make-patches", "--images", tmp_path / "images", "--labels", tmp_path / "labels.csv"],
-            *["--out", out / "o.h5", "--workers", "2"],
+            *["--out", out / "o.h5", "--workers", "2", "--valid-fraction", "0"],
         ],
-        lambda _: any(out.glob("*")),
+        lambda _: (out / ".o.h5.job.json").exists(),
     )
 
-    assert ended == (130, "", "error: interrupted\n")
-    assert not list(out.iterdir())
+    hint = "what is done is kept: go on with the same command\n"
+    assert ended == (130, "", f"{hint}error: interrupted\n")
+    assert {path.name for path in out.iterdir()} == {".o.h5.job.json", ".o.h5.partial"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells which processes a process has")
-def test_ctrl_c_while_workers_start_is_one_line_too(archive):
+def test_ctrl_c_while_workers_start_shows_no_traceback_either(archive):
     """A fifth of a second after a second process is there, beside the one that tracks resources: a worker takes longer
     to import what it needs."""
 
@@ -547,5 +548,5 @@ def test_ctrl_c_while_workers_start_is_one_line_too(archive):
         workers_start,
     )
 
-    assert ended == (130, "", "error: interrupted\n")
+    assert ended == (130, "", "what is done is kept: go on with the same command\nerror: interrupted\n")
     assert not list((archive / "out").glob("*"))

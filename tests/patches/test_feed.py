@@ -28,7 +28,8 @@ SIDE = 4
 def numbered_store(folder, *counts, first=0):
     """Make a store of so many patches of each split and class that tell who they are.
 
-    The colour of a patch is its slot, in two bytes, and its kind; its mask is the slot in binary digits. They count from `first`.
+    The colour of a patch is its slot, in two bytes, and its kind; its mask is the slot in binary digits. Slots count
+    from `first`.
     """
     rows = [("a.jpg", slot, *key) for key, count in zip(KEYS, counts, strict=True) for slot in range(count)]
     table = pd.DataFrame(rows, columns=["image", "slot", "split", "class"])

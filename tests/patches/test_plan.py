@@ -284,6 +284,8 @@ def test_run_that_leaves_its_image_is_refused():
         {"min_ship_pixels": 0},
         {"jitter": -1},
         {"resize": 0},
+        {"patch": 8193, "stride": 8193},
+        {"resize": 8193},
         {"max_per_ship_count": 0},
         {"seed": -1},
     ],

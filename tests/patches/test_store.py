@@ -4,19 +4,24 @@ import shutil
 import subprocess
 import tempfile
 import time
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PlanOptions, plan_patches
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots
-from shipseg_tiles.patches.store_writer import create_store
+from shipseg_tiles.patches.store_writer import compress_store, create_store
 
 OPTIONS = {
     "patch": 4,
@@ -104,8 +109,8 @@ def test_root_attributes_hold_options_seed_version_and_fingerprint(store):
         }
         assert file.attrs["seed"] == 7
         assert file.attrs["patch"] == 64
-        assert file.attrs["format_version"] == 2
-        fingerprint = file.attrs["plan_fingerprint"]
+        assert file.attrs["format_version"] == 3
+        fingerprint = file.attrs["plan_fingerprint"].decode()
         assert len(fingerprint) == 64
         assert int(fingerprint, 16)
         assert (store.patch, store.options["seed"], store.fingerprint) == (64, 7, fingerprint)
@@ -218,14 +223,14 @@ def test_store_that_is_cut_off_is_refused(part, store, tmp_path):
         PatchStore(tmp_path / "patches.h5")
 
 
-@pytest.mark.parametrize("version", [0, 1, "2.0", None])
+@pytest.mark.parametrize("version", [0, 2, 4, None])
 def test_other_format_version_is_refused(version, path):
     with h5py.File(path, "r+") as file:
         del file.attrs["format_version"]
         if version is not None:
             file.attrs["format_version"] = version
 
-    with pytest.raises(InputError, match=rf"has patch store format {version}, not 2; make it again"):
+    with pytest.raises(InputError, match=rf"has patch store format {version}, not 3; make it again"):
         PatchStore(path)
 
 
@@ -295,3 +300,346 @@ def test_a_store_that_exists_is_replaced(plan, path):
 
     assert PatchStore(path).options["seed"] == 10
     assert list(PatchStore(path).full_images()) == []
+
+
+# Files by strangers
+
+
+def read_all(path):
+    """Read everything that a store has for training."""
+    store = PatchStore(path)
+    for (split, kind), patches in store.sets.items():
+        store.source(split, kind)
+        patches.read(np.arange(len(patches)))
+    for _ in store.full_images():
+        pass
+
+
+def refused(path):
+    """Check that a store is refused at once, without memory and in one line; return the line."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    began = time.monotonic()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 500_000_000, before[1]))
+    try:
+        with pytest.raises(InputError) as caught:
+            read_all(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert time.monotonic() - began < 2
+    assert "\n" not in str(caught.value)
+    assert path.parent.name in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def other(path):
+    """Another file, that a store would love to show as its own."""
+    with h5py.File(path.with_name("other.h5"), "w") as file:
+        file["secret"] = np.ones((1, 4, 4, 3), np.uint8)
+        file["train/ship/image"] = np.ones((1, 4, 4, 3), np.uint8)
+    return path.with_name("other.h5")
+
+
+def virtual(other):
+    layout = h5py.VirtualLayout((1, 4, 4, 3), np.uint8)
+    layout[:] = h5py.VirtualSource(str(other), "secret", (1, 4, 4, 3), np.uint8)
+    return layout
+
+
+ELSEWHERE = {
+    "soft link": lambda file, _: file.__setitem__("train/ship/image", h5py.SoftLink("/valid/ship/image")),
+    "external link": lambda file, other: file.__setitem__("train/ship/image", h5py.ExternalLink(str(other), "/secret")),
+    "external storage": lambda file, other: file.create_dataset(
+        "train/ship/image", (1, 4, 4, 3), np.uint8, external=[(str(other), 0, 48)]
+    ),
+    "virtual dataset": lambda file, other: file["train/ship"].create_virtual_dataset("image", virtual(other)),
+}
+
+
+@pytest.mark.parametrize("way", ELSEWHERE)
+def test_patches_of_another_file_are_refused(way, path, other):
+    with h5py.File(path, "r+") as file:
+        del file["train/ship/image"]
+        ELSEWHERE[way](file, other)
+
+    assert "train/ship/image" in refused(path)
+
+
+@pytest.mark.parametrize("name", ["train", "train/ship", "full_images", "left_out", "valid/background/source"])
+@pytest.mark.parametrize("way", ["soft", "external"])
+def test_a_link_anywhere_is_refused(name, way, path):
+    """Even where what it leads to is a sound part of a store."""
+    shutil.copy(path, path.with_name("other.h5"))
+    with h5py.File(path, "r+") as file:
+        file.move(name, "moved")
+        file[name] = h5py.SoftLink("/moved") if way == "soft" else h5py.ExternalLink("other.h5", f"/{name}")
+
+    assert "make it again" in refused(path)
+
+
+@pytest.mark.parametrize("patch", [10**9, 8193, 0, -4, 4.0, "4", "many", b"four", [4, 4]])
+def test_a_size_of_patches_that_is_none_is_refused(patch, path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["patch"] = patch
+
+    refused(path)
+
+
+@pytest.mark.parametrize("options", [b"[1, 2]", b"7", b"{}", b"{", b"\xff", b"[" * 50_000, b'{"patch": "4"}', 7, "{}"])
+def test_options_that_are_none_are_refused(options, path):
+    """The last one is text of variable size."""
+    with h5py.File(path, "r+") as file:
+        file.attrs["options"] = np.bytes_(options) if isinstance(options, bytes) else options
+
+    refused(path)
+
+
+@pytest.mark.parametrize("name", ["options", "patch", "plan_fingerprint", "shards", "left_out"])
+def test_a_store_without_a_part_of_its_header_is_refused(name, path):
+    with h5py.File(path, "r+") as file:
+        del (file if name == "left_out" else file.attrs)[name]
+
+    assert name in refused(path)
+
+
+LARGE = 2**33
+"""Rows; as long as none is written they take no place in the file."""
+
+FORMATS = {
+    "left_out": np.uint8,
+    "train/ship/checksum": np.uint32,
+    "train/ship/source": [("image", "S9"), ("row", "i4"), ("column", "i4"), ("ship_pixels", "i4")],
+    "full_images/files": np.uint8,
+    "full_images/labels": np.uint8,
+    "full_images/index": [("image", "S9"), ("offset", "i8"), ("length", "i8"), ("checksum", "u4")],
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("options", [{"chunks": (2**20,), "compression": "gzip"}, {}])
+def test_a_dataset_that_would_unpack_to_gigabytes_is_refused(name, options, path):
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file.create_dataset(name, (LARGE,), FORMATS[name], **options)
+    assert path.stat().st_size < 100_000
+
+    assert "is not contiguous" in refused(path)
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "train/ship/image", "train/ship/mask"])
+def test_a_dataset_that_says_it_is_larger_than_the_file_is_refused(name, path):
+    """12,347 rows are written and taken away again; their number is in the file in 8 bytes, and is made 2 ** 40."""
+    shape = {"train/ship/image": (4, 4, 3), "train/ship/mask": (4, 4)}.get(name, ())
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = np.zeros((12_347, *shape), FORMATS.get(name, np.uint8))
+    data = path.read_bytes()
+    assert data.count((12_347).to_bytes(8, "little")) >= 1
+    path.write_bytes(data.replace((12_347).to_bytes(8, "little"), (2**40).to_bytes(8, "little")))
+
+    refused(path)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.array([b"text"] * 3, dtype=h5py.string_dtype()),
+        np.zeros((3, 3), np.uint8),
+        np.uint8(3),
+        np.zeros(3, np.float32),
+        np.zeros(3, [("image", "S9"), ("row", "f4")]),
+        np.zeros(3, [("image", "S9"), ("row", "i4", 9), ("column", "i4"), ("ship_pixels", "i4")]),
+    ],
+    ids=["variable text", "two dimensions", "none", "floats", "few fields", "field of fields"],
+)
+def test_a_dataset_of_another_kind_is_refused(name, rows, path):
+    """Of text of variable size, a short file can name the same long piece a million times."""
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file.create_dataset(name, data=rows)
+
+    assert name in refused(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 5, 3), (2, 4, 4, 3), (1, 4, 4), (1, 4, 4, 4), ()])
+def test_patches_of_another_shape_are_refused(shape, path):
+    with h5py.File(path, "r+") as file:
+        del file["train/ship/image"]
+        file["train/ship/image"] = np.zeros(shape, np.uint8)
+
+    assert "train/ship/image" in refused(path)
+
+
+def test_a_group_where_patches_should_be_and_patches_where_a_group_should_be_are_refused(path):
+    with h5py.File(path, "r+") as file:
+        del file["train/ship/image"]
+        file.create_group("train/ship/image")
+    assert "train/ship/image" in refused(path)
+
+    with h5py.File(path, "r+") as file:
+        del file["train/ship"]
+        file["train/ship"] = np.zeros(4)
+    refused(path)
+
+
+def test_rows_for_other_patches_are_refused(path):
+    with h5py.File(path, "r+") as file:
+        rows = file["train/ship/source"][:]
+        del file["train/ship/source"]
+        file["train/ship/source"] = np.concatenate([rows, rows])
+
+    assert "train/ship has 2 rows of source for 1 patches" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "value"),
+    [
+        (0, "offset", 10**15),
+        (0, "offset", -1),
+        (0, "length", 2**62),
+        (0, "length", -5),
+        (2, "offset", 0),
+        (2, "length", 255),
+        (2, "checksum", 1),
+        (1, "image", b"other.jpg"),
+        (1, "image", b"\xff.jpg"),
+        (1, "image", b"two\nlines.jpg"),
+    ],
+)
+def test_a_row_that_does_not_fit_the_whole_images_is_refused(row, field, value, path):
+    with h5py.File(path, "r+") as file:
+        rows = file["full_images/index"][:]
+        rows[field][row] = value
+        file["full_images/index"][:] = rows
+
+    refused(path)
+
+
+@pytest.mark.parametrize("labels", [b"ImageId,EncodedPixels\na.jpg,1 4\n", b"", b"\xff\xfe", b"ImageId\nb.jpg\n"])
+def test_whole_images_without_labels_are_refused(labels, path):
+    with h5py.File(path, "r+") as file:
+        del file["full_images/labels"]
+        file["full_images/labels"] = np.frombuffer(labels, np.uint8)
+
+    assert "full" in refused(path)
+
+
+@pytest.mark.parametrize(
+    "options", [{"compression": "lzf"}, {"compression": "gzip", "shuffle": True}, {"fletcher32": True}, {}]
+)
+def test_a_packing_that_make_patches_does_not_write_is_refused(options, path):
+    """The code that unpacks it was never meant for files by strangers."""
+    with h5py.File(path, "r+") as file:
+        del file["train/ship/image"]
+        file.create_dataset("train/ship/image", (1, 4, 4, 3), np.uint8, chunks=(1, 4, 4, 3), **options)
+
+    assert "not packed by one of lz4, zstd, gzip" in refused(path)
+
+
+def test_a_patch_that_would_unpack_to_far_more_than_a_patch_is_refused(path):
+    """HDF5 unpacks a chunk to its end, however few of its bytes it wants: here 60 MB out of 58 KB, for a patch of 48 B.
+
+    That is as much as HDF5 lets a test write; a stranger may write more.
+    """
+    compress_store(path, path.with_name("packed.h5"), "gzip")
+    packed = zlib.compress(bytes(60_000_000))
+    with h5py.File(path.with_name("packed.h5"), "r+") as file:
+        file["train/ship/image"].id.write_direct_chunk((0, 0, 0, 0), packed)
+
+    assert f"a patch packed into {len(packed)} bytes" in refused(path.with_name("packed.h5"))
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "lz4"])
+def test_a_patch_that_cannot_be_unpacked_is_refused_when_it_is_read(compression, path):
+    compress_store(path, path.with_name("packed.h5"), compression)
+    with h5py.File(path.with_name("packed.h5"), "r+") as file:
+        file["train/ship/image"].id.write_direct_chunk((0, 0, 0, 0), b"no such thing")
+
+    assert "patch 0 cannot be unpacked" in refused(path.with_name("packed.h5"))
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(data=st.data())
+def test_any_flipped_byte_is_read_or_refused(data, tmp_path_factory):
+    """Nothing but an `InputError` ever comes of it, no crash and no endless loop in HDF5."""
+    folder = tmp_path_factory.mktemp("flipped")
+    labels = Labels("labels.csv", {"a.jpg": ("1 1",), "b.jpg": ("1 1",)})
+    create_store(
+        folder / "patches.h5",
+        plan_patches(labels, dict.fromkeys(labels.ships, (8, 8)), ["b.jpg"], PLAN_OPTIONS),
+        OPTIONS,
+        FULL_IMAGES,
+    )
+    content = bytearray((folder / "patches.h5").read_bytes())
+    used = np.flatnonzero(np.frombuffer(content, np.uint8)).tolist()  # the rest is mostly space that nobody reads
+    for place in data.draw(st.lists(st.sampled_from(used), min_size=1, max_size=4)):
+        content[place] ^= data.draw(st.integers(1, 255))
+    (folder / "flipped.h5").write_bytes(content)
+
+    with suppress(InputError):
+        read_all(folder / "flipped.h5")
+
+
+# Shards
+
+
+@pytest.fixture(scope="module")
+def two_stores(scenes, tmp_path_factory):
+    """A folder with a store of seed 7 and one of seed 8, in 3 shards each."""
+    folder = tmp_path_factory.mktemp("shards")
+    for seed in (7, 8):
+        options = MakeOptions(patch=64, stride=64, seed=seed, valid_fraction=0.25, full_images=0)
+        make_patches(scenes, folder / f"{seed}.h5", options, layout=Layout(shards=3))
+    return folder
+
+
+@pytest.fixture
+def joined(two_stores, tmp_path):
+    """A store in 3 shards that may be changed."""
+    shutil.copytree(two_stores, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "7.h5"
+
+
+def change_shards(path, change):
+    with h5py.File(path, "r+") as file:
+        file.attrs["shards"] = np.bytes_(json.dumps(change(json.loads(file.attrs["shards"]))))
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "/etc/passwd", "..", "", "0123456789abcde", "0123456789ABCDEF", 7, None, []]
+)
+def test_a_shard_whose_name_could_lead_elsewhere_is_refused(name, joined):
+    change_shards(joined, lambda shards: [name, *shards[1:]])
+
+    assert f"names a shard {name!r}" in refused(joined)
+
+
+@pytest.mark.parametrize("shards", [{"a": 1}, "0123456789abcdef", 3])
+def test_shards_that_are_no_list_are_refused(shards, joined):
+    change_shards(joined, lambda _: shards)
+
+    assert "no JSON list" in refused(joined)
+
+
+def test_a_missing_shard_is_refused_by_its_name(joined):
+    missing = PatchStore(joined).files[1]
+    missing.unlink()
+
+    assert refused(joined).startswith(f"{missing} does not exist")
+
+
+def test_a_shard_of_another_store_is_refused(joined):
+    """It has patches of the same size, and the name that the store asks for."""
+    wanted = PatchStore(joined).files[0]
+    shutil.copy(PatchStore(joined.with_name("8.h5")).files[0], wanted)
+
+    assert f"{wanted} is a shard of another store" in refused(joined)
+
+
+@pytest.mark.parametrize("change", [lambda shards: shards[:2], lambda shards: [*shards, shards[0]]])
+def test_too_few_or_too_many_shards_are_refused(change, joined):
+    change_shards(joined, change)
+
+    assert "rows of source for" in refused(joined)

@@ -200,9 +200,10 @@ def test_the_best_epoch_is_the_best_of_all_fits_of_a_schedule(scheduled, easy):
 def test_a_scheduled_training_with_a_break_is_the_one_without(scheduled, easy, tmp_path, monkeypatch, epoch, batches):
     """The break is once inside the fit of the two epochs with 6 ships, and once between two fits."""
     out = tmp_path / "net.keras"
-    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as context:
         context.setattr(sys, "stderr", PressCtrlC(epoch))
-        train(easy, out, SCHEDULED)
+        with pytest.raises(KeyboardInterrupt):
+            train(easy, out, SCHEDULED)
     assert len(history(out)) == epoch
     assert steps(out) == batches
 
@@ -336,3 +337,25 @@ def test_training_anew_forgets_the_earlier_training(straight, easy, tmp_path):
         train(easy, tmp_path / "net.keras", replace(TINY, learning_rate=1e30))
     with pytest.raises(InputError, match="nothing to resume"):
         train(easy, tmp_path / "net.keras", TINY, resume=True)
+
+
+def test_net_of_resized_patches_sees_resized_images(scenes, tmp_path):
+    """Whole images of 256 px were stored at 64: the contract says so, and the answer has the size of the image."""
+    options = MakeOptions(patch=256, stride=256, resize=64, seed=7, valid_fraction=0.25, full_images=4)
+    make_patches(scenes, tmp_path / "p.h5", options)
+
+    train(PatchStore(tmp_path / "p.h5"), tmp_path / "net.keras", replace(TINY, epochs=1))
+
+    predictor = Predictor.load(tmp_path / "net.keras")
+    assert (predictor.contract.patch, predictor.contract.resize) == (256, 64)
+    assert predictor.contract.scores["images"] == 4
+    assert predictor.probabilities(np.zeros((300, 200, 3), dtype=np.uint8)).shape == (300, 200)
+
+
+def test_stores_of_other_scales_do_not_train_together(scenes, store, tmp_path):
+    """Patches of 64 px and images of 256 px stored at 64 have one shape, but ships of two sizes."""
+    options = MakeOptions(patch=256, stride=256, resize=64, seed=7, valid_fraction=0.25)
+    make_patches(scenes, tmp_path / "p.h5", options)
+
+    with pytest.raises(InputError, match=r"has patches of 256 px stored at 64 px, .* of 64 px; use one size"):
+        PatchStore(*store.paths, tmp_path / "p.h5")
