@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -17,12 +15,10 @@ from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.inference.stitching import stitch
 from shipseg_tiles.masks import separate_objects
 from shipseg_tiles.nets.contract import Contract, read_contract
+from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import TileGrid, WindowName
 from shipseg_tiles.zipped import AnyPath
-
-MAXIMUM_NET_BYTES = 2**32
-"""Larger nets are refused before they are unpacked."""
 
 
 class Predictor:
@@ -127,15 +123,9 @@ def load_net(weights: Path) -> Any:
     Raises:
         InputError: If the file is no such archive, holds code, or its net is none from images to one probability.
     """
-    try:
-        with ZipFile(weights) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > MAXIMUM_NET_BYTES:
-            raise InputError(f"it unpacks to {size} bytes, more than {MAXIMUM_NET_BYTES}")
-        net = keras.saving.load_model(weights, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises nearly every kind on a file that is not what it seems
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{weights} cannot be loaded as a Keras net: {reason}") from None
+    net = load_model(weights)
+    if getattr(net, "output_shape", None) == (None, 1):
+        raise InputError(f"{weights} is a classifier, ship or no ship; give the weights of a net that segments")
     if getattr(net, "input_shape", None) != (None, None, None, 3) or net.output_shape != (None, None, None, 1):
         raise InputError(f"{weights} is no net from RGB images of any size to one probability a pixel")
     return net

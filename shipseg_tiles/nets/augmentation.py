@@ -1,34 +1,81 @@
 """Augmentation inside the model that is trained: the feed stays as fast as memory, and an accelerator does the work."""
 
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
 from keras import ops
 
-BRIGHTNESS = 30.0
-"""Largest shift of all channels together, in grey levels."""
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.nets.augmentation_geometry import turn, zoom
+from shipseg_tiles.nets.augmentation_light import add_haze, add_jpeg_noise, blur, change_light
+from shipseg_tiles.nets.augmentation_paste import paste_ships
 
-COLOUR = 12.0
-"""Largest further shift of each channel on its own, in grey levels."""
 
-CONTRAST = 0.3
-"""Largest change of the deviation from a patch's mean, as a share."""
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """What is changed in training patches, and how strongly; 0 leaves it as it is.
+
+    Symmetries and light change every patch; scale, haze, blur and JPEG about half of them, as what is interpolated or
+    blurred has lost some of its sharpness, and most pictures have none of it.
+
+    Attributes:
+        symmetries: Whether patches are turned and flipped, in all 8 ways.
+        contrast: Largest change of the deviation from a patch's mean, as a share, 0 to 1.
+        brightness: Largest shift of all channels together, in grey levels.
+        colour: Largest further shift of each channel on its own, in grey levels.
+        scale: The most by which lengths grow or shrink, 0 to 1; 0.33 is 1 / 1.33 to 1.33 times the length.
+        paste: Share of the patches of empty water that get ships of other patches, 0 to 1. It raises the share of ship
+            patches above that of the feed.
+        haze: Largest share of a light veil, 0 to 1.
+        blur: Largest deviation of a Gaussian blur, in pixels.
+        jpeg: Coarsest JPEG noise; 1 is that of quality 50, 0.4 of 80. Patches must be a multiple of 8 px.
+
+    Raises:
+        InputError: If a number is out of its range.
+    """
+
+    symmetries: bool = True
+    contrast: float = 0.3
+    brightness: float = 30.0
+    colour: float = 12.0
+    scale: float = 0.0
+    paste: float = 0.0
+    haze: float = 0.0
+    blur: float = 0.0
+    jpeg: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            most = 1 if field.name in ("contrast", "scale", "paste", "haze") else 255
+            if not 0 <= value <= most:  # NaN is not either
+                raise InputError(f"augmentation {field.name} {value} must be from 0 to {most}")
+
+
+AS_SHIPPED = AugmentationOptions()
+"""What the shipped weights were trained with."""
 
 
 class AugmentedNet(keras.Model):
-    """A net that sees each training patch in one of its 8 symmetries and in changed light.
+    """A net that sees each training patch changed: turned, in other light, and whatever else its options say.
 
-    The symmetry is taken back from the output, so that masks need no change of their own. Outside training it is
-    the bare net, and only the bare net is ever saved as weights. Patches must be square.
+    The truth goes into training beside the pixels and changes with them, as scale moves ships and copy-paste adds some:
+    so a batch (pixels, masks) becomes the input, `call` answers (prediction, changed masks), and loss and metrics are
+    taken of these two. Feeds, losses and metrics know nothing of it. Outside training it is the bare net, and only the
+    bare net is ever saved as weights. Patches must be square.
 
     Attributes:
-        net: The bare net, from uint8 (N, side, side, 3) to float32 (N, side, side, 1).
+        net: The bare net, from uint8 (N, side, side, 3) to float32 (N, side, side, 1), or (N, 1) for a classifier.
+        options: What is changed.
     """
 
-    def __init__(self, net: keras.Model, seed: int) -> None:
+    def __init__(self, net: keras.Model, seed: int, options: AugmentationOptions = AS_SHIPPED) -> None:
         """Wrap `net`; `seed` decides all that is random."""
         super().__init__()
         self.net = net
+        self.options = options
         self.seed = seed
         self.random = keras.random.SeedGenerator(seed)
 
@@ -36,37 +83,86 @@ class AugmentedNet(keras.Model):
         """Make what is random depend on the seed and the epoch alone, so that a resumed training repeats nothing."""
         self.random.state.assign([self.seed, epoch << 20])  # the second number counts up, once for each draw
 
-    def call(self, pixels: Any, training: bool = False) -> Any:
-        """Predict probabilities of uint8 patches."""
-        if not training:
-            return self.net(pixels, training=False)
-        turns = keras.random.uniform((3, ops.shape(pixels)[0], 1, 1, 1), seed=self.random) < 0.5
-        changed = self._change_light(ops.cast(pixels, "float32"))
-        probabilities = self.net(_turn(ops.cast(changed, "uint8"), turns), training=True)
-        return _turn_back(probabilities, turns)
+    def train_step(self, *state_and_batch: Any) -> Any:
+        """Train on a batch (pixels, masks), handing the masks to `call` as well; under JAX a state comes before it."""
+        *state, batch = state_and_batch
+        pixels, masks, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        return super().train_step(*state, ((pixels, masks), masks, weights))
 
-    def _change_light(self, pixels: Any) -> Any:
-        """Change brightness, contrast and colour, and round to what a file could hold."""
-        count = ops.shape(pixels)[0]
-        mean = ops.mean(pixels, axis=(1, 2, 3), keepdims=True)
-        contrast = 1 + CONTRAST * self._between_plus_minus_1((count, 1, 1, 1))
-        shift = BRIGHTNESS * self._between_plus_minus_1((count, 1, 1, 1))
-        shift = shift + COLOUR * self._between_plus_minus_1((count, 1, 1, 3))
-        return ops.clip(ops.round((pixels - mean) * contrast + mean + shift), 0, 255)
+    def call(self, patches: Any, training: bool = False) -> Any:
+        """Predict probabilities of uint8 patches; in training of (patches, masks), masks changed alike."""
+        if not training:
+            return self.net(patches, training=False)
+        pixels, masks = self.augment(*patches)
+        return self.net(pixels, training=True), masks
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Compute the loss, in training against the changed masks."""
+        return super().compute_loss(x, *_compared(y, y_pred), sample_weight, training)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Compute the metrics, in training against the changed masks."""
+        return super().compute_metrics(x, *_compared(y, y_pred), sample_weight)
+
+    def augment(self, pixels: Any, masks: Any) -> tuple[Any, Any]:
+        """Change a batch.
+
+        Args:
+            pixels: uint8 (N, side, side, 3).
+            masks: uint8 0 or 1 (N, side, side).
+
+        Returns:
+            Both, changed, in the same shapes and dtypes.
+        """
+        pixels, masks = self._change_places(pixels, ops.expand_dims(masks, -1))
+        return ops.cast(self._change_sight(pixels), "uint8"), ops.cast(ops.squeeze(masks, -1), "uint8")
+
+    def _change_places(self, pixels: Any, masks: Any) -> tuple[Any, Any]:
+        """Turn patches, paste ships and zoom, masks (N, side, side, 1) alike; both become float32."""
+        options, count = self.options, ops.shape(pixels)[0]
+        if options.symmetries:
+            turns = keras.random.uniform((3, count, 1, 1, 1), seed=self.random) < 0.5
+            pixels, masks = turn(pixels, turns), turn(masks, turns)
+        pixels, masks = ops.cast(pixels, "float32"), ops.cast(masks, "float32")
+        if options.paste:
+            order = keras.random.uniform((count,), seed=self.random)
+            takes = keras.random.uniform((count,), seed=self.random) < options.paste
+            pixels, masks = paste_ships(pixels, masks, order, takes)
+        if options.scale:
+            grow = self._between_plus_minus_1((count,)) > 0
+            exponent = self._for_every_other((count,))
+            pixels, masks = zoom(pixels, masks, (1 + options.scale) ** ops.where(grow, exponent, -exponent))
+        return pixels, masks
+
+    def _change_sight(self, pixels: Any) -> Any:
+        """Add what air, lens, sensor and file do to a picture, in this order."""
+        options, count = self.options, ops.shape(pixels)[0]
+        if options.haze:
+            thickest = options.haze * self._for_every_other((count, 1, 1))
+            pixels = add_haze(pixels, thickest * keras.random.uniform((count, 2, 2), 0.3, 1, seed=self.random))
+        if options.blur:
+            pixels = blur(pixels, options.blur * self._for_every_other((count,)))
+        contrast = 1 + options.contrast * self._between_plus_minus_1((count, 1, 1, 1))
+        shift = options.brightness * self._between_plus_minus_1((count, 1, 1, 1))
+        shift = shift + options.colour * self._between_plus_minus_1((count, 1, 1, 3))
+        pixels = change_light(pixels, contrast, shift)
+        if options.jpeg:
+            pixels = add_jpeg_noise(pixels, options.jpeg * self._for_every_other((count,)))
+        return pixels
 
     def _between_plus_minus_1(self, shape: tuple[Any, ...]) -> Any:
         return keras.random.uniform(shape, -1, 1, seed=self.random)
 
-
-def _turn(pixels: Any, turns: Any) -> Any:
-    """Flip left-right, flip up-down and transpose each patch where its three turns say so: 8 symmetries."""
-    pixels = ops.where(turns[0], ops.flip(pixels, axis=2), pixels)
-    pixels = ops.where(turns[1], ops.flip(pixels, axis=1), pixels)
-    return ops.where(turns[2], ops.transpose(pixels, (0, 2, 1, 3)), pixels)
+    def _for_every_other(self, shape: tuple[Any, ...]) -> Any:
+        """Draw strengths, 0 for half of them and even up to 1 for the others, for what befalls only some pictures."""
+        return ops.relu(self._between_plus_minus_1(shape))
 
 
-def _turn_back(pixels: Any, turns: Any) -> Any:
-    """Take `_turn` back: each step is its own inverse, so the same steps in reverse order."""
-    pixels = ops.where(turns[2], ops.transpose(pixels, (0, 2, 1, 3)), pixels)
-    pixels = ops.where(turns[1], ops.flip(pixels, axis=1), pixels)
-    return ops.where(turns[0], ops.flip(pixels, axis=2), pixels)
+def _compared(masks: Any, answer: Any) -> tuple[Any, Any]:
+    """Return truth and prediction, out of the masks of a batch and what `AugmentedNet.call` answered."""
+    if not isinstance(answer, tuple):
+        return masks, answer
+    prediction, changed_masks = answer
+    return changed_masks, prediction

@@ -1,31 +1,94 @@
 """Nets by name."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import keras
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.unet import unet
+from shipseg_tiles.nets.blocks import NORMALISATIONS, probability, raw_pixels
+from shipseg_tiles.nets.classifier import ship_probability
+from shipseg_tiles.nets.decoder import light_decoder
+from shipseg_tiles.nets.encoder_weights import Pretrained, load_encoder, no_pretrained
+from shipseg_tiles.nets.mobilenetv2 import mobilenetv2_encoder, mobilenetv2_weights
+from shipseg_tiles.nets.resnet34 import resnet34_encoder, resnet34_weights
+from shipseg_tiles.nets.unet import unet_decoder, unet_encoder
+from shipseg_tiles.nets.xception import xception_decoder, xception_encoder
 
-NETS: dict[str, Callable[[int, int], keras.Model]] = {"unet": unet}
+
+@dataclass(frozen=True)
+class Encoder:
+    """A kind of encoder.
+
+    Attributes:
+        build: Builds it of a width, a depth and a normalisation.
+        deepest: The most halvings that it can do.
+        normalisations: Those that it can be built with.
+        pretrained: Reads the weights that others publish for it.
+    """
+
+    build: Callable[[int, int, str], keras.Model]
+    deepest: int = 6
+    normalisations: tuple[str, ...] = ("batch",)
+    pretrained: Pretrained = no_pretrained
 
 
-def build_net(name: str, width: int, depth: int) -> keras.Model:
-    """Build a net with fresh weights.
+PLAIN = Encoder(unet_encoder, normalisations=NORMALISATIONS)
+XCEPTION = Encoder(lambda width, depth, _: xception_encoder(width, depth))
+MOBILENETV2 = Encoder(lambda _width, depth, _: mobilenetv2_encoder(depth), deepest=5, pretrained=mobilenetv2_weights)
+RESNET34 = Encoder(lambda _width, depth, _: resnet34_encoder(depth), deepest=5, pretrained=resnet34_weights)
+
+Decoder: TypeAlias = Callable[[list[Any], int, str], Any]
+"""Builds a decoder behind an encoder's features, of a width and a normalisation."""
+
+SEGMENTERS: dict[str, tuple[Encoder, Decoder]] = {
+    "unet": (PLAIN, unet_decoder),
+    "xception-unet": (XCEPTION, lambda maps, width, _: xception_decoder(maps, width)),
+    "mobilenetv2-unet": (MOBILENETV2, lambda maps, width, _: light_decoder(maps, width)),
+    "resnet34-unet": (RESNET34, lambda maps, width, _: light_decoder(maps, width)),
+}
+"""Nets that answer a probability for each pixel."""
+
+CLASSIFIERS = {"classifier": PLAIN, "mobilenetv2-classifier": MOBILENETV2, "resnet34-classifier": RESNET34}
+"""Nets that answer one probability, that the image shows a ship; a segmenter can take over the encoder."""
+
+NETS = (*SEGMENTERS, *CLASSIFIERS)
+
+
+def build_net(
+    name: str, width: int, depth: int, *, normalisation: str = "batch", encoder_weights: str = "none"
+) -> keras.Model:
+    """Build a net.
 
     Args:
         name: One of `NETS`.
-        width: Filters at full resolution, 1 or more.
-        depth: Number of halvings, 1 to 6; the sides of images must be multiples of `2 ** depth`.
+        width: Filters at the highest resolution of what is built here, 1 or more; they double at each halving.
+        depth: Number of halvings, 1 to 6, or to 5 where the encoder has no more; the sides of what a segmenter sees
+            must be multiples of `2 ** depth`.
+        normalisation: One of `NORMALISATIONS`; only the plain encoder can do without.
+        encoder_weights: `none` for fresh ones, `imagenet`, or a path, see `load_encoder`.
 
     Returns:
-        Model from uint8 (N, height, width, 3) to probabilities float32 (N, height, width, 1).
+        Model from uint8 (N, height, width, 3) to probabilities float32: (N, height, width, 1) of one of `SEGMENTERS`,
+        (N, 1) of one of `CLASSIFIERS`. Its layer `encoder` is a model of its own.
 
     Raises:
-        InputError: If there is no net of that name, or a number is out of its range.
+        InputError: If there is no net of that name, an option is out of its range, or the weights do not fit.
     """
     if name not in NETS:
         raise InputError(f"there is no net {name!r}; choose one of {', '.join(NETS)}")
-    if width < 1 or not 1 <= depth <= 6:
-        raise InputError(f"width {width} must be 1 or more and depth {depth} from 1 to 6")
-    return NETS[name](width, depth)
+    kind = CLASSIFIERS[name] if name in CLASSIFIERS else SEGMENTERS[name][0]
+    if width < 1 or not 1 <= depth <= kind.deepest:
+        raise InputError(f"width {width} must be 1 or more and depth {depth} from 1 to {kind.deepest}")
+    if normalisation not in kind.normalisations:
+        known = " or ".join(kind.normalisations)
+        raise InputError(f"{name} has no normalisation {normalisation!r}; choose {known}")
+    encoder = kind.build(width, depth, normalisation)
+    load_encoder(encoder, encoder_weights, kind.pretrained)
+    pixels = raw_pixels()
+    maps = encoder(pixels)
+    if name in CLASSIFIERS:
+        return keras.Model(pixels, ship_probability(maps[-1]), name=name)
+    decode = SEGMENTERS[name][1]
+    return keras.Model(pixels, probability(decode(maps, width, normalisation)), name=name)

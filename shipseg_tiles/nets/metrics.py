@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from shipseg_tiles.nets.truth import truth_like
+
 
 @keras.saving.register_keras_serializable("shipseg_tiles")
 class PatchDice(keras.metrics.Metric):
@@ -20,9 +22,9 @@ class PatchDice(keras.metrics.Metric):
         self.total = self.add_weight(name="total", initializer="zeros")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add (N, height, width) truth of 0 and 1 and (N, height, width, 1) probabilities."""
-        truth = ops.cast(y_true, "float32")
-        predicted = ops.cast(ops.squeeze(y_pred, -1) > 0.5, "float32")
+        """Add truth of 0 and 1 and probabilities, in the shapes that `truth_like` takes."""
+        truth = truth_like(y_pred, y_true)
+        predicted = ops.cast(y_pred > 0.5, "float32")
         self.shared.assign_add(ops.sum(truth * predicted))
         self.total.assign_add(ops.sum(truth) + ops.sum(predicted))
 
@@ -31,3 +33,20 @@ class PatchDice(keras.metrics.Metric):
         # Where the total is 0 so is what is shared: both get the same 1 added and the quotient is 1.
         empty = ops.cast(self.total == 0, "float32")
         return (2 * self.shared + empty) / (self.total + empty)
+
+
+@keras.saving.register_keras_serializable("shipseg_tiles")
+class PatchF1(PatchDice):
+    """F1 of ship or no ship over all patches seen since the last reset, at the threshold 0.5.
+
+    Good for a classifier on patches of which few hold ships, where the share of right answers is high for one that
+    never sees a ship. Of a segmenter it takes the most probable pixel of each patch. F1 is the dice of labels: counts
+    are pooled over all patches, and without any ship, neither true nor predicted, it is 1.
+    """
+
+    def __init__(self, name: str = "patch_f1", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add masks (N, height, width) or labels (N,), and probabilities (N, height, width, 1) or (N, 1)."""
+        super().update_state(y_true, ops.max(ops.reshape(y_pred, (ops.shape(y_pred)[0], -1)), axis=1, keepdims=True))

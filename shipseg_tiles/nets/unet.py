@@ -1,54 +1,58 @@
-"""The patch U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) in pure Keras 3."""
+"""The patch U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) in pure Keras 3.
+
+Convolutions are followed by batch normalisation, which costs nothing at inference and lets the learning rate be ten
+times higher; the encoder halves the side `depth` times and doubles the filters each time.
+"""
 
 from typing import Any
 
 import keras
 from keras import layers
 
+from shipseg_tiles.nets.blocks import convolve, encoder_model, raw_pixels
 
-def unet(width: int = 16, depth: int = 4) -> keras.Model:
-    """Build a U-Net that takes raw pixels of any multiple of `2 ** depth` and answers ship probabilities.
 
-    Convolutions are followed by batch normalisation, which costs nothing at inference and lets the learning rate be
-    ten times higher; the encoder halves the side `depth` times and doubles the filters each time.
+def unet_encoder(width: int, depth: int, normalisation: str) -> keras.Model:
+    """Build the half of the U-Net that looks, a plain convolutional net.
 
     Args:
         width: Filters at full resolution.
         depth: Number of poolings.
+        normalisation: One of `NORMALISATIONS`.
 
     Returns:
-        Model from uint8 (N, height, width, 3), 0 to 255, to float32 (N, height, width, 1), 0 to 1.
+        Model from uint8 (N, height, width, 3) to features at the strides 1, 2, 4 ... `2 ** depth`.
     """
-    pixels = keras.Input((None, None, 3), dtype="uint8", name="pixels")
+    pixels = raw_pixels()
     features = layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(pixels)
-    skips = []
+    maps = []
     for level in range(depth):
-        features = _block(features, width * 2**level, f"down{level}")
-        skips.append(features)
-        features = layers.MaxPooling2D(name=f"down{level}_pool")(features)
-    features = _block(features, width * 2**depth, "bottom")
-    for level in reversed(range(depth)):
+        maps.append(_convolve_twice(features, width * 2**level, f"down{level}", normalisation))
+        features = layers.MaxPooling2D(name=f"down{level}_pool")(maps[-1])
+    maps.append(_convolve_twice(features, width * 2**depth, "bottom", normalisation))
+    return encoder_model(pixels, maps)
+
+
+def unet_decoder(maps: list[Any], width: int, normalisation: str) -> Any:
+    """Build the half that draws: grow, join what the encoder saw at that size, convolve twice.
+
+    Args:
+        maps: Features at the strides 1, 2, 4 ..., as an encoder answers.
+        width: Filters at full resolution.
+        normalisation: One of `NORMALISATIONS`.
+
+    Returns:
+        Features (N, height, width, `width`).
+    """
+    features = maps[-1]
+    for level in reversed(range(len(maps) - 1)):
         features = layers.Conv2DTranspose(width * 2**level, 2, strides=2, name=f"up{level}_grow")(features)
-        features = layers.Concatenate(name=f"up{level}_join")([features, skips[level]])
-        features = _block(features, width * 2**level, f"up{level}")
-    # Probabilities stay float32 under mixed precision: with 8 bits of mantissa a threshold would mean little.
-    # The bias begins at the share of ship pixels in patches, 1 to 2 % (Lin et al. 2017, https://arxiv.org/abs/1708.02002):
-    # otherwise the first epochs only teach the net that nearly everything is background.
-    probability = layers.Conv2D(
-        1,
-        1,
-        activation="sigmoid",
-        bias_initializer=keras.initializers.Constant(-4.0),
-        dtype="float32",
-        name="probability",
-    )(features)
-    return keras.Model(pixels, probability, name="unet")
+        features = layers.Concatenate(name=f"up{level}_join")([features, maps[level]])
+        features = _convolve_twice(features, width * 2**level, f"up{level}", normalisation)
+    return features
 
 
-def _block(features: Any, filters: int, name: str) -> Any:
-    """Two convolutions of 3 x 3, each normalised and rectified."""
+def _convolve_twice(features: Any, filters: int, name: str, normalisation: str) -> Any:
     for number in (1, 2):
-        features = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv{number}")(features)
-        features = layers.BatchNormalization(momentum=0.98, name=f"{name}_normalise{number}")(features)
-        features = layers.ReLU(name=f"{name}_relu{number}")(features)
+        features = convolve(features, filters, name, number, normalisation=normalisation)
     return features

@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict
+from zipfile import ZipFile
 
 import keras
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.errors import InputError, SkippedImageWarning
+from shipseg_tiles.images import list_images
 from shipseg_tiles.inference.predictor import Predictor, load_net, predict_files
+from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
 
 
@@ -275,6 +278,15 @@ def test_a_net_of_another_shape_is_refused(tmp_path, shape, filters):
         Predictor.load(save(net, tmp_path / "net.keras"))
 
 
+def test_a_classifier_is_refused_as_such(tmp_path):
+    net = build_net("classifier", width=1, depth=1)
+
+    with pytest.raises(
+        InputError, match=r"net\.keras is a classifier, ship or no ship; give the weights of a net that"
+    ):
+        Predictor.load(save(net, tmp_path / "net.keras"))
+
+
 def test_a_net_with_code_inside_is_refused_and_the_code_does_not_run(tmp_path):
     """The lambda of the layer would leave a file behind if it ever ran while loading."""
     evidence = tmp_path / "the code ran"
@@ -318,6 +330,17 @@ def test_files_are_predicted_one_by_one_and_a_bad_one_is_skipped_with_a_warning(
     assert found[1].ships == []
     assert found[1].mask().shape == (30, 30)
     assert not found[1].mask().any()
+
+
+def test_files_are_predicted_out_of_a_zip(tmp_path):
+    Image.fromarray(scene(40, 60, (5, 7, 4, 4))).save(tmp_path / "ship.png")
+    with ZipFile(tmp_path / "images.zip", "w") as file:
+        file.write(tmp_path / "ship.png", "test_v2/ship.png")
+
+    (found,) = predict_files(Predictor(Recording(), contract()), list_images(tmp_path / "images.zip"))
+
+    assert found.name == "ship.png"
+    assert np.array_equal(found.mask(), scene(40, 60, (5, 7, 4, 4))[..., 0] == 255)
 
 
 def test_two_files_whose_masks_would_have_one_name_are_refused(tmp_path):

@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 
+from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.receptive_field import PROBE_SIDE, measure_receptive_field
-from shipseg_tiles.nets.unet import unet
 
 
 def net_of(*layers):
@@ -75,5 +75,5 @@ def test_a_unet_sees_no_further_than_its_layers_allow():
     """Depth 1: two 3 x 3 convolutions at full size reach 2, two at half size 4, two at full size 2 again, and a
     pooling with its growing moves by 1 at most: 9 pixels."""
     keras.utils.set_random_seed(0)
-    net = unet(width=4, depth=1)
+    net = build_net("unet", width=4, depth=1)
     assert 4 < measure_receptive_field(net) <= 9

@@ -1,0 +1,45 @@
+"""Changes of where things lie: the truth moves with the pixels."""
+
+from typing import Any
+
+from keras import ops
+
+from shipseg_tiles.nets.separable import filter_separably, normalised
+
+
+def turn(pixels: Any, turns: Any) -> Any:
+    """Flip left-right, flip up-down and transpose each patch where its three turns say so: all 8 symmetries.
+
+    Args:
+        pixels: (N, side, side, channels) of any dtype.
+        turns: bool (3, N, 1, 1, 1).
+    """
+    pixels = ops.where(turns[0], ops.flip(pixels, axis=2), pixels)
+    pixels = ops.where(turns[1], ops.flip(pixels, axis=1), pixels)
+    return ops.where(turns[2], ops.transpose(pixels, (0, 2, 1, 3)), pixels)
+
+
+def zoom(pixels: Any, masks: Any, factors: Any) -> tuple[Any, Any]:
+    """Show patches larger or smaller about their centres, and mirrored outside of their borders.
+
+    A pixel of the new mask is ship where more than half of what it shows is ship.
+
+    Args:
+        pixels: float32 (N, side, side, 3).
+        masks: float32 (N, side, side, 1) of 0 and 1.
+        factors: float32 (N,), by which lengths grow; more than a third, as there is one mirror image to each side.
+    """
+    zoomed = filter_separably(ops.concatenate([pixels, masks], axis=3), _zooming(pixels.shape[1], factors))
+    return zoomed[..., :3], ops.cast(zoomed[..., 3:] > 0.5, "float32")
+
+
+def _zooming(side: int, factors: Any) -> Any:
+    """Return linearly interpolating filters (N, side, side), wider where they shrink, so that nothing is skipped."""
+    places = ops.arange(side, dtype="float32")
+    factors = ops.reshape(factors, (-1, 1, 1))
+    centre = (side - 1) / 2
+    sources = (ops.expand_dims(places, 1) - centre) / factors + centre
+    # Each source pixel is seen in its own place and mirrored at both borders.
+    seen = [places, -1 - places, 2 * side - 1 - places]
+    reach = ops.maximum(1 / factors, 1)
+    return normalised(sum(ops.relu(1 - ops.abs(sources - place) / reach) for place in seen))

@@ -1,0 +1,41 @@
+import keras
+import numpy as np
+import pytest
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.nets import saved
+from shipseg_tiles.nets.build import build_net
+from shipseg_tiles.nets.saved import first_line, load_model
+
+
+def test_a_net_comes_back(tmp_path):
+    net = build_net("classifier", width=2, depth=1)
+    net.save(tmp_path / "net.keras")
+
+    loaded = load_model(tmp_path / "net.keras")
+
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    np.testing.assert_allclose(loaded.predict_on_batch(pixels), net.predict_on_batch(pixels), atol=1e-6)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no net"])
+def test_a_file_that_is_no_net_is_refused_in_one_line(tmp_path, content):
+    if content is not None:
+        (tmp_path / "net.keras").write_bytes(content)
+
+    with pytest.raises(InputError, match=r"net\.keras cannot be loaded as a Keras net: .") as caught:
+        load_model(tmp_path / "net.keras")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(tmp_path / "net.keras")
+    monkeypatch.setattr(saved, "MAXIMUM_BYTES", 100)
+
+    with pytest.raises(InputError, match=r"net\.keras cannot be loaded .* more than 100$"):
+        load_model(tmp_path / "net.keras")
+
+
+def test_an_error_without_words_is_called_by_its_kind():
+    assert first_line(KeyError()) == "KeyError"
+    assert first_line(ValueError("\n one\ntwo")) == "one"
