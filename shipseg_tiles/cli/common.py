@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 
-def option(help: str, *, default: Any = MISSING, **metadata: Any) -> Any:
+def option(help: str, *, default: Any = MISSING, default_factory: Any = MISSING, **metadata: Any) -> Any:
     """Declare a field of an options dataclass.
 
     Args:
         help: One line for `--help`; the default is added to it.
         default: Value if the flag is not given; without one the flag is required.
+        default_factory: Makes such a value instead, where it may be changed.
         **metadata: Anything that argparse-dataclass understands, such as `type` or `choices`.
     """
     if default not in (MISSING, None, "") and not isinstance(default, bool):
         help = f"{help} (default: {default})"
-    return field(default=default, metadata={"help": help, **metadata})
+    return field(default=default, default_factory=default_factory, metadata={"help": help, **metadata})
 
 
 @dataclass(kw_only=True)

@@ -24,7 +24,9 @@ VERBS = {
     "make-patches": "cut labelled images into patches and store them in HDF5",
     "inspect": "show what is in a patch store, and find damage",
     "train": "train a net on a patch store",
+    "mine": "keep the background on which a net sees ships, to train on it",
     "predict": "find ships in images of any size",
+    "classify": "say of each image whether it shows a ship",
     "score": "compare predictions with labels: true dice and F2",
     "demo": "do all of it on synthetic scenes",
 }

@@ -17,28 +17,59 @@ class Options(CommonOptions):
     out: Path = option(
         "weights to write; the contract NAME.json and the folder NAME.training appear beside them", metavar="NAME.keras"
     )
+    mined: list[Path] = option("hard negatives that mine found", default_factory=list, nargs="*", metavar="MINED.h5")
+    preset: str = option("options of a preset, see shipseg-tiles presets; flags win", default="", metavar="NAME")
     net: str = option("name of the net", default="unet", metavar="NAME")
     width: int = option("filters at full resolution", default=16)
     depth: int = option("halvings inside the net", default=4)
+    normalisation: str = option("what follows each convolution", default="batch", choices=["batch", "none"])
+    encoder_weights: str = option("none, imagenet, or the path of weights", default="none", metavar="WHICH")
+    start_from: str = option("weights of the same net to start from, to train them further", default="", metavar="FILE")
+    loss: str = option("name of the loss", default="dice-cross-entropy", metavar="NAME")
+    augmentation: list[str] = option(
+        "changes of patches besides turns and light, such as scale=0.3 paste=0.5 haze=0.4 blur=1 jpeg=1",
+        default_factory=list,
+        nargs="*",
+        metavar="NAME=VALUE",
+    )
     ship_fraction: str = option(
         "share of ship patches in every batch; 0.9:0.5 goes from one to the other over the epochs",
         default="0.5",
         metavar="F[:F]",
     )
+    mined_fraction: float = option("share of hard negatives in every batch", default=0.0, metavar="F")
     order: str = option(
         "order of the patches; sequential for slow and network disks",
         default="random",
         choices=["random", "sequential"],
     )
-    epochs: int = option("largest number of epochs; each shows every ship patch once", default=30, metavar="N")
     batch_size: int = option("patches in a batch", default=16, metavar="N")
-    learning_rate: float = option("at the start; halved when the true dice stands still", default=1e-3, metavar="RATE")
-    patience: int = option("stop after so many epochs without a better true dice", default=9, metavar="N")
+    stages: list[str] = option(
+        "what comes first, such as decoder:1:1e-3", default_factory=list, nargs="*", metavar="LAYERS:EPOCHS:RATE"
+    )
+    layers: str = option("what learns after that: all, decoder, or decoder+N", default="all")
+    epochs: int = option(
+        "largest number of epochs, stages included; each shows every ship patch once", default=30, metavar="N"
+    )
+    minutes: float = option("stop after so much time; 0 for never", default=0.0, metavar="M")
+    learning_rate: float = option("largest, after the stages", default=1e-3, metavar="RATE")
+    schedule: str = option(
+        "how the rate changes; plateau halves it when the score stands still",
+        default="plateau",
+        choices=["plateau", "cosine", "step", "constant"],
+    )
+    warm_up: float = option("epochs in which the rate rises to its largest", default=0.0, metavar="N")
+    patience: int = option("stop after so many epochs without a better score", default=9, metavar="N")
+    weight_decay: float = option("by what share of the rate weights shrink at each step", default=0.0, metavar="F")
+    moving_average: float = option(
+        "judge and save a moving average of the weights that keeps this share at each step", default=0.0, metavar="F"
+    )
     precision: str = option(
-        "what layers compute in", default="float32", choices=["float32", "mixed_bfloat16", "mixed_float16"]
+        "what layers compute in",
+        default="float32",
+        choices=["float32", "mixed_bfloat16", "mixed_float16", "auto"],
     )
     seed: int = option("seed of weights, order and augmentation", default=0, metavar="S")
-    start_from: str = option("weights of the same net to start from, to train them further", default="", metavar="FILE")
     resume: bool = option("go on where an earlier run with the same options stopped", default=False)
     notes: str = option("words about the data for the contract, such as their terms", default="", metavar="TEXT")
 
@@ -48,18 +79,25 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.patches.store import PatchStore
 
     store = PatchStore(*options.patches)  # before the slow import, so that a wrong path is answered at once
+    mined = PatchStore(*options.mined) if options.mined else None
     with quiet_import():
-        from shipseg_tiles.training.fit import TrainOptions, train
+        from shipseg_tiles.training.fit import train
+        from shipseg_tiles.training.options import TrainOptions
 
     chosen = {field.name: getattr(options, field.name) for field in fields(TrainOptions)}
+    chosen |= {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
     try:
-        trained = train(store, options.out, TrainOptions(**chosen), resume=options.resume, notes=options.notes)
+        trained = train(
+            store, options.out, TrainOptions(**chosen), mined=mined, resume=options.resume, notes=options.notes
+        )
     except KeyboardInterrupt:
         print("the finished epochs are kept: go on with the same command and --resume", file=sys.stderr)
         raise
     scores = trained.contract.scores
     summary = f"{options.out} after {trained.epochs} epochs, best {trained.contract.trained_on['best_epoch']}"
-    if scores:
+    if "f1" in scores:
+        summary += f"; F1 on {scores['images']} full validation images {scores['f1']:.3f}"
+    elif scores:
         summary += (
             f"; true dice on {scores['images']} full validation images {scores['dice_mean_all_images']:.3f}"
             f" (ship images alone {_number(scores['dice_mean_ship_images'])})"

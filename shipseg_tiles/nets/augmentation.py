@@ -1,5 +1,6 @@
 """Augmentation inside the model that is trained: the feed stays as fast as memory, and an accelerator does the work."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -52,6 +53,25 @@ class AugmentationOptions:
             most = 1 if field.name in ("contrast", "scale", "paste", "haze") else 255
             if not 0 <= value <= most:  # NaN is not either
                 raise InputError(f"augmentation {field.name} {value} must be from 0 to {most}")
+
+    @classmethod
+    def parse(cls, texts: Sequence[str]) -> "AugmentationOptions":
+        """Read `NAME=VALUE`, one for each option that is to differ from what it is here; `symmetries=0` turns them off.
+
+        Raises:
+            InputError: If a text is something else, there is no such option, or a number is out of its range.
+        """
+        names = [field.name for field in fields(cls)]
+        values: dict[str, Any] = {}
+        for text in texts:
+            name, _, value = text.partition("=")
+            if name not in names:
+                raise InputError(f"augmentation {text!r} must be NAME=VALUE; the names are {', '.join(names)}")
+            try:
+                values[name] = bool(int(value)) if name == "symmetries" else float(value)
+            except ValueError:
+                raise InputError(f"augmentation {text!r} must give a number") from None
+        return cls(**values)
 
 
 AS_SHIPPED = AugmentationOptions()

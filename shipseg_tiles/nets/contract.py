@@ -25,7 +25,8 @@ class Contract:
         tile: Recommended side in pixels of the tiles at inference.
         overlap: Recommended share of its side that a tile shares with its neighbour, 0 to below 1.
         tile_multiple: A tile's side must be a multiple of this.
-        receptive_field: How many pixels away, at most, a pixel can change the answer; measured.
+        receptive_field: How many pixels away, at most, a pixel can change the answer; measured. None for a classifier,
+            which answers for the whole image.
         channels: Channels of the image, red, green, blue.
         resize: Side to which such patches were resized; images are resized likewise before the net. None if not.
         gate: The gate that decides which tiles the net sees; None if all of them.
@@ -42,7 +43,7 @@ class Contract:
     tile: int
     overlap: float
     tile_multiple: int
-    receptive_field: int
+    receptive_field: int | None
     channels: int = 3
     resize: int | None = None
     gate: None = None

@@ -19,8 +19,9 @@ class RatioFeed(keras.utils.PyDataset):
     """Training batches that all hold the same number of ship patches within an epoch.
 
     An epoch shows every ship patch once (the last batch is filled up with ships of the epoch before the first one
-    repeats); background patches go round at their own pace, so that all of them are seen over the epochs. The batches
-    follow from the seed and the epoch alone, so a run that is taken up again sees the same ones.
+    repeats); background patches go round at their own pace, so that all of them are seen over the epochs. So do mined
+    ones, which take the place of some of the background. The batches follow from the seed and the epoch alone, so a run
+    that is taken up again sees the same ones.
 
     The order `random` is good for any store that fits into memory or lies on a local disk. `sequential` reads from
     front to back, from another place in each epoch, and is good for slow and network disks: stores are shuffled inside.
@@ -39,6 +40,8 @@ class RatioFeed(keras.utils.PyDataset):
         ship_fraction: ShipFraction | float,
         seed: int,
         order: str = "random",
+        mined: PatchStore | None = None,
+        mined_fraction: float = 0.0,
         **kwargs: Any,
     ) -> None:
         """Feed from the training split of `store`.
@@ -50,28 +53,48 @@ class RatioFeed(keras.utils.PyDataset):
                 1, for the same in all epochs.
             seed: Seed of the order.
             order: One of `ORDERS`.
+            mined: Background on which a net saw ships, see `shipseg_tiles.training.mining`; None for none.
+            mined_fraction: Share of such patches in each batch, rounded to whole patches; above 0 and below 1 with
+                `mined`, else 0.
             **kwargs: `workers` and the like, for `keras.utils.PyDataset`.
 
         Raises:
-            InputError: If the fraction leaves no ship patch in a batch, or needs background that the store lacks, or
-                there is no such order.
+            InputError: If a fraction is out of its range or gives no patch in a batch, both together are more than a
+                batch, they need background that the store lacks, the mined patches do not fit the store, or there is
+                no such order.
         """
         super().__init__(**kwargs)
         if not isinstance(ship_fraction, ShipFraction):
             ship_fraction = ShipFraction(ship_fraction, ship_fraction, 1)
         if order not in ORDERS:
             raise InputError(f"there is no order {order!r}; choose one of {', '.join(ORDERS)}")
-        fewest = round(batch_size * min(ship_fraction.first, ship_fraction.last))
-        if not fewest:
-            raise InputError(f"ship fraction {ship_fraction} gives 0 ships in {batch_size} patches; use a larger one")
-        if fewest < batch_size and not len(store.sets["train", "background"]):
-            raise InputError(f"{store.paths[0]} holds no background for ship fraction {ship_fraction}; use 1")
         self.store = store
         self.batch_size = batch_size
         self.ship_fraction = ship_fraction
         self.seed = seed
         self.order = order
+        self.mined = mined
+        self.mined_in_batch = _mined_in_batch(store, mined, mined_fraction, batch_size)
         self.epoch = 0
+        self._check_shares(mined_fraction)
+
+    def _check_shares(self, mined_fraction: float) -> None:
+        """Refuse shares that some epoch cannot keep."""
+        shares, batch_size = self.ship_fraction, self.batch_size
+        fewest, most = sorted(round(batch_size * share) for share in (shares.first, shares.last))
+        if not fewest:
+            raise InputError(f"ship fraction {shares} gives 0 ships in {batch_size} patches; use a larger one")
+        if most + self.mined_in_batch > batch_size:
+            raise InputError(
+                f"ship fraction {shares} and mined fraction {mined_fraction} are {most} and {self.mined_in_batch}"
+                f" patches, more than the {batch_size} of a batch; lower one of them"
+            )
+        if fewest + self.mined_in_batch < batch_size and not len(self.store.sets["train", "background"]):
+            beside = f" beside mined fraction {mined_fraction}" if self.mined else ""
+            raise InputError(
+                f"{self.store.paths[0]} holds no background for ship fraction {shares}{beside};"
+                f" use {1 - mined_fraction:g}"
+            )
 
     def __len__(self) -> int:
         """Batches in the current epoch."""
@@ -82,28 +105,41 @@ class RatioFeed(keras.utils.PyDataset):
         return -(-len(self.store.sets["train", "ship"]) // self.ship_fraction.ships_in_batch(epoch, self.batch_size))
 
     def __getitem__(self, index: int) -> Patches:
-        """Return batch `index` of the current epoch, ships first."""
+        """Return batch `index` of the current epoch: ships, background, mined patches."""
         ships, background = (self.store.sets["train", kind] for kind in CLASSES)
         ships_in_batch = self.ship_fraction.ships_in_batch(self.epoch, self.batch_size)
         within_epoch = index * ships_in_batch + np.arange(ships_in_batch)
         ship_places = _order(self.order, len(ships), (self.seed, 0, self.epoch))[within_epoch % len(ships)]
-        background_in_batch = self.batch_size - ships_in_batch
-        before = _background_before(self.epoch, len(ships), self.batch_size, self.ship_fraction)
-        since_start = before + index * background_in_batch
-        background_places = self._background_places(since_start + np.arange(background_in_batch))
-        return _gather(self.store.patch, [(ships, ship_places), (background, background_places)])
+        batches, ships_shown = _before(self.epoch, len(ships), self.batch_size, self.ship_fraction)
+        background_shown = batches * (self.batch_size - self.mined_in_batch) - ships_shown
+        background_in_batch = self.batch_size - ships_in_batch - self.mined_in_batch
+        parts = [(ships, ship_places), self._in_turn(background, 1, background_shown, index, background_in_batch)]
+        if self.mined:
+            mined = self.mined.sets["train", "background"]
+            parts.append(self._in_turn(mined, 2, batches * self.mined_in_batch, index, self.mined_in_batch))
+        return _gather(self.store.patch, parts)
 
-    def _background_places(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Look positions up in an endless row of rounds through the background."""
-        if not positions.size:
-            return positions
-        count = len(self.store.sets["train", "background"])
-        rounds, within_round = np.divmod(positions, count)
+    def _in_turn(
+        self, patches: PatchSet, stream: int, before_epoch: int, index: int, in_batch: int
+    ) -> tuple[PatchSet, NDArray[np.int64]]:
+        """Choose the patches of a batch out of an endless row of rounds through all of them.
+
+        Args:
+            patches: They go round at their own pace.
+            stream: Number that gives them an order of their own.
+            before_epoch: How many of them were shown before the epoch began.
+            index: Number of the batch in the epoch.
+            in_batch: How many of them each batch of the epoch holds.
+        """
+        positions = before_epoch + index * in_batch + np.arange(in_batch)
+        if not in_batch:
+            return patches, positions
+        rounds, within_round = np.divmod(positions, len(patches))
         places = [
-            _order(self.order, count, (self.seed, 1, number))[within_round[rounds == number]]
+            _order(self.order, len(patches), (self.seed, stream, number))[within_round[rounds == number]]
             for number in np.unique(rounds).tolist()
         ]
-        return np.concatenate(places)
+        return patches, np.concatenate(places)
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch; Keras calls this, and once more when a fit begins, so set `epoch` in a callback."""
@@ -135,6 +171,40 @@ class ValidationFeed(keras.utils.PyDataset):
         return [self.store.sets["valid", kind] for kind in CLASSES]
 
 
+def validating_images(store: PatchStore) -> set[str]:
+    """Return the names of the images that a store measures anything on: those of patches, and those kept whole."""
+    of_patches = {name for kind in CLASSES for name in store.source("valid", kind)["image"]}
+    return of_patches | {image.name for image in store.full_images()}
+
+
+def _mined_in_batch(store: PatchStore, mined: PatchStore | None, fraction: float, batch_size: int) -> int:
+    """Return a share as a number of mined patches, after a check that there are such, and that they fit the store."""
+    if not mined:
+        if fraction != 0:
+            raise InputError(f"mined fraction {fraction} needs mined patches; make them with mine, or leave it at 0")
+        return 0
+    path = mined.paths[0]
+    if not 0 < fraction < 1:  # NaN is not above 0 either
+        raise InputError(f"mined fraction {fraction} must be above 0 and below 1 to feed patches of {path}")
+    in_batch = round(batch_size * fraction)
+    if not in_batch:
+        raise InputError(f"mined fraction {fraction} gives 0 of {batch_size} patches; use a larger one")
+    if not len(mined.sets["train", "background"]):
+        raise InputError(f"{path} holds no background to train on; make it with mine")
+    if (mined.options["patch"], mined.patch) != (store.options["patch"], store.patch):
+        raise InputError(
+            f"{path} has patches of {mined.options['patch']} px stored at {mined.patch} px, {store.paths[0]}"
+            f" of {store.options['patch']} px stored at {store.patch} px; mine with the store that is trained on"
+        )
+    leaking = validating_images(store).intersection(mined.source("train", "background")["image"])
+    if leaking:
+        raise InputError(
+            f"{path} holds patches of {min(leaking)}, which validates in {store.paths[0]};"
+            " mine with the store that is trained on"
+        )
+    return in_batch
+
+
 @lru_cache(maxsize=8)
 def _order(order: str, count: int, seed: tuple[int, int, int]) -> NDArray[np.int64]:
     """Return the order of `count` patches; kept, because every batch of an epoch asks for the same ones."""
@@ -145,10 +215,11 @@ def _order(order: str, count: int, seed: tuple[int, int, int]) -> NDArray[np.int
 
 
 @lru_cache(maxsize=8)
-def _background_before(epoch: int, ships: int, batch_size: int, fraction: ShipFraction) -> int:
-    """Count the background patches that were shown before an epoch began; kept as well."""
-    of_ships = [fraction.ships_in_batch(past, batch_size) for past in range(epoch)]
-    return sum(-(-ships // count) * (batch_size - count) for count in of_ships)
+def _before(epoch: int, ships: int, batch_size: int, fraction: ShipFraction) -> tuple[int, int]:
+    """Count the batches that were shown before an epoch began, and the ship patches in them; kept as well."""
+    in_batch = [fraction.ships_in_batch(past, batch_size) for past in range(epoch)]
+    batches = [-(-ships // count) for count in in_batch]
+    return sum(batches), sum(number * count for number, count in zip(batches, in_batch, strict=True))
 
 
 def _gather(patch: int, parts: list[tuple[PatchSet, NDArray[np.int64]]]) -> Patches:

@@ -1,32 +1,19 @@
-"""What happens at the end of each epoch: the true dice, the best weights, and a journal to go on from."""
+"""What happens while epochs go by: rates, time, the score of each epoch, and the weights that are kept."""
 
-import json
 import math
-import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
-import pandas as pd
-from matplotlib.figure import Figure
-from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import write_json, write_text, written_whole
-from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.patches.feed import RatioFeed
-from shipseg_tiles.patches.store import FullImage
-from shipseg_tiles.training.true_dice import measure_true_dice
-
-TRUE_DICE = {
-    "dice_mean_ship_images": "val_true_dice_ship_images",
-    "dice_mean_all_images": "val_true_dice",
-    "f2_mean": "val_f2",
-}
-"""Columns of the history by the names that scores have. The true dice proper is the mean over all images: it is the
-one that falls when a net sees ships where there are none."""
+from shipseg_tiles.training.journal import Journal
+from shipseg_tiles.training.judges import Judge
+from shipseg_tiles.training.schedule import Schedule
 
 
 class BeginEpoch(keras.callbacks.Callback):
@@ -43,6 +30,64 @@ class BeginEpoch(keras.callbacks.Callback):
         """Tell both; no batch of the epoch has been asked for yet."""
         self.feed.epoch = epoch
         self.model.begin_epoch(epoch)
+
+
+class Pace(keras.callbacks.Callback):
+    """Sets the learning rate before each batch, and ends a training that is over or out of time.
+
+    Stands behind the journal: what it decides follows from the epochs that are written down.
+    """
+
+    def __init__(self, schedule: Schedule, journal: Journal, judge: Judge, minutes: float) -> None:
+        """Follow a schedule.
+
+        Args:
+            schedule: The schedule.
+            journal: Has the epochs so far.
+            judge: Says which column of them is the score.
+            minutes: Time for the training; 0 for no limit.
+        """
+        super().__init__()
+        self.schedule = schedule
+        self.journal = journal
+        self.judge = judge
+        self.minutes = minutes
+        self.epoch = 0
+
+    @property
+    def scores(self) -> list[float]:
+        """The scores of the epochs so far, more is better."""
+        return [self.judge.sign * logs[self.judge.monitor] for logs in self.journal.history]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to do."""
+        epochs = len(self.journal.history)
+        return epochs >= self.schedule.epochs or self.used >= 1 or self.schedule.is_over(self.scores)
+
+    @property
+    def used(self) -> float:
+        """Share of the time that is used up; 0 if there is no limit."""
+        return self.journal.seconds / (60 * self.minutes) if self.minutes else 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Remember the epoch."""
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the rate."""
+        epoch = self.epoch + batch / self.params["steps"]
+        self.model.optimizer.learning_rate = self.schedule.rate(epoch, self.scores, self.used)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop in the middle of an epoch if time is over."""
+        if self.used >= 1:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop if that was the last epoch."""
+        if self.is_over:
+            self.model.stop_training = True
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -69,132 +114,67 @@ class StopOnNaN(keras.callbacks.Callback):
             )
 
 
-class TrueDice(keras.callbacks.Callback):
-    """Adds the true dice of full validation images to the logs; stands before all callbacks that read it."""
+class JudgeEpoch(keras.callbacks.Callback):
+    """Judges each epoch, adds the scores to the logs and calls `save` if it is better than ever before.
 
-    def __init__(self, predictor: Predictor, images: list[FullImage]) -> None:
-        super().__init__()
-        self.predictor = predictor
-        self.images = images
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Measure and log."""
-        scores = measure_true_dice(self.predictor, self.images)
-        logs.update({column: scores[name] for name, column in TRUE_DICE.items() if scores[name] is not None})
-
-
-class KeepBest(keras.callbacks.Callback):
-    """Calls `save` whenever the monitored number is better than ever before."""
-
-    def __init__(self, monitor: str, sign: int, history: list[dict[str, float]], save: Callable[[int], None]) -> None:
-        """Watch a column of the logs.
-
-        Args:
-            monitor: Its name.
-            sign: 1 if larger is better, -1 if smaller is.
-            history: Logs of past epochs, which the next ones must beat.
-            save: Called with the number of the epoch, from 0.
-        """
-        super().__init__()
-        self.monitor = monitor
-        self.sign = sign
-        self.save = save
-        self.best = max((sign * logs[monitor] for logs in history), default=float("-inf"))
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Save if this is the best epoch."""
-        value = self.sign * logs[self.monitor]
-        if value > self.best:
-            self.best = value
-            self.save(epoch)
-
-
-class Journal(keras.callbacks.Callback):
-    """Keeps everything that is needed to look at a training and to take it up again after a break.
-
-    Writes into `folder`: `history.csv` and `curves.png`; `checkpoint.weights.h5` with the weights and the
-    optimizer (what is random follows from the epoch); and `state.json`, last, so that it never speaks of what is not
-    there.
-
-    Attributes:
-        history: The logs of each epoch so far.
+    Stands before all callbacks that read the scores. Where the optimizer keeps a moving average of the weights, the
+    model holds that while it is judged, saved and validated (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407).
     """
 
-    def __init__(self, folder: Path, options: dict[str, Any]) -> None:
-        super().__init__()
-        self.folder = folder
-        self.options = options
-        self.history: list[dict[str, float]] = []
+    def __init__(
+        self,
+        judge: Judge,
+        usage: Contract,
+        averages: bool,
+        history: list[dict[str, float]],
+        save: Callable[[int, Contract], None],
+    ) -> None:
+        """Judge by `judge`.
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.folder / "checkpoint.weights.h5"
-
-    @property
-    def _state(self) -> Path:
-        return self.folder / "state.json"
-
-    def begin(self) -> None:
-        """Make the folder, and forget an earlier training that was written to it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._state.unlink(missing_ok=True)
-
-    def take_up(self, model: keras.Model) -> None:
-        """Bring `model` (built and compiled) to where the journal stops.
-
-        Raises:
-            InputError: If there is no journal, it is damaged, or it was begun with other options.
+        Args:
+            judge: The judge.
+            usage: How the net is to be used.
+            averages: Whether the optimizer keeps a moving average.
+            history: Logs of past epochs, which the next ones must beat.
+            save: Called with the number of the epoch, from 0, and the contract that the judge came to.
         """
-        if not self._state.is_file():
-            raise InputError(f"{self._state} does not exist; there is nothing to resume, train without --resume")
-        try:
-            state = json.loads(self._state.read_text(encoding="utf-8"))
-            begun_with, history = dict(state["options"]), list(state["history"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self._state} is damaged ({error!r}); train without --resume") from None
-        different = [name for name, value in self.options.items() if begun_with.get(name) != value]
-        if different:
-            raise InputError(
-                f"{self.folder} was begun with another {', '.join(different)}; resume with the same options"
-            )
-        try:
-            model.load_weights(self._checkpoint)
-        except (OSError, ValueError):
-            raise InputError(f"{self._checkpoint} is missing or damaged; train without --resume") from None
-        self.history = history
+        super().__init__()
+        self.judge = judge
+        self.usage = usage
+        self.save = save
+        self.best = max((judge.sign * logs[judge.monitor] for logs in history), default=float("-inf"))
+        self._swap = keras.callbacks.SwapEMAWeights() if averages else keras.callbacks.Callback()
+
+    def set_model(self, model: keras.Model) -> None:
+        """Take the model."""
+        super().set_model(model)
+        self._swap.set_model(model)
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Let validation patches be answered by the average."""
+        self._swap.on_test_begin()
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Go on with the weights as they are."""
+        self._swap.on_test_end()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Write everything anew."""
-        self.history.append({name: float(value) for name, value in logs.items()})
-        table = pd.DataFrame(self.history)
-        table.insert(0, "epoch", range(1, len(table) + 1))
-        write_text(self.folder / "history.csv", table.to_csv(index=False))
-        draw_curves(table, self.folder / "curves.png")
-        with written_whole(self._checkpoint) as temporary:
-            self.model.save_weights(temporary)
-        write_json(self._state, {"options": self.options, "history": self.history})
-        line = ", ".join(f"{name} {value:.4g}" for name, value in self.history[-1].items())
-        tqdm.write(f"epoch {epoch + 1}: {line}", file=sys.stderr)
+        """Judge, and save if this is the best epoch."""
+        with self._averaged():
+            columns, contract = self.judge.judge(self.model.net, self.usage)
+            logs.update(columns, learning_rate=float(self.model.optimizer.learning_rate))
+            score = self.judge.sign * logs[self.judge.monitor]
+            if score > self.best:
+                self.best = score
+                self.save(epoch, contract)
 
-
-class Replay(keras.callbacks.Callback):
-    """Shows past epochs to callbacks that count them, whenever a fit begins, so that patience goes on where it was."""
-
-    def __init__(self, history: list[dict[str, float]], counting: list[keras.callbacks.Callback]) -> None:
-        """Replay the logs of the epochs that `history` will hold when a fit begins."""
-        super().__init__()
-        self.history = history
-        self.counting = counting
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Replay; runs after the others have reset themselves, as callbacks begin in their order."""
-        rate = float(self.model.optimizer.learning_rate)
-        for epoch, past in enumerate(self.history):
-            for callback in self.counting:
-                callback.on_epoch_end(epoch, dict(past))
-        # Replaying also lowered the learning rate again; the checkpoint's one is right.
-        self.model.optimizer.learning_rate = rate
-        self.model.stop_training = False
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        self._swap.on_test_begin()
+        try:
+            yield
+        finally:
+            self._swap.on_test_end()
 
 
 class Progress(TqdmCallback):
@@ -212,17 +192,3 @@ class Progress(TqdmCallback):
     def close(self) -> None:
         """Leave the bar on the terminal as it is."""
         super().on_train_end()
-
-
-def draw_curves(table: pd.DataFrame, path: Path) -> None:
-    """Draw loss, dice and learning rate over the epochs of a history as PNG."""
-    groups = {"loss": "loss", "dice and F2": "dice|f2", "learning rate": "learning_rate"}
-    figure = Figure(figsize=(15, 4), layout="constrained")  # without pyplot, which would choose a screen for the caller
-    for axis, (title, pattern) in zip(figure.subplots(1, len(groups)), groups.items(), strict=True):
-        for column in table.filter(regex=pattern):
-            axis.plot(table["epoch"], table[column], marker="o", markersize=3, label=column)
-        axis.set(title=title, xlabel="epoch")
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize="small")
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=90)

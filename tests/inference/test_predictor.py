@@ -9,6 +9,7 @@ from PIL import Image
 
 from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.images import list_images
+from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.predictor import Predictor, load_net, predict_files
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
@@ -341,6 +342,32 @@ def test_files_are_predicted_out_of_a_zip(tmp_path):
 
     assert found.name == "ship.png"
     assert np.array_equal(found.mask(), scene(40, 60, (5, 7, 4, 4))[..., 0] == 255)
+
+
+class Whitest:
+    """A classifier that answers a half if the brightest pixel is white, and less if it is not."""
+
+    def predict_on_batch(self, tiles):
+        return tiles.max(axis=(1, 2))[:, :1] / np.float32(510)
+
+
+def test_images_that_the_classifier_passes_over_are_not_shown_to_the_segmenter(tmp_path):
+    """Both images have a box that the segmenter would find; only the white one is above the classifier's 0.4."""
+    for name, brightness in (("gray.png", 200), ("white.png", 255)):
+        image = np.minimum(scene(40, 60, (5, 7, 4, 4)), brightness).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / name)
+    net, paths = Recording(), [tmp_path / "gray.png", tmp_path / "white.png"]
+    predictor = Predictor(net, contract())
+
+    gray, white = predict_files(predictor, paths, Classifier(Whitest(), contract(threshold=0.4)))
+
+    assert net.shapes == [(1, 64, 64, 3)]
+    assert (gray.name, gray.ships, gray.passed_over) == ("gray.png", [], True)
+    assert gray.mask().shape == (40, 60)
+    assert not gray.mask().any()
+    assert (white.passed_over, [ship.size for ship in white.ships]) == (False, [16])
+    assert [len(found.ships) for found in predict_files(predictor, paths)] == [1, 1]
+    assert not any(found.passed_over for found in predict_files(predictor, paths))
 
 
 def test_two_files_whose_masks_would_have_one_name_are_refused(tmp_path):

@@ -29,9 +29,9 @@ def numbered_store(folder, *counts, first=0):
     """Make a store of so many patches of each split and class that tell who they are.
 
     The colour of a patch is its slot, in two bytes, and its kind; its mask is the slot in binary digits. Slots count
-    from `first`.
+    from `first`. All patches of a split come from one image, `train.jpg` or `valid.jpg`.
     """
-    rows = [("a.jpg", slot, *key) for key, count in zip(KEYS, counts, strict=True) for slot in range(count)]
+    rows = [(f"{key[0]}.jpg", slot, *key) for key, count in zip(KEYS, counts, strict=True) for slot in range(count)]
     table = pd.DataFrame(rows, columns=["image", "slot", "split", "class"])
     table["row"] = table["column"] = table["ship_pixels"] = 0
     path = Path(folder) / f"patches{first or ''}.h5"
@@ -351,6 +351,157 @@ def test_more_than_256_slots_are_told_apart(tmp_path):
     batches = epoch_of(RatioFeed(numbered_store(tmp_path, 300, 1, 0, 0), 150, 1, seed=1))
 
     assert sorted(slot for of_ships, _ in batches for slot in of_ships) == list(range(300))
+
+
+MINED = 1000
+"""Where the slots of mined patches begin, which tells them from other background."""
+
+
+def mined_store(folder, count):
+    return numbered_store(folder, 0, count, 0, 0, first=MINED)
+
+
+def with_mined_apart(epochs):
+    """Return the batches of some epochs in one list: of each the slots of its ships, other background, mined ones."""
+    return [
+        (ships, [slot for slot in others if slot < MINED], [slot for slot in others if slot >= MINED])
+        for batches in epochs
+        for ships, others in batches
+    ]
+
+
+def assert_in_turn(slots, count):
+    """Check that of so many patches none is shown again before all the others were."""
+    for first in range(0, len(slots), count):
+        assert len(set(slots[first : first + count])) == len(slots[first : first + count])
+
+
+@fast
+@given(
+    st.tuples(st.integers(1, 30), st.integers(1, 15), st.integers(1, 15)),
+    st.integers(1, 20),
+    st.sampled_from(["0.1", "0.25", "0.5", "0.8", "0.9:0.5", "0.2:0.6"]),
+    st.sampled_from([0.05, 0.1, 0.2, 0.25, 0.5, 0.75]),
+    st.integers(0),
+    st.sampled_from(ORDERS),
+)
+def test_mined_patches_take_the_place_of_background_alone(
+    tmp_path_factory, counts, batch_size, shares, mined_fraction, seed, order
+):
+    """Over four epochs: as many mined patches in every batch, all of them in turn, and the ships of a feed without."""
+    folder = tmp_path_factory.mktemp("store")
+    ships, background, mined = counts
+    fraction = ShipFraction.parse(shares, 3)
+    plain, other = numbered_store(folder, ships, background, 1, 1), mined_store(folder, mined)
+    per_batch = round(batch_size * mined_fraction)
+    in_batch = [round(batch_size * fraction.at(epoch)) for epoch in range(4)]
+    if not min(in_batch) or not per_batch or max(in_batch) + per_batch > batch_size:
+        with pytest.raises(InputError, match=f"gives 0 |more than the {batch_size} of a batch"):
+            RatioFeed(plain, batch_size, fraction, seed, order, other, mined_fraction)
+        return
+
+    without = with_mined_apart(epochs_of(RatioFeed(plain, batch_size, fraction, seed, order), 4))
+    epochs = epochs_of(RatioFeed(plain, batch_size, fraction, seed, order, other, mined_fraction), 4)
+
+    batches = with_mined_apart(epochs)
+    assert [of_ships for of_ships, _, _ in batches] == [of_ships for of_ships, _, _ in without]
+    assert {len(of_mined) for _, _, of_mined in batches} == {per_batch}
+    for (_, of_background, _), (_, all_background, _) in zip(batches, without, strict=True):
+        assert len(of_background) == len(all_background) - per_batch
+    assert_in_turn([slot for _, of_background, _ in batches for slot in of_background], background)
+    assert_in_turn([slot for _, _, of_mined in batches for slot in of_mined], mined)
+
+
+def test_shares_of_a_batch_worked_out_by_hand(tmp_path):
+    """Of 10 patches 0.2 are 2 mined ones; ships go from 0.8 to 0.4 in 3 epochs: 8, 6 and 4, the rest is background.
+
+    24 ships are 3 batches at 8, 4 at 6 and 6 at 4: 13 batches with 26 mined patches, two rounds of 13.
+    """
+    feed = RatioFeed(
+        numbered_store(tmp_path, 24, 20, 0, 0),
+        *(10, ShipFraction.parse("0.8:0.4", 3), 1, "random", mined_store(tmp_path, 13), 0.2),
+    )
+    batches = with_mined_apart(epochs_of(feed, 3))
+
+    assert [tuple(map(len, batch)) for batch in batches] == [(8, 0, 2)] * 3 + [(6, 2, 2)] * 4 + [(4, 4, 2)] * 6
+    shown = [slot for _, _, of_mined in batches for slot in of_mined]
+    assert sorted(shown[:13]) == sorted(shown[13:]) == list(range(MINED, MINED + 13))
+    assert shown[:13] != shown[13:]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_run_with_mined_patches_taken_up_again_sees_the_same(order, tmp_path):
+    store, mined = numbered_store(tmp_path, 20, 13, 0, 0), mined_store(tmp_path, 7)
+    falling = ShipFraction.parse("0.75:0.25", 4)
+    epochs = epochs_of(RatioFeed(store, 8, falling, 1, order, mined, 0.25), 4)
+
+    later = pickle.loads(pickle.dumps(RatioFeed(store, 8, falling, 1, order, mined, 0.25)))
+    later.epoch = 2
+
+    assert epochs_of(later, 2) == epochs[2:]
+    assert epochs_of(RatioFeed(store, 8, falling, 2, order, mined, 0.25), 4) != epochs
+
+
+def test_ships_and_mined_patches_alone_need_no_background(tmp_path):
+    """Of 4 patches 0.75 are 3 ships, 0.25 are 1 mined patch."""
+    store, mined = numbered_store(tmp_path, 6, 0, 0, 0), mined_store(tmp_path, 2)
+
+    batches = with_mined_apart([epoch_of(RatioFeed(store, 4, 0.75, 1, mined=mined, mined_fraction=0.25))])
+
+    assert [tuple(map(len, batch)) for batch in batches] == [(3, 0, 1)] * 2
+    with pytest.raises(InputError, match=r"for ship fraction 0\.5 beside mined fraction 0\.25; use 0\.75"):
+        RatioFeed(store, 4, 0.5, 1, mined=mined, mined_fraction=0.25)
+
+
+def test_a_mined_fraction_needs_mined_patches(tmp_path):
+    with pytest.raises(InputError, match=r"mined fraction 0\.2 needs mined patches; make them with mine"):
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), 10, 0.5, 1, mined_fraction=0.2)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "reason"),
+    [
+        *((fraction, f"mined fraction {fraction} must be above 0 and below 1") for fraction in (0.0, -0.1, 1.0, 2)),
+        (float("nan"), "mined fraction nan must be"),
+        (0.04, r"mined fraction 0\.04 gives 0 of 10 patches; use a larger one"),
+        (0.6, r"ship fraction 0\.5 and mined fraction 0\.6 are 5 and 6 patches, more than the 10 of a batch"),
+    ],
+)
+def test_mined_fractions_that_cannot_be_kept_are_refused(fraction, reason, tmp_path):
+    with pytest.raises(InputError, match=reason):
+        RatioFeed(
+            numbered_store(tmp_path, 5, 5, 0, 0), 10, 0.5, 1, mined=mined_store(tmp_path, 5), mined_fraction=fraction
+        )
+
+
+@pytest.mark.parametrize("shares", ["0.9:0.5", "0.5:0.9"])
+def test_every_epoch_of_a_schedule_must_have_room_for_the_mined_patches(shares, tmp_path):
+    """9 ships and 2 mined patches are 11 of 10, in the first epoch or in the last."""
+    store, mined = numbered_store(tmp_path, 5, 5, 0, 0), mined_store(tmp_path, 5)
+
+    with pytest.raises(InputError, match=f"ship fraction {shares} and mined fraction 0.2 are 9 and 2 patches"):
+        RatioFeed(store, 10, ShipFraction.parse(shares, 5), 1, mined=mined, mined_fraction=0.2)
+
+
+def test_an_empty_mined_store_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"patches1000\.h5 holds no background to train on; make it with mine"):
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), 10, 0.5, 1, mined=mined_store(tmp_path, 0), mined_fraction=0.2)
+
+
+def test_mined_patches_of_another_scale_are_refused(alike, tmp_path):
+    with pytest.raises(InputError, match=r"has patches of 4 px stored at 4 px, .*plain\.h5 of 64 px stored at 64 px"):
+        RatioFeed(alike["plain"], 6, 0.5, 1, mined=mined_store(tmp_path, 5), mined_fraction=0.2)
+
+
+def test_patches_mined_where_the_store_validates_are_refused(tmp_path):
+    """As mined with another store, one that trains on that image: its patches validate here."""
+    table = pd.DataFrame({"image": ["valid.jpg"], "row": 0, "column": 0, "ship_pixels": 0, "slot": 0})
+    plan = PatchPlan(table.assign(split="train", **{"class": "background"}), {})
+    create_store(tmp_path / "mined.h5", plan, {"patch": SIDE, "resize": None, "seed": 0})
+    mined = PatchStore(tmp_path / "mined.h5")
+
+    with pytest.raises(InputError, match=r"mined\.h5 holds patches of valid\.jpg, which validates in .*patches\.h5"):
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 1), 10, 0.5, 1, mined=mined, mined_fraction=0.2)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,16 @@ from PIL import Image
 
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import read_contract
 from shipseg_tiles.patches.make import MakeOptions, make_patches
+from shipseg_tiles.patches.plan import PlanOptions, plan_patches
 from shipseg_tiles.patches.store import PatchStore
+from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.rle import encode
-from shipseg_tiles.training.fit import TrainOptions, train
+from shipseg_tiles.training.fit import train
+from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.true_dice import measure_true_dice
 
 TINY = TrainOptions(width=4, depth=1, epochs=3, batch_size=8, learning_rate=3e-2, seed=1)
@@ -64,7 +68,7 @@ def test_everything_that_is_promised_appears(straight):
 
     assert trained.epochs == 3
     assert sorted(path.name for path in out.parent.iterdir()) == ["net.json", "net.keras", "net.training"]
-    names = ["checkpoint.weights.h5", "curves.png", "history.csv", "state.json", "tensorboard"]
+    names = ["checkpoint-3.weights.h5", "curves.png", "history.csv", "state.json", "tensorboard"]
     assert sorted(path.name for path in folder.iterdir()) == names
     assert list((folder / "tensorboard").rglob("events.out.tfevents.*"))
 
@@ -156,7 +160,8 @@ def scheduled(easy, tmp_path_factory):
 
 def steps(out):
     """Return the number of batches that were trained on."""
-    with h5py.File(out.with_suffix(".training") / "checkpoint.weights.h5") as file:
+    (checkpoint,) = out.with_suffix(".training").glob("checkpoint-*.weights.h5")
+    with h5py.File(checkpoint) as file:
         return int(file["optimizer/vars/0"][()])
 
 
@@ -229,6 +234,131 @@ def test_patience_counts_over_the_fits_of_a_schedule(easy, tmp_path):
     assert steps(tmp_path / "net.keras") == 15 + 15 + 18
 
 
+STAGED = replace(
+    TINY, net="unet", depth=1, epochs=4, stages=("decoder:1:3e-2",), schedule="cosine", moving_average=0.8, warm_up=0.5
+)
+
+
+@pytest.fixture(scope="module")
+def staged(easy, tmp_path_factory):
+    """A stage, then three epochs of a cosine with a moving average, without a break."""
+    out = tmp_path_factory.mktemp("staged") / "net.keras"
+    return train(easy, out, STAGED), out
+
+
+def test_the_rate_follows_stages_and_schedule(staged):
+    """Of 22 batches an epoch the last one begins at 21/22 of it: the cosine of 3 epochs is 65/66 over at last."""
+    rates = history(staged[1])["learning_rate"]
+
+    expected = [3e-2 * (1 + np.cos(np.pi * part)) / 2 for part in (21 / 66, 43 / 66, 65 / 66)]
+    assert rates.tolist() == pytest.approx([3e-2, *expected], rel=1e-4)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_staged_training_with_a_break_is_the_one_without(staged, easy, tmp_path, monkeypatch, epoch):
+    """The break is once between two stages, and once inside the last, whose moving average goes on."""
+    out = tmp_path / "net.keras"
+    with monkeypatch.context() as context:
+        context.setattr(sys, "stderr", PressCtrlC(epoch))
+        with pytest.raises(KeyboardInterrupt):
+            train(easy, out, STAGED)
+
+    resumed = train(easy, out, STAGED, resume=True)
+
+    whole = history(staged[1])
+    pd.testing.assert_frame_equal(history(out)[whole.columns], whole, rtol=2e-2, atol=2e-3)
+    assert resumed.contract.trained_on["best_epoch"] == staged[0].contract.trained_on["best_epoch"]
+
+
+def test_a_stage_trains_its_layers_alone(easy, tmp_path):
+    """After a stage of the decoder the encoder is that of the weights that the training started from."""
+    first, second = tmp_path / "first.keras", tmp_path / "second.keras"
+    train(easy, first, replace(TINY, epochs=1))
+
+    train(easy, second, replace(TINY, epochs=1, layers="decoder", start_from=str(first)))
+
+    def parts(path):
+        net = Predictor.load(path).net
+        return net.get_layer("encoder").get_weights(), net.get_layer("probability").get_weights()
+
+    for before, after in zip(parts(first)[0], parts(second)[0], strict=True):
+        assert np.array_equal(before, after)
+    assert not np.array_equal(parts(first)[1][0], parts(second)[1][0])
+
+
+def test_what_is_averaged_is_saved(staged, easy):
+    """The weights of the best epoch, predicted anew, score what was logged under the moving average."""
+    _, out = staged
+    scores = measure_true_dice(Predictor.load(out), list(easy.full_images()))
+
+    assert scores["dice_mean_all_images"] == pytest.approx(history(out)["val_true_dice"].max(), abs=1e-3)
+
+
+def test_a_training_may_end_by_the_clock(easy, tmp_path):
+    """A thousandth of a second is over after the first batch; its weights are judged and kept all the same."""
+    out = tmp_path / "net.keras"
+
+    trained = train(easy, out, replace(TINY, minutes=0.001 / 60))
+
+    assert trained.epochs == 1
+    assert steps(out) == 1
+    assert read_contract(out).scores["images"] == 4
+
+
+def test_a_classifier_learns_which_images_show_ships(easy, tmp_path):
+    """Its threshold is the one that tells the validation images apart best."""
+    out = tmp_path / "net.keras"
+    options = replace(TINY, net="classifier", width=8, depth=2, loss="focal", epochs=4, moving_average=0.5)
+
+    trained = train(easy, out, options)
+
+    table = history(out)
+    assert {"patch_f1", "val_patch_f1", "val_f1", "val_threshold"} <= set(table.columns)
+    best = int(table["val_f1"].to_numpy().argmax())
+    contract = read_contract(out)
+    assert trained.contract.trained_on["best_epoch"] == best + 1
+    assert contract.threshold == pytest.approx(table["val_threshold"][best], abs=1e-6)
+    assert contract.scores["f1"] == pytest.approx(table["val_f1"][best])
+    assert contract.scores["f1"] > 0.8
+    assert contract.receptive_field is None
+    with pytest.raises(InputError, match="is a classifier"):
+        Predictor.load(out)
+
+
+def test_a_segmenter_takes_over_the_encoder_of_a_classifier(easy, tmp_path):
+    """The encoder learns nothing here, so it stays what it was in the classifier."""
+    options = replace(TINY, epochs=1, width=2, depth=2)
+    train(easy, tmp_path / "classifier.keras", replace(options, net="classifier"))
+
+    encoder = str(tmp_path / "classifier.keras")
+    train(easy, tmp_path / "net.keras", replace(options, encoder_weights=encoder, layers="decoder"))
+
+    nets = [Classifier.load(tmp_path / "classifier.keras").net, Predictor.load(tmp_path / "net.keras").net]
+    taken, given = (net.get_layer("encoder").get_weights() for net in nets)
+    for one, other in zip(taken, given, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_store_without_ships_is_refused(scenes, store, tmp_path):
+    """Such as a store of hard negatives, given as the one to train on."""
+    plan = plan_patches(scenes.labels, dict.fromkeys(scenes.files, (256, 256)), [], PlanOptions(patch=64, stride=64))
+    table = plan.table[plan.table["class"] == "background"].head(4).assign(slot=range(4))
+    create_store(tmp_path / "sea.h5", replace(plan, table=table), store.options)
+
+    with pytest.raises(InputError, match=r"sea\.h5 holds no ship to train on"):
+        train(PatchStore(tmp_path / "sea.h5"), tmp_path / "net.keras", TINY)
+    assert not (tmp_path / "net.training").exists()
+
+
+def test_hard_negatives_are_a_part_of_what_is_resumed(easy, straight, tmp_path):
+    """They are mixed into the batches, and a training that was begun without is not resumed with them."""
+    options = replace(TINY, epochs=1, mined_fraction=0.25)
+    train(easy, tmp_path / "net.keras", options, mined=easy)
+
+    with pytest.raises(InputError, match="begun with another mined_fraction, mined;"):
+        train(easy, straight[1], replace(TINY, mined_fraction=0.25), mined=easy, resume=True)
+
+
 def test_other_options_are_not_resumed(straight, easy):
     with pytest.raises(InputError, match="begun with another width, learning_rate;"):
         train(easy, straight[1], replace(TINY, width=3, learning_rate=1e-3), resume=True)
@@ -283,6 +413,19 @@ def test_a_store_without_validation_trains_by_its_loss(scenes, tmp_path):
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**32}, "seed 4294967296"),
         ({"precision": "float8"}, "precision 'float8'"),
+        ({"loss": "hinge"}, "no loss 'hinge'"),
+        ({"normalisation": "group"}, "no normalisation 'group'"),
+        ({"encoder_weights": "nowhere.h5"}, "encoder weights nowhere.h5 do not exist"),
+        ({"augmentation": ("sepia=1",)}, "augmentation 'sepia=1' must be NAME=VALUE"),
+        ({"stages": ("decoder",)}, "stage 'decoder' must be"),
+        ({"stages": ("decoder:3:1e-3",)}, "epochs 3 must be more than the 3 of the stages"),
+        ({"layers": "head"}, "there are no layers 'head'"),
+        ({"schedule": "cosign"}, "there is no schedule 'cosign'"),
+        ({"warm_up": -1.0}, "warm up -1.0"),
+        ({"minutes": -1.0}, "minutes -1.0"),
+        ({"weight_decay": float("nan")}, "weight decay nan"),
+        ({"moving_average": 1.0}, "moving average 1.0"),
+        ({"mined_fraction": 0.2}, "mined"),
     ],
 )
 def test_options_out_of_range_are_refused_before_anything_is_written(store, tmp_path, changes, reason):

@@ -1,0 +1,116 @@
+"""`shipseg-tiles classify`: ship or no ship for each image, as a CSV."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `classify`."""
+
+    weights: Path = option("weights of a classifier with their contract beside them", metavar="FILE.keras")
+    images: Path = option("folder or zip of images, or one image", metavar="DIR_OR_FILE")
+    out: Path = option("CSV to write: ImageId,probability,ship", metavar="CSV")
+    labels: Path | None = option(
+        "CSV of run-length rows, or folder of mask PNGs, to say how many answers are right",
+        default=None,
+        type=Path,
+        metavar="CSV",
+    )
+    threshold: float | None = option(
+        "probability above which an image shows a ship (default: the contract's)", default=None, type=float, metavar="P"
+    )
+
+
+def run(options: Options) -> Outcome:
+    """Classify."""
+    from shipseg_tiles.errors import InputError
+    from shipseg_tiles.files import write_text
+    from shipseg_tiles.images import list_images
+    from shipseg_tiles.nets.contract import read_contract
+
+    paths = list_images(options.images)
+    read_contract(options.weights)  # before the slow import, so that a wrong path is answered at once
+    truth = _truth(options.images, options.labels, [path.name for path in paths]) if options.labels else None
+    with quiet_import():
+        from shipseg_tiles.inference.classifier import Classifier, classify_files
+
+    classifier = Classifier.load(options.weights, options.threshold)
+    began = time.monotonic()
+    probabilities = dict(classify_files(classifier, paths))
+    if not probabilities:
+        raise InputError("none of the images could be read; the warnings above say why")
+    threshold = classifier.contract.threshold
+    answers = {name: probability > threshold for name, probability in probabilities.items()}
+    scores = _scores(answers, truth) if truth is not None else {}
+    write_text(options.out, _csv(probabilities, answers))
+    data = {
+        "weights": str(options.weights),
+        "weights_sha256": classifier.contract.weights_sha256,
+        "threshold": threshold,
+        "images": len(answers),
+        "images_with_ships": sum(answers.values()),
+        "skipped": len(paths) - len(answers),
+        "seconds": round(time.monotonic() - began, 3),
+        **scores,
+    }
+    return Outcome(_summary(data, options.out), data)
+
+
+def _truth(images: Path, labels: Path, names: list[str]) -> dict[str, bool]:
+    """Say of each labelled image whether it has a ship; warn of labels without image and images without label."""
+    from shipseg_tiles.archive.archive import open_archive
+    from shipseg_tiles.errors import warn_skipped
+
+    labelled = open_archive(images, labels).labels
+    unlabelled = [name for name in names if name not in labelled.ships]
+    if unlabelled:
+        others = f", and neither have {len(unlabelled) - 1} others" if len(unlabelled) > 1 else ""
+        warn_skipped(f"score of {unlabelled[0]}", f"it has no label in {labels}{others}")
+    return {name: labelled.pixel_indices(name).size > 0 for name in labelled.ships}
+
+
+def _scores(answers: Mapping[str, bool], truth: Mapping[str, bool]) -> dict[str, Any]:
+    """Compare the answers with the truth, where there is one."""
+    import numpy as np
+
+    from shipseg_tiles.errors import InputError
+    from shipseg_tiles.scoring.classification import compare_labels
+
+    both = [name for name in answers if name in truth]
+    if not both:
+        raise InputError("none of the labelled images could be read; the warnings above say why")
+    found = compare_labels(np.array([answers[name] for name in both]), np.array([truth[name] for name in both]))
+    return {"labelled_images": len(both), **found.summary()}
+
+
+def _csv(probabilities: Mapping[str, float], answers: Mapping[str, bool]) -> str:
+    import pandas as pd
+
+    rows = [(name, probability, int(answers[name])) for name, probability in probabilities.items()]
+    table = pd.DataFrame(rows, columns=["ImageId", "probability", "ship"])
+    # Nine digits tell any two float32 apart.
+    return str(table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+
+
+def _summary(data: Mapping[str, Any], out: Path) -> str:
+    lines = [
+        f"{data['images_with_ships']} of {data['images']} images show ships,"
+        f" {data['skipped']} skipped, {data['seconds']:.1f} s: {out}"
+    ]
+    if "f1" in data:
+        scores = ", ".join(f"{word} {_number(data[name])}" for word, name in _SCORES.items())
+        lines.append(f"{scores} over {data['labelled_images']} labelled images, at the threshold {data['threshold']:g}")
+    return "\n".join(lines)
+
+
+_SCORES = {"F1": "f1", "precision": "precision", "recall": "recall"}
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

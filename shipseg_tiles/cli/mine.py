@@ -1,0 +1,66 @@
+"""`shipseg-tiles mine`: the background on which a net sees ships, as a store for the next training."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.errors import InputError
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `mine`."""
+
+    weights: Path = option("weights with their contract beside them", metavar="FILE.keras")
+    images: Path = option("folder or zip of images", metavar="DIR")
+    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
+    patches: list[Path] = option(
+        "store that is trained on, or several; what validates in them is left alone", nargs="+", metavar="FILE.h5"
+    )
+    out: Path = option("HDF5 file to write", metavar="MINED.h5")
+    threshold: float | None = option(
+        "probability above which a pixel is ship (default: the contract's)", default=None, type=float, metavar="P"
+    )
+    max_patches: int = option("keep at most so many patches, the worst ones", default=10_000, metavar="N")
+    workers: int = option("processes", default=os.cpu_count() or 1, metavar="N")
+
+
+def run(options: Options) -> Outcome:
+    """Mine."""
+    from shipseg_tiles.archive.archive import open_archive
+    from shipseg_tiles.nets.contract import read_contract
+    from shipseg_tiles.patches.store import PatchStore
+    from shipseg_tiles.processes import open_workers
+
+    # All that can be wrong with the files, before the slow import.
+    store = PatchStore(*options.patches)
+    if options.out.resolve() in {path.resolve() for path in (*store.paths, *store.files)}:
+        raise InputError(f"{options.out} is the store that is mined with; choose another name for --out")
+    read_contract(options.weights)
+    archive = open_archive(options.images, options.labels)
+    with quiet_import():
+        from shipseg_tiles.inference.predictor import Predictor
+        from shipseg_tiles.training.mining import find_hard_negatives, write_hard_negatives
+
+    began = time.monotonic()
+    predictor = Predictor.load(options.weights, threshold=options.threshold)
+    with open_workers(options.workers) as processes:
+        found = find_hard_negatives(predictor, archive, store, processes, options.max_patches)
+        write_hard_negatives(found, archive, options.out, processes)
+    data = {
+        "images": found.images,
+        "skipped": len(found.skipped) + len(archive.missing),
+        "images_with_false_ships": found.images_with_false_ships,
+        "patches_with_false_ships": found.patches,
+        "patches": len(found.plan.table),
+        "plan_fingerprint": found.plan.fingerprint,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    summary = (
+        f"{data['images']} images looked at, {data['skipped']} skipped, false ships in"
+        f" {data['images_with_false_ships']} of them; {data['patches']} of {data['patches_with_false_ships']} patches"
+        f" kept, {data['seconds']:.1f} s: {options.out}"
+    )
+    return Outcome(summary, data)

@@ -1,0 +1,81 @@
+"""A trained classifier with its contract: ship or no ship, for images of any size."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.inference.predictor import at_training_scale, cover, load_net, readable_images
+from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
+from shipseg_tiles.nets.contract import Contract, read_contract
+from shipseg_tiles.tiling import TileGrid
+from shipseg_tiles.zipped import AnyPath
+
+
+class Classifier:
+    """Says of whole images whether they show a ship.
+
+    Attributes:
+        net: Keras model from uint8 (N, height, width, 3) to the probability that there is a ship, (N, 1).
+        contract: How it is used: scale, patch, threshold.
+    """
+
+    def __init__(self, net: Any, contract: Contract) -> None:
+        self.net = net
+        self.contract = contract
+
+    @classmethod
+    def load(cls, weights: Path, threshold: float | None = None) -> "Classifier":
+        """Load weights with their contract.
+
+        Args:
+            weights: `.keras` file with its contract beside it.
+            threshold: Used instead of the contract's; None keeps that.
+
+        Raises:
+            InputError: If the files do not belong together or hold no such net, or the threshold is out of range.
+        """
+        contract = read_contract(weights)
+        if threshold is not None:
+            contract = replace(contract, threshold=threshold)
+        return cls(load_net(weights, "classifier"), contract)
+
+    def probability(self, image: NDArray[np.uint8]) -> float:
+        """Predict the probability, 0 to 1, that uint8 (height, width, 3) shows a ship.
+
+        The net is never shown more at once than a patch of its training, as the answer would be of another kind: the
+        mean over a scene says less of a ship than the mean over a patch. A larger image is as likely to show a ship as
+        the likeliest of the patches that cover it.
+        """
+        seen = at_training_scale(image, self.contract)
+        multiple = self.contract.tile_multiple
+        side = -(-(self.contract.resize or self.contract.patch) // multiple) * multiple
+        grid = cover(seen, side, 0.0, multiple)
+        return max(float(self._predict_tiles(tiles).max()) for tiles in _batches(grid.pad(seen), grid))
+
+    def has_ship(self, image: NDArray[np.uint8]) -> bool:
+        """Say whether uint8 (height, width, 3) shows a ship."""
+        return self.probability(image) > self.contract.threshold
+
+    def _predict_tiles(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(self.net.predict_on_batch(tiles), dtype=np.float32)
+
+
+def _batches(padded: NDArray[np.uint8], grid: TileGrid) -> Iterator[NDArray[np.uint8]]:
+    """Yield all tiles, uint8 (N, tile, tile, 3), in batches of one fixed shape."""
+    batch = np.empty((min(len(grid), max(1, PIXELS_PER_BATCH // grid.tile**2)), grid.tile, grid.tile, 3), np.uint8)
+    for first in range(0, len(grid), len(batch)):
+        # The last batch shows its last tile again and again, which changes no maximum.
+        indices = np.minimum(np.arange(first, first + len(batch)), len(grid) - 1)
+        for place, (row, column) in enumerate(grid.corners[indices].tolist()):
+            batch[place] = padded[row : row + grid.tile, column : column + grid.tile]
+        yield batch
+
+
+def classify_files(classifier: Classifier, paths: Sequence[AnyPath]) -> Iterator[tuple[str, float]]:
+    """Yield name and probability of image files, one by one; bad ones are left out with a warning."""
+    for name, image in readable_images(paths, "classify"):
+        yield name, classifier.probability(image)

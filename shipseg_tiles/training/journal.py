@@ -1,0 +1,120 @@
+"""What is written down of a training: to look at it, and to take it up again after a break."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import write_json, write_text, written_whole
+
+
+class Journal(keras.callbacks.Callback):
+    """Keeps everything that is needed to look at a training and to take it up again after a break.
+
+    Writes into `folder`: `history.csv` and `curves.png`; `checkpoint-N.weights.h5` with the weights and the optimizer
+    after epoch N (what is random follows from the epoch); and `state.json`, after that, so that it never speaks of what
+    is not there, and a run that is killed between the two goes on after the epoch before.
+
+    Attributes:
+        history: The logs of each epoch so far.
+    """
+
+    def __init__(self, folder: Path, options: dict[str, Any]) -> None:
+        super().__init__()
+        self.folder = folder
+        self.options = options
+        self.history: list[dict[str, float]] = []
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the training took so far, those before a break included."""
+        return time.monotonic() - self._began
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / "state.json"
+
+    def _checkpoint(self) -> Path:
+        """Return the checkpoint of the last epoch."""
+        return self.folder / f"checkpoint-{len(self.history)}.weights.h5"
+
+    def begin(self) -> None:
+        """Make the folder, and forget an earlier training that was written to it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._state.unlink(missing_ok=True)
+        self._remove_checkpoints()
+
+    def take_up(self) -> None:
+        """Read what is written.
+
+        Raises:
+            InputError: If there is no journal, it is damaged, or it was begun with other options.
+        """
+        if not self._state.is_file():
+            raise InputError(f"{self._state} does not exist; there is nothing to resume, train without --resume")
+        try:
+            state = json.loads(self._state.read_text(encoding="utf-8"))
+            begun_with, history, seconds = dict(state["options"]), list(state["history"]), float(state["seconds"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self._state} is damaged ({error!r}); train without --resume") from None
+        options = json.loads(json.dumps(self.options))
+        different = [name for name, value in options.items() if begun_with.get(name) != value]
+        if different:
+            raise InputError(
+                f"{self.folder} was begun with another {', '.join(different)}; resume with the same options"
+            )
+        self.history = history
+        self._began = time.monotonic() - seconds
+
+    def load(self, model: keras.Model) -> None:
+        """Bring `model`, built and compiled as it was in the last epoch, to where the journal stops.
+
+        Raises:
+            InputError: If the checkpoint is missing or damaged.
+        """
+        try:
+            model.load_weights(self._checkpoint())
+        except (OSError, ValueError):
+            raise InputError(f"{self._checkpoint()} is missing or damaged; train without --resume") from None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Write everything anew."""
+        self.history.append({name: float(value) for name, value in logs.items()})
+        table = pd.DataFrame(self.history)
+        table.insert(0, "epoch", range(1, len(table) + 1))
+        write_text(self.folder / "history.csv", table.to_csv(index=False))
+        draw_curves(table, self.folder / "curves.png")
+        with written_whole(self._checkpoint()) as temporary:
+            self.model.save_weights(temporary)
+        write_json(self._state, {"options": self.options, "history": self.history, "seconds": self.seconds})
+        self._remove_checkpoints(but=self._checkpoint())
+        line = ", ".join(f"{name} {value:.4g}" for name, value in self.history[-1].items())
+        tqdm.write(f"epoch {epoch + 1}: {line}", file=sys.stderr)
+
+    def _remove_checkpoints(self, but: Path | None = None) -> None:
+        for path in self.folder.glob("checkpoint-*.weights.h5"):
+            if path != but:
+                path.unlink()
+
+
+def draw_curves(table: pd.DataFrame, path: Path) -> None:
+    """Draw loss, dice and learning rate over the epochs of a history as PNG."""
+    groups = {"loss": "loss", "dice, F1 and F2": "dice|f1|f2", "learning rate": "learning_rate"}
+    figure = Figure(figsize=(15, 4), layout="constrained")  # without pyplot, which would choose a screen for the caller
+    for axis, (title, pattern) in zip(figure.subplots(1, len(groups)), groups.items(), strict=True):
+        for column in table.filter(regex=pattern):
+            axis.plot(table["epoch"], table[column], marker="o", markersize=3, label=column)
+        axis.set(title=title, xlabel="epoch")
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(fontsize="small")
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=90)

@@ -1,0 +1,124 @@
+"""What decides which epoch is best, and what stands in the contract because of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.images import decode_image
+from shipseg_tiles.inference.classifier import Classifier
+from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.nets.build import CLASSIFIERS
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.patches.store import FullImage
+from shipseg_tiles.scoring.classification import best_threshold, compare_labels
+from shipseg_tiles.training.true_dice import measure_true_dice
+
+TRUE_DICE = {
+    "dice_mean_ship_images": "val_true_dice_ship_images",
+    "dice_mean_all_images": "val_true_dice",
+    "f2_mean": "val_f2",
+}
+"""Columns of the history by the names that scores have. The true dice proper is the mean over all images: it is the
+one that falls when a net sees ships where there are none."""
+
+
+class Judge(Protocol):
+    """Judges a net at the end of each epoch.
+
+    Attributes:
+        monitor: Column of the logs that says how good an epoch was.
+        sign: 1 if more of it is better, -1 if less is.
+    """
+
+    monitor: str
+    sign: int
+
+    def judge(self, net: Any, usage: Contract) -> tuple[dict[str, float], Contract]:
+        """Measure.
+
+        Args:
+            net: The net.
+            usage: How it is to be used as far as is known without looking at images.
+
+        Returns:
+            Columns for the logs, and the contract with what the images say.
+        """
+
+    def score(self, weights: Path, contract: Contract) -> dict[str, Any]:
+        """Score weights as they were saved, for their contract."""
+
+
+class SegmenterJudge:
+    """Judges by the true dice of full validation images."""
+
+    monitor = TRUE_DICE["dice_mean_all_images"]
+    sign = 1
+
+    def __init__(self, images: Sequence[FullImage]) -> None:
+        self.images = images
+
+    def judge(self, net: Any, usage: Contract) -> tuple[dict[str, float], Contract]:
+        """Stitch the images and measure the true dice; the contract stays as it is."""
+        scores = measure_true_dice(Predictor(net, usage), self.images)
+        return {column: scores[name] for name, column in TRUE_DICE.items() if scores[name] is not None}, usage
+
+    def score(self, weights: Path, contract: Contract) -> dict[str, Any]:
+        """Return all scores."""
+        data = f"{len(self.images)} validation images of the store; the best epoch was chosen by their true dice"
+        return {"data": data, **measure_true_dice(Predictor.load(weights), self.images)}
+
+
+class ClassifierJudge:
+    """Judges by the F1 of full validation images, at the threshold that gives the highest."""
+
+    monitor = "val_f1"
+    sign = 1
+
+    def __init__(self, images: Sequence[FullImage]) -> None:
+        self.images = images
+        self.truth = np.array([bool(image.ships) for image in images])
+
+    def judge(self, net: Any, usage: Contract) -> tuple[dict[str, float], Contract]:
+        """Classify the images and choose the threshold."""
+        probabilities = self._probabilities(Classifier(net, usage))
+        threshold = best_threshold(probabilities, self.truth)
+        f1 = compare_labels(probabilities > threshold, self.truth).f1
+        return {self.monitor: f1, "val_threshold": threshold}, replace(usage, threshold=threshold)
+
+    def score(self, weights: Path, contract: Contract) -> dict[str, Any]:
+        """Return F1, precision and recall at the stored threshold."""
+        classifier = Classifier.load(weights)
+        found = compare_labels(self._probabilities(classifier) > contract.threshold, self.truth)
+        data = f"{len(self.images)} validation images of the store; epoch and threshold were chosen by their F1"
+        return {"data": data, "images": len(self.images), **found.summary()}
+
+    def _probabilities(self, classifier: Classifier) -> NDArray[np.float64]:
+        return np.array([classifier.probability(decode_image(image.data, image.name)) for image in self.images])
+
+
+class LossJudge:
+    """Judges by the loss alone, where a store keeps no full images."""
+
+    sign = -1
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+
+    def judge(self, net: Any, usage: Contract) -> tuple[dict[str, float], Contract]:
+        """Measure nothing: the loss is in the logs already."""
+        return {}, usage
+
+    def score(self, weights: Path, contract: Contract) -> dict[str, Any]:
+        """Return no scores."""
+        return {}
+
+
+def choose_judge(net: str, images: Sequence[FullImage], has_validation: bool) -> Judge:
+    """Choose who judges a net of that name, given the full images and whether there are validation patches at all."""
+    if not images:
+        return LossJudge("val_loss" if has_validation else "loss")
+    return ClassifierJudge(images) if net in CLASSIFIERS else SegmenterJudge(images)

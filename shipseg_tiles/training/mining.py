@@ -1,0 +1,189 @@
+"""Hard negatives: background patches on which a net sees ships, kept in a store of their own for the next training."""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.scenes import find_pairs, group_scenes
+from shipseg_tiles.archive.signatures import read_signatures
+from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.files import written_whole
+from shipseg_tiles.images import read_image
+from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.patches.feed import validating_images
+from shipseg_tiles.patches.fill import fill_slots
+from shipseg_tiles.patches.make import image_tasks
+from shipseg_tiles.patches.plan import PatchPlan
+from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store_writer import create_store
+from shipseg_tiles.processes import chunked
+from shipseg_tiles.tiling import TileGrid
+
+
+@dataclass(frozen=True)
+class HardNegatives:
+    """What a net has shown on the images that may be trained on.
+
+    Attributes:
+        plan: The patches to keep, all of them background to train on.
+        options: What decided which they are, and what they are cut out with, for the store.
+        images: Number of images that were looked at.
+        images_with_false_ships: In how many of them a patch was found.
+        patches: Number of patches that were found, those included that are too many to keep.
+        skipped: Why images were left out, by name.
+    """
+
+    plan: PatchPlan
+    options: dict[str, Any]
+    images: int
+    images_with_false_ships: int
+    patches: int
+    skipped: dict[str, str]
+
+
+def find_hard_negatives(
+    predictor: Predictor, archive: Archive, store: PatchStore, processes: Executor, max_patches: int = 10_000
+) -> HardNegatives:
+    """Predict images and find the patches without a labelled ship on which the net sees one.
+
+    Patches lie on the grid of the store. One counts if at least the contract's minimum area of it, in pixels of the
+    image, is above the contract's threshold. Images that the store measures anything on are left alone, and so are all
+    that show a place of theirs: a net that was trained on it would no longer be measured. Bad images are left out with
+    a warning.
+
+    Args:
+        predictor: The net.
+        archive: The images that the store was made from, or others with them.
+        store: What the net was or will be trained on.
+        processes: Where images are compared with those that validate.
+        max_patches: Keep at most so many patches, 1 or more: those with the most false pixels, equals by name and
+            place.
+
+    Raises:
+        InputError: If the store is itself mined, no image may be looked at, or no patch is found.
+    """
+    if max_patches < 1:
+        raise InputError(f"max patches {max_patches} must be 1 or more")
+    if "mined_from" in store.options:
+        raise InputError(f"{store.paths[0]} holds mined patches; give the store that they were mined with")
+    names, skipped = _images_to_mine(archive, store, processes)
+    tables = []
+    for name in tqdm(names, desc="mine", unit="image", disable=None):
+        try:
+            tables.append(_false_ships(predictor, archive, name, store.options))
+        except InputError as error:
+            warn_skipped(name, error)
+            skipped[name] = str(error)
+    if not tables:
+        raise InputError(
+            f"none of the {len(archive.files)} images in {archive.source} can be mined: they validate in"
+            f" {store.paths[0]}, show a place of such an image, or are damaged; give the images that it trains on"
+        )
+    found = pd.concat(tables, ignore_index=True)
+    contract = predictor.contract
+    if not len(found):
+        raise InputError(
+            f"the net makes no mistake of {contract.minimum_area} pixels above {contract.threshold} on"
+            f" {len(tables)} images of {archive.source}: there is nothing to mine; lower --threshold"
+        )
+    return HardNegatives(
+        plan=_plan(found, max_patches, store.options["seed"]),
+        options=_recorded(predictor, store, max_patches),
+        images=len(tables),
+        images_with_false_ships=found["image"].nunique(),
+        patches=len(found),
+        skipped=skipped,
+    )
+
+
+def write_hard_negatives(found: HardNegatives, archive: Archive, out: Path, processes: Executor) -> None:
+    """Cut patches and write them as a store that holds nothing but background to train on.
+
+    Args:
+        found: What `find_hard_negatives` found.
+        archive: The same images.
+        out: HDF5 file to write; it appears when it is complete.
+        processes: Where images are cut.
+
+    Raises:
+        InputError: If an image can no longer be read.
+        OSError: If the disk is full or `out` cannot be written.
+    """
+    tasks = image_tasks(archive, found.plan)
+    with (
+        written_whole(out) as unfinished,
+        tqdm(total=len(tasks), desc="cut", unit="image", disable=None) as bar,
+    ):
+        create_store(unfinished, found.plan, found.options, left_out=found.skipped)
+        fill = partial(fill_slots, find_slots(unfinished), found.options["patch"], False)
+        chunks = chunked(tasks)
+        for chunk, reasons in zip(chunks, processes.map(fill, chunks), strict=True):
+            if reasons:
+                raise InputError(f"{next(iter(reasons.values()))}; it was whole when it was predicted")
+            bar.update(len(chunk))
+
+
+def _images_to_mine(archive: Archive, store: PatchStore, processes: Executor) -> tuple[list[str], dict[str, str]]:
+    """Return the images of places that nothing is measured on, and for bad images the reason by name.
+
+    A store does not name the images of its validation split of which it keeps no patch. They may be mined all the same,
+    unless they show a place of one that is kept.
+    """
+    signatures, skipped = read_signatures(archive.files, processes)
+    for name, reason in skipped.items():
+        warn_skipped(name, reason)
+    scenes = group_scenes(signatures, find_pairs(signatures))
+    measured_on = {scenes[name] for name in validating_images(store) & scenes.keys()}
+    return [name for name, scene in scenes.items() if scene not in measured_on], skipped
+
+
+def _false_ships(predictor: Predictor, archive: Archive, name: str, options: dict[str, Any]) -> pd.DataFrame:
+    """Predict an image and return `image`, `row`, `column`, `false_pixels` of the patches with false ships.
+
+    Raises:
+        InputError: If the image is bad or its labels leave it.
+    """
+    image = read_image(archive.files[name])
+    height, width = image.shape[:2]
+    grid = TileGrid(height, width, options["patch"], options["stride"])
+    columns, rows = np.divmod(archive.labels.pixel_indices(name, height * width), height)
+    labelled = grid.pixels_per_tile(rows, columns)
+    contract = predictor.contract
+    seen = grid.pixels_per_tile(*np.nonzero(predictor.probabilities(image) > contract.threshold))
+    is_false = (labelled == 0) & (seen >= max(contract.minimum_area, 1))
+    row, column = grid.corners[is_false].T.astype(np.int32)
+    return pd.DataFrame({"image": name, "row": row, "column": column, "false_pixels": seen[is_false]})
+
+
+def _recorded(predictor: Predictor, store: PatchStore, max_patches: int) -> dict[str, Any]:
+    """Return the options for the mined store: those of the store, and what decided which of its patches are mined."""
+    return store.options | {
+        "mined_with": predictor.contract.weights_sha256,
+        "mined_from": store.fingerprint,
+        "threshold": predictor.contract.threshold,
+        "minimum_area": predictor.contract.minimum_area,
+        "max_patches": max_patches,
+    }
+
+
+def _plan(found: pd.DataFrame, max_patches: int, seed: int) -> PatchPlan:
+    """Plan to keep the worst of the patches, shuffled."""
+    worst_first = found.sort_values(["false_pixels", "image", "row", "column"], ascending=[False, True, True, True])
+    table = worst_first.head(max_patches).sort_values(["image", "row", "column"], ignore_index=True)
+    table = table.drop(columns="false_pixels").assign(
+        image=pd.Categorical(table["image"]),
+        ship_pixels=np.int32(0),
+        split=pd.Categorical(["train"] * len(table), categories=SPLITS),
+        cell=np.int8(0),
+        slot=np.random.default_rng(seed).permutation(len(table)),
+        **{"class": pd.Categorical(["background"] * len(table), categories=CLASSES)},
+    )
+    return PatchPlan(table, {("train", "background"): len(found)})

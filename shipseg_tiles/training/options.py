@@ -1,0 +1,96 @@
+"""How to train."""
+
+from dataclasses import dataclass
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.training.schedule import Schedule, Stage
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train.
+
+    The defaults train a plain U-Net from scratch, which needs no download; `presets` has better ones.
+
+    Attributes:
+        net: Name of the net, see `build_net`, as for `width`, `depth` and `normalisation`.
+        width: Filters at full resolution.
+        depth: Number of halvings inside the net.
+        normalisation: What follows each convolution.
+        encoder_weights: `none`, `imagenet`, or a path, see `load_encoder`.
+        start_from: `.keras` file of the same net to start from; empty for fresh weights.
+        loss: Name of the loss, see `build_loss`.
+        augmentation: What is changed in patches, as `NAME=VALUE`, see `AugmentationOptions`.
+        ship_fraction: Share of ship patches in every batch, such as `0.5`; or such as `0.9:0.5`, from the first of
+            `epochs` to the last.
+        mined_fraction: Share of mined patches in every batch, in place of other background.
+        order: Order of the patches, see `RatioFeed`.
+        batch_size: Patches in a batch.
+        stages: What comes first, each as `LAYERS:EPOCHS:RATE`, see `Stage`.
+        layers: What learns after that, see `choose_layers`.
+        epochs: Largest number of epochs, those of the stages included.
+        minutes: Stop after so much time, in the middle of an epoch; 0 for never. Such a training is not the same twice.
+        learning_rate: Largest rate of the optimizer, Adam, after the stages.
+        schedule: How the rate changes, see `Schedule`, as for `warm_up` and `patience`.
+        warm_up: Epochs in which the rate rises to its largest.
+        patience: Stop after so many epochs without a better score.
+        weight_decay: By what share of the learning rate weights, but no biases and normalisations, shrink at each step
+            (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101).
+        moving_average: Weights that are judged and saved are a moving average, which keeps this share at each step; 0
+            for none. 0.99 is the mean over about 100 steps.
+        precision: What layers compute in, see `shipseg_tiles.training.precision`.
+        seed: Seed of weights, order and augmentation.
+
+    Raises:
+        InputError: If a number is out of its range.
+    """
+
+    net: str = "unet"
+    width: int = 16
+    depth: int = 4
+    normalisation: str = "batch"
+    encoder_weights: str = "none"
+    start_from: str = ""
+    loss: str = "dice-cross-entropy"
+    augmentation: tuple[str, ...] = ()
+    ship_fraction: str = "0.5"
+    mined_fraction: float = 0.0
+    order: str = "random"
+    batch_size: int = 16
+    stages: tuple[str, ...] = ()
+    layers: str = "all"
+    epochs: int = 30
+    minutes: float = 0.0
+    learning_rate: float = 1e-3
+    schedule: str = "plateau"
+    warm_up: float = 0.0
+    patience: int = 9
+    weight_decay: float = 0.0
+    moving_average: float = 0.0
+    precision: str = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges; NaN is in none of them."""
+        if self.batch_size < 1:
+            raise InputError(f"batch size {self.batch_size} must be above 0")
+        for name in ("minutes", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name.replace('_', ' ')} {getattr(self, name)} must be 0 or more")
+        if not 0 <= self.moving_average < 1:
+            raise InputError(f"moving average {self.moving_average} must be at least 0 and below 1")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed {self.seed} must be from 0 to {2**32 - 1}")
+
+    def stages_and_rates(self) -> Schedule:
+        """Return the whole schedule.
+
+        Raises:
+            InputError: If one of its options is out of its range, or the stages leave no epoch.
+        """
+        first = [Stage.parse(text) for text in self.stages]
+        before = sum(stage.epochs for stage in first)
+        if before and self.epochs <= before:
+            raise InputError(f"epochs {self.epochs} must be more than the {before} of the stages")
+        main = Stage(self.layers, self.epochs - before, self.learning_rate)
+        return Schedule((*first, main), self.schedule, self.warm_up, self.patience)
