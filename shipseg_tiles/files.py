@@ -41,6 +41,30 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of names and values. Numbers stay text: YAML takes 1:0.5 for minutes.
+
+    Raises:
+        InputError: If it cannot be read, or holds something else.
+    """
+    import yaml  # slow to load, and few need it
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in resolvers if tag.endswith((":bool", ":null"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no options; write lines such as 'epochs: 20'")
+    return values
+
+
 def checked_name(name: str, where: str) -> str:
     """Return `name` if it is a bare file name.
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +14,7 @@ from argparse_dataclass import ArgumentParser
 from shipseg_tiles import __version__
 from shipseg_tiles.cli.common import Outcome
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import read_yaml
 
 VERBS = {
     "simulate": "make synthetic scenes with their labels",
@@ -24,6 +25,8 @@ VERBS = {
     "make-patches": "cut labelled images into patches and store them in HDF5",
     "inspect": "show what is in a patch store, and find damage",
     "train": "train a net on a patch store",
+    "presets": "list the ways to train that are set up",
+    "compare": "train presets within the same time on the same split, and score them",
     "mine": "keep the background on which a net sees ships, to train on it",
     "predict": "find ships in images of any size",
     "classify": "say of each image whether it shows a ship",
@@ -78,27 +81,29 @@ def parse_options(verb: str, options_class: type[Any], arguments: list[str]) -> 
     parser = _Parser(options_class, prog=f"shipseg-tiles {verb}", description=description, allow_abbrev=False)
     first_pass = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first_pass.add_argument("--config", nargs="?", type=Path)
+    first_pass.add_argument("--preset", nargs="?", default="")
     known, _ = first_pass.parse_known_args(arguments)
-    return parser.parse_args([*_flags_of(known.config, options_class), *arguments])
+    config = read_yaml(known.config) if known.config else {}
+    flags = _flags_of(config, str(known.config), options_class)
+    preset = known.preset or str(config.get("preset") or "")
+    if preset and "preset" in {field.name for field in fields(options_class)}:
+        flags = [*_preset_flags(preset, verb, options_class), *flags]
+    return parser.parse_args([*flags, *arguments])
 
 
-def _flags_of(config: Path | None, options_class: type[Any]) -> list[str]:
-    """Turn a YAML file into flags, so that one parser checks both."""
-    if config is None:
-        return []
-    import yaml
+def _preset_flags(name: str, verb: str, options_class: type[Any]) -> list[str]:
+    from shipseg_tiles.training.presets import read_preset
 
-    try:
-        values = _loaded(config.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{config} cannot be read as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{config} holds no options; write lines such as 'epochs: 20'")
+    return _flags_of(read_preset(name).options[verb], f"preset {name}", options_class)
+
+
+def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) -> list[str]:
+    """Turn what a YAML file sets into flags, so that one parser checks both."""
     names = {field.name for field in fields(options_class) if "args" not in field.metadata} - {"config"}
     flags = []
     for key, value in values.items():
         if str(key).replace("-", "_") not in names:
-            raise InputError(f"{config}: there is no option {key!r}")
+            raise InputError(f"{source}: there is no option {key!r}")
         if value is not False and value is not None:
             flag = f"--{str(key).replace('_', '-')}"
             if isinstance(value, list):
@@ -106,20 +111,6 @@ def _flags_of(config: Path | None, options_class: type[Any]) -> list[str]:
             else:
                 flags.append(flag if value is True else f"{flag}={value}")
     return flags
-
-
-def _loaded(text: str) -> Any:
-    """Read YAML, but numbers as they are written: 1:0.5 would be 60.5, because it looks like minutes and seconds."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, form) for tag, form in resolvers if tag.endswith((":bool", ":null"))]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    return yaml.load(text, Loader)
 
 
 def _report(outcome: Outcome, json_file: Path | None) -> None:

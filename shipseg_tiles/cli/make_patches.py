@@ -28,6 +28,7 @@ class Options(CommonOptions):
         "folder or zip of images (a dry run does without)", default=None, type=Path, metavar="DIR"
     )
     out: Path | None = option("HDF5 file to write (a dry run does without)", default=None, type=Path, metavar="FILE.h5")
+    preset: str = option("options of a preset, see shipseg-tiles presets; flags win", default="", metavar="NAME")
     patch: int = option("side of a patch in the image, in pixels", default=128)
     stride: int | None = option("pixels from one patch to the next (default: the patch)", default=None, type=int)
     resize: int | None = option("side to which patches are shrunk (default: not)", default=None, type=int, metavar="N")

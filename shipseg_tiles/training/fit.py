@@ -24,6 +24,7 @@ from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.callbacks import BeginEpoch, JudgeEpoch, Pace, Progress, StopOnNaN
 from shipseg_tiles.training.journal import Journal
 from shipseg_tiles.training.judges import choose_judge
+from shipseg_tiles.training.optimizer import build_optimizer
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.precision import precision
 from shipseg_tiles.training.schedule import Stage
@@ -169,7 +170,7 @@ def _prepare(model: AugmentedNet, stage: Stage, patch: int, options: TrainOption
     """Let the layers of a stage learn, with a fresh optimizer."""
     choose_layers(model.net, stage.layers)
     model.compile(
-        optimizer=_optimizer(options),
+        optimizer=build_optimizer(options.learning_rate, options.weight_decay, options.moving_average),
         loss=build_loss(options.loss),
         metrics=[PatchF1() if options.net in CLASSIFIERS else PatchDice()],
         # XLA on a CPU made these nets train at half the speed; other backends compile in their own way.
@@ -177,20 +178,6 @@ def _prepare(model: AugmentedNet, stage: Stage, patch: int, options: TrainOption
     )
     model.build((None, patch, patch, 3))
     model.optimizer.build(model.trainable_variables)
-
-
-class _Adam(keras.optimizers.AdamW):
-    """Adam whose moving average of the weights, if it keeps one, stays its own when a fit ends."""
-
-    def finalize_variable_values(self, var_list: Any) -> None:
-        """Leave the weights as they are: the next stage goes on from them."""
-
-
-def _optimizer(options: TrainOptions) -> keras.optimizers.Optimizer:
-    average = {"use_ema": True, "ema_momentum": options.moving_average} if options.moving_average else {}
-    optimizer = _Adam(options.learning_rate, weight_decay=options.weight_decay, **average)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return optimizer
 
 
 def _fit(
