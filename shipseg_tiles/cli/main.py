@@ -28,6 +28,7 @@ VERBS = {
     "presets": "list the ways to train that are set up",
     "compare": "train presets within the same time on the same split, and score them",
     "mine": "keep the background on which a net sees ships, to train on it",
+    "mine-and-train": "mine and train in turn, and keep the best",
     "predict": "find ships in images of any size",
     "classify": "say of each image whether it shows a ship",
     "score": "compare predictions with labels: true dice and F2",

@@ -1,0 +1,58 @@
+"""`shipseg-tiles mine-and-train`: mine and train in turn, and keep the best."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `mine-and-train`."""
+
+    weights: Path = option("weights to begin with, with their contract", metavar="FILE.keras")
+    images: Path = option("folder or zip of images", metavar="DIR")
+    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
+    patches: list[Path] = option("store that they were trained on, or several", nargs="+", metavar="FILE.h5")
+    out: Path = option("weights to write; the folder NAME.rounds appears beside them", metavar="NAME.keras")
+    rounds: int = option("how often to mine and train", default=2, metavar="N")
+    mined_fraction: float = option("share of hard negatives in every batch", default=0.25, metavar="F")
+    epochs: int = option("epochs of a round", default=3, metavar="N")
+    learning_rate: float = option("largest rate of a round", default=3e-4, metavar="RATE")
+    workers: int = option("processes that look at images and cut them", default=os.cpu_count() or 1, metavar="N")
+    resume: bool = option("go on where an earlier run with the same options stopped", default=False)
+
+
+def run(options: Options) -> Outcome:
+    """Mine and train."""
+    from shipseg_tiles.archive.archive import open_archive
+    from shipseg_tiles.nets.contract import read_contract
+    from shipseg_tiles.patches.store import PatchStore
+    from shipseg_tiles.processes import open_workers
+
+    store = PatchStore(*options.patches)  # what can be wrong with the files, before the slow import
+    read_contract(options.weights)
+    archive = open_archive(options.images, options.labels)
+    with quiet_import():
+        from shipseg_tiles.training.rounds import mine_and_train
+
+    with open_workers(options.workers) as processes:
+        contracts = mine_and_train(
+            options.weights,
+            store,
+            archive,
+            options.out,
+            processes,
+            rounds=options.rounds,
+            mined_fraction=options.mined_fraction,
+            epochs=options.epochs,
+            learning_rate=options.learning_rate,
+            resume=options.resume,
+            tell=lambda line: print(line, file=sys.stderr),
+        )
+    scores = [contract.scores.get("dice_mean_all_images") for contract in contracts]
+    told = ", ".join("-" if score is None else f"{score:.3f}" for score in scores)
+    data = {"weights": str(options.out), "true_dice": scores}
+    return Outcome(f"{options.out} after {len(contracts) - 1} rounds; true dice at first and after each: {told}", data)

@@ -1,0 +1,95 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.nets.contract import contract_path, read_contract, write_contract
+from shipseg_tiles.patches.store import PatchStore
+from shipseg_tiles.training.fit import train
+from shipseg_tiles.training.options import TrainOptions
+from shipseg_tiles.training.rounds import mine_and_train
+
+ROUND = {"rounds": 2, "mined_fraction": 0.25, "epochs": 1, "learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def first(store, tmp_path_factory):
+    """Weights of a net that has learnt nothing, whose threshold makes it see ships everywhere."""
+    out = tmp_path_factory.mktemp("first") / "first.keras"
+    train(store, out, TrainOptions(width=1, depth=1, epochs=1, batch_size=8, learning_rate=1e-6, stages=()))
+    write_contract(replace(read_contract(out), threshold=1e-4), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def mined(first, store, scenes, processes, tmp_path_factory):
+    out = tmp_path_factory.mktemp("rounds") / "net.keras"
+    told = []
+    contracts = mine_and_train(first, store, scenes, out, processes, tell=told.append, **ROUND)
+    return contracts, out, told
+
+
+def test_a_round_mines_and_trains_on_what_it_found(mined, first, scenes):
+    """Of the 12 images of 256 px that train, all patches of 64 px without a ship are seen as ships."""
+    _, out, told = mined
+    folder = out.with_suffix(".rounds")
+    found = PatchStore(folder / "mined-1.h5")
+
+    assert found.options["mined_with"] == read_contract(first).weights_sha256
+    trained = read_contract(folder / "round-1.keras").trained_on["training"]
+    assert (trained["mined_fraction"], trained["epochs"], trained["width"]) == (0.25, 1, 1)
+    assert trained["start_from"] == str(first)
+    assert told[0].startswith(f"round 1: {len(found.sets['train', 'background'])} hard negatives, true dice 0.")
+
+
+def test_it_ends_when_there_is_nothing_to_mine(mined):
+    """The weights of a round have the threshold of every training, 0.5, above which this net sees nothing."""
+    contracts, out, told = mined
+
+    assert len(contracts) == 2
+    assert len(told) == 2
+    assert told[1].startswith("round 2: the net makes no mistake")
+    assert not (out.with_suffix(".rounds") / "mined-2.h5").exists()
+
+
+def test_the_best_weights_are_kept(mined):
+    contracts, out, _ = mined
+
+    kept = read_contract(out)
+    assert kept in contracts
+    assert kept.scores["dice_mean_all_images"] == max(one.scores["dice_mean_all_images"] for one in contracts)
+
+
+def test_it_goes_on_where_it_stopped(mined, first, store, scenes, processes):
+    """The second round begins without the first being done again."""
+    _, out, _ = mined
+    round_1 = out.with_suffix(".rounds") / "round-1.keras"
+    before = round_1.stat().st_mtime_ns
+
+    contracts = mine_and_train(first, store, scenes, out, processes, resume=True, tell=lambda line: None, **ROUND)
+
+    assert round_1.stat().st_mtime_ns == before
+    assert len(contracts) == 2
+
+
+def test_weights_that_do_not_say_how_they_were_trained_are_refused(first, store, scenes, processes, tmp_path):
+    for path in (first, contract_path(first)):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    contract = json.loads(contract_path(tmp_path / first.name).read_text())
+    contract_path(tmp_path / first.name).write_text(json.dumps(contract | {"trained_on": {}}))
+
+    with pytest.raises(InputError, match=r"first\.keras does not say how they were trained"):
+        mine_and_train(tmp_path / first.name, store, scenes, tmp_path / "net.keras", processes, **ROUND)
+
+
+def test_no_rounds_are_refused(first, store, scenes, processes, tmp_path):
+    with pytest.raises(InputError, match="rounds 0 must be 1 or more"):
+        mine_and_train(first, store, scenes, tmp_path / "net.keras", processes, **(ROUND | {"rounds": 0}))
