@@ -7,6 +7,8 @@ from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shipseg_tiles.errors import InputError
+
 
 def option(help: str, *, default: Any = MISSING, default_factory: Any = MISSING, **metadata: Any) -> Any:
     """Declare a field of an options dataclass.
@@ -50,6 +52,9 @@ def quiet_import() -> Iterator[None]:
     """Keep TensorFlow's messages about its own start off the terminal; errors still come as exceptions.
 
     They are written by C++ before any log level applies, so the file descriptor itself is turned away.
+
+    Raises:
+        InputError: If Keras has no backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     kept = os.dup(2)
@@ -57,6 +62,11 @@ def quiet_import() -> Iterator[None]:
     try:
         os.dup2(nowhere, 2)
         yield
+    except ModuleNotFoundError as error:
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        raise InputError(
+            f"Keras cannot run on {backend} ({error}); install it, or set KERAS_BACKEND to tensorflow, jax or torch"
+        ) from None
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -69,6 +69,11 @@ class Options(CommonOptions):
         default="float32",
         choices=["float32", "mixed_bfloat16", "mixed_float16", "auto"],
     )
+    strategy: str = option(
+        "devices: none for one, mirrored for all of this machine, multi-worker for those of all in TF_CONFIG",
+        default="none",
+        choices=["none", "mirrored", "multi-worker"],
+    )
     seed: int = option("seed of weights, order and augmentation", default=0, metavar="S")
     resume: bool = option("go on where an earlier run with the same options stopped", default=False)
     notes: str = option("words about the data for the contract, such as their terms", default="", metavar="TEXT")

@@ -42,7 +42,7 @@ def paste_ships(pixels: Any, masks: Any, order: Any, takes: Any) -> tuple[Any, A
     count, side = ops.shape(pixels)[0], pixels.shape[1]
     near = ops.minimum(filter_separably(masks, gaussian(side, ops.full((count,), FEATHER))) * REACH, 1)
     brightness = ops.mean(pixels, axis=3, keepdims=True)
-    has_ships = ops.any(masks > 0, axis=(1, 2, 3))
+    has_ships = ops.max(masks, axis=(1, 2, 3)) > 0
     gives = ops.logical_and(has_ships, _is_water(brightness, near * (1 - masks)))
     empty = ops.logical_and(ops.logical_not(has_ships), _is_water(brightness, ops.ones_like(masks)))
     giver = _givers(gives, order)

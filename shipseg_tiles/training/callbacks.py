@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -53,11 +55,12 @@ class Pace(keras.callbacks.Callback):
         self.judge = judge
         self.minutes = minutes
         self.epoch = 0
+        self.rate: float | None = None
 
     @property
     def scores(self) -> list[float]:
         """The scores of the epochs so far, more is better."""
-        return [self.judge.sign * logs[self.judge.monitor] for logs in self.journal.history]
+        return self.journal.scores(self.judge.monitor, self.judge.sign)
 
     @property
     def is_over(self) -> bool:
@@ -70,14 +73,20 @@ class Pace(keras.callbacks.Callback):
         """Share of the time that is used up; 0 if there is no limit."""
         return self.journal.seconds / (60 * self.minutes) if self.minutes else 0.0
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Forget the rate: the optimizer may be a fresh one."""
+        self.rate = None
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Remember the epoch."""
         self.epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the rate."""
+        """Set the rate if it changes: under JAX to touch the model is to bring all of its state back, 5 ms a step."""
         epoch = self.epoch + batch / self.params["steps"]
-        self.model.optimizer.learning_rate = self.schedule.rate(epoch, self.scores, self.used)
+        rate = self.schedule.rate(epoch, self.scores, self.used)
+        if rate != self.rate:
+            self.rate = self.model.optimizer.learning_rate = rate
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop in the middle of an epoch if time is over."""
@@ -126,7 +135,7 @@ class JudgeEpoch(keras.callbacks.Callback):
         judge: Judge,
         usage: Contract,
         averages: bool,
-        history: list[dict[str, float]],
+        journal: Journal,
         save: Callable[[int, Contract], None],
     ) -> None:
         """Judge by `judge`.
@@ -135,14 +144,14 @@ class JudgeEpoch(keras.callbacks.Callback):
             judge: The judge.
             usage: How the net is to be used.
             averages: Whether the optimizer keeps a moving average.
-            history: Logs of past epochs, which the next ones must beat.
+            journal: Has the past epochs, which the next ones must beat; stands behind this.
             save: Called with the number of the epoch, from 0, and the contract that the judge came to.
         """
         super().__init__()
         self.judge = judge
         self.usage = usage
         self.save = save
-        self.best = max((judge.sign * logs[judge.monitor] for logs in history), default=float("-inf"))
+        self.journal = journal
         self._swap = keras.callbacks.SwapEMAWeights() if averages else keras.callbacks.Callback()
 
     def set_model(self, model: keras.Model) -> None:
@@ -162,10 +171,10 @@ class JudgeEpoch(keras.callbacks.Callback):
         """Judge, and save if this is the best epoch."""
         with self._averaged():
             columns, contract = self.judge.judge(self.model.net, self.usage)
-            logs.update(columns, learning_rate=float(self.model.optimizer.learning_rate))
-            score = self.judge.sign * logs[self.judge.monitor]
-            if score > self.best:
-                self.best = score
+            rate = self.model.optimizer.learning_rate
+            logs.update(columns, learning_rate=float(keras.ops.convert_to_numpy(rate)))
+            past = self.journal.scores(self.judge.monitor, self.judge.sign)
+            if self.judge.sign * logs[self.judge.monitor] > max(past, default=-math.inf):
                 self.save(epoch, contract)
 
     @contextmanager
@@ -192,3 +201,14 @@ class Progress(TqdmCallback):
     def close(self) -> None:
         """Leave the bar on the terminal as it is."""
         super().on_train_end()
+
+
+def tensorboard(folder: Path) -> list[keras.callbacks.Callback]:
+    """Return what writes for TensorBoard into a folder; nothing without TensorFlow, which Keras needs for that."""
+    try:
+        tensorflow = import_module("tensorflow")
+    except ImportError:
+        return []
+    if keras.backend.backend() != "tensorflow":
+        tensorflow.config.set_visible_devices([], "GPU")  # it would take memory that the backend needs
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]

@@ -1,6 +1,5 @@
 """Train a net on a patch store."""
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,26 +8,20 @@ from typing import Any
 import keras
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import written_whole
-from shipseg_tiles.inference.predictor import NetKind, load_net
-from shipseg_tiles.nets.augmentation import AugmentationOptions, AugmentedNet
-from shipseg_tiles.nets.build import CLASSIFIERS, build_net
+from shipseg_tiles.nets.build import CLASSIFIERS
 from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
-from shipseg_tiles.nets.losses import build_loss
-from shipseg_tiles.nets.metrics import PatchDice, PatchF1
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore
-from shipseg_tiles.training.callbacks import BeginEpoch, JudgeEpoch, Pace, Progress, StopOnNaN
+from shipseg_tiles.training.callbacks import BeginEpoch, JudgeEpoch, Pace, Progress, StopOnNaN, tensorboard
 from shipseg_tiles.training.journal import Journal
 from shipseg_tiles.training.judges import choose_judge
-from shipseg_tiles.training.optimizer import build_optimizer
+from shipseg_tiles.training.model import build_model, prepare_stage, save_net
 from shipseg_tiles.training.options import TrainOptions
-from shipseg_tiles.training.precision import precision
 from shipseg_tiles.training.schedule import Stage
-from shipseg_tiles.training.stages import choose_layers
+from shipseg_tiles.training.strategy import Devices, choose_devices
 
 THRESHOLD = 0.5
 MINIMUM_AREA = 10
@@ -79,51 +72,14 @@ def train(
         InputError: If an option is out of its range, does not fit the store, or there is nothing to resume.
     """
     _check(store, out, options)
-    schedule = options.stages_and_rates()
-    fraction = ShipFraction.parse(options.ship_fraction, options.epochs)
-    feed = RatioFeed(
-        store,
-        options.batch_size,
-        fraction,
-        options.seed,
-        options.order,
-        mined=mined,
-        mined_fraction=options.mined_fraction,
-        workers=2,
-        max_queue_size=8,
-    )
-    validation = ValidationFeed(store, options.batch_size, workers=2, max_queue_size=8)
-    judge = choose_judge(options.net, list(store.full_images()), len(validation) > 0)
-    keras.utils.set_random_seed(options.seed)
-    model = _built(options)
-    for stage in schedule.stages:
-        _prepare(model, stage, store.patch, options)  # so that what is wrong with one is known before the first begins
-    journal = Journal(out.with_suffix(".training"), _identity(store, mined, options, fraction))
-    if resume:
-        journal.take_up()
-        _prepare(model, schedule.stage(max(0, len(journal.history) - 1)), store.patch, options)
-        journal.load(model)
-    else:
-        journal.begin()
-
-    def save(epoch: int, contract: Contract) -> None:
-        _save(model.net, out, options, replace(contract, trained_on=_origin(store, options, epoch, notes)))
-
-    judging = JudgeEpoch(judge, _usage(store, options), options.moving_average > 0, journal.history, save)
-    pace = Pace(schedule, journal, judge, options.minutes)
-    callbacks = [
-        BeginEpoch(feed),
-        StopOnNaN(),
-        judging,
-        keras.callbacks.TensorBoard(journal.folder / "tensorboard", write_graph=False),
-        journal,
-        pace,
-    ]
-    _fit(model, feed, validation, pace, callbacks, lambda stage: _prepare(model, stage, store.patch, options))
-    contract = read_contract(out)
-    contract = replace(contract, scores=judge.score(out, contract))
-    write_contract(contract, out)
-    return Trained(len(journal.history), contract)
+    devices = choose_devices(options)
+    with devices.place(out, resume) as place:
+        training = _Training(store, mined, place, options, devices, notes)
+        if resume:
+            training.take_up()
+        else:
+            training.journal.begin()
+        return training.carry_out()
 
 
 def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
@@ -135,82 +91,110 @@ def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
         raise InputError(f"{store.paths[0]} holds no ship to train on; give a store that make-patches made")
 
 
+class _Training:
+    """A training, from its feed to its weights."""
+
+    def __init__(
+        self,
+        store: PatchStore,
+        mined: PatchStore | None,
+        out: Path,
+        options: TrainOptions,
+        devices: Devices,
+        notes: str,
+    ) -> None:
+        self.store, self.out, self.options, self.devices, self.notes = store, out, options, devices, notes
+        self.schedule = options.stages_and_rates()
+        fraction = ShipFraction.parse(options.ship_fraction, options.epochs)
+        self.feed = RatioFeed(
+            store,
+            options.batch_size,
+            fraction,
+            options.seed,
+            options.order,
+            mined,
+            options.mined_fraction,
+            workers=2,
+            max_queue_size=8,
+        )
+        self.validation = ValidationFeed(store, options.batch_size, workers=2, max_queue_size=8)
+        self.judge = devices.judge(choose_judge(options.net, list(store.full_images()), len(self.validation) > 0))
+        keras.utils.set_random_seed(options.seed)
+        with devices.scope():
+            self.model = build_model(options, devices.net_class)
+        for stage in self.schedule.stages:  # so that what is wrong with one is known before the first begins
+            self._prepare(stage)
+        self.journal = Journal(out.with_suffix(".training"), _identity(store, mined, options, fraction))
+
+    def take_up(self) -> None:
+        """Go back to where the journal stops."""
+        self.journal.take_up()
+        self._prepare(self.schedule.stage(len(self.journal.history) - 1))
+        self.journal.load(self.model)
+
+    def carry_out(self) -> Trained:
+        """Train for the epochs that the journal lacks."""
+        judging = JudgeEpoch(
+            self.judge, _usage(self.store, self.options), self.options.moving_average > 0, self.journal, self._save
+        )
+        pace = Pace(self.schedule, self.journal, self.judge, self.options.minutes)
+        boards = tensorboard(self.journal.folder / "tensorboard")
+        with closing(Progress(self.schedule.epochs)) as progress:
+            callbacks = [BeginEpoch(self.feed), StopOnNaN(), judging, *boards, self.journal, pace, progress]
+            while not pace.is_over:
+                self._fit(callbacks)
+        contract = read_contract(self.out)
+        contract = replace(contract, scores=self.judge.score(self.out, contract))
+        write_contract(contract, self.out)
+        return Trained(len(self.journal.history), self.devices.agree(contract))
+
+    def _fit(self, callbacks: list[keras.callbacks.Callback]) -> None:
+        """Train for the epochs that come next and are alike.
+
+        Keras asks for the number of batches once, when a fit begins, and which layers learn is compiled into a model.
+        So there is a fit for each run of epochs that have the same number and are in the same stage.
+        """
+        self.feed.epoch = first = len(self.journal.history)
+        stage, end = self.schedule.stage(first), self.schedule.stage_ends(first)
+        if stage != self.prepared:
+            self._prepare(stage)
+        batches = self.feed.batches
+        self.model.fit(
+            self.devices.deal(self.feed),
+            validation_data=self.devices.deal(self.validation) if len(self.validation) else None,
+            initial_epoch=first,
+            epochs=next((epoch for epoch in range(first, end) if batches(epoch) != batches(first)), end),
+            shuffle=False,  # the feed has its order
+            verbose=0,
+            callbacks=callbacks,
+        )
+
+    def _prepare(self, stage: Stage) -> None:
+        with self.devices.scope():
+            prepare_stage(self.model, stage, self.store.patch, self.options)
+        self.prepared = stage
+
+    def _save(self, epoch: int, contract: Contract) -> None:
+        """Write the weights with what the judge of the epoch says of their use."""
+        net = save_net(self.model, self.options, self.out)
+        contract = replace(
+            contract,
+            weights_sha256=checksum(self.out),
+            receptive_field=None if self.options.net in CLASSIFIERS else measure_receptive_field(net),
+            trained_on=_origin(self.store, self.options, epoch, self.notes),
+        )
+        write_contract(contract, self.out)
+
+
 def _identity(
     store: PatchStore, mined: PatchStore | None, options: TrainOptions, fraction: ShipFraction
 ) -> dict[str, Any]:
-    """Return what must be the same when a training is taken up again."""
+    """Return what must be the same when a training is taken up again, which may be on other machines."""
     identity = asdict(options) | {"store": store.fingerprint, "mined": mined.fingerprint if mined else ""}
+    del identity["strategy"]
     if not fraction.changes and options.schedule in ("plateau", "constant"):
         del identity["epochs"]  # it may be prolonged, unless the epochs so far depend on how many there are
     return identity
-
-
-def _built(options: TrainOptions) -> AugmentedNet:
-    with precision(options.precision):
-        net = build_net(
-            options.net,
-            options.width,
-            options.depth,
-            normalisation=options.normalisation,
-            encoder_weights=options.encoder_weights,
-        )
-        model = AugmentedNet(net, options.seed, AugmentationOptions.parse(options.augmentation))
-    if options.start_from:
-        kind: NetKind = "classifier" if options.net in CLASSIFIERS else "segmenter"
-        known = load_net(Path(options.start_from), kind).get_weights()
-        try:
-            net.set_weights(known)
-        except ValueError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{options.start_from} does not fit {options.net} with these options: {reason}") from None
-    return model
-
-
-def _prepare(model: AugmentedNet, stage: Stage, patch: int, options: TrainOptions) -> None:
-    """Let the layers of a stage learn, with a fresh optimizer."""
-    choose_layers(model.net, stage.layers)
-    model.compile(
-        optimizer=build_optimizer(options.learning_rate, options.weight_decay, options.moving_average),
-        loss=build_loss(options.loss),
-        metrics=[PatchF1() if options.net in CLASSIFIERS else PatchDice()],
-        # XLA on a CPU made these nets train at half the speed; other backends compile in their own way.
-        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
-    )
-    model.build((None, patch, patch, 3))
-    model.optimizer.build(model.trainable_variables)
-
-
-def _fit(
-    model: AugmentedNet,
-    feed: RatioFeed,
-    validation: ValidationFeed,
-    pace: Pace,
-    callbacks: list[keras.callbacks.Callback],
-    prepare: Callable[[Stage], None],
-) -> None:
-    """Train for the epochs that the journal lacks.
-
-    Keras asks for the number of batches once, when a fit begins, and which layers learn is compiled into a model. So
-    there is a fit for each run of epochs that have the same number and are in the same stage.
-    """
-    schedule, history = pace.schedule, pace.journal.history
-    prepared = schedule.stage(len(history) - 1) if history else None
-    with closing(Progress(schedule.epochs)) as progress:
-        while not pace.is_over:
-            feed.epoch = first = len(history)
-            if schedule.stage(first) != prepared:
-                prepared = schedule.stage(first)
-                prepare(prepared)
-            end = schedule.stage_ends(first)
-            model.fit(
-                feed,
-                validation_data=validation if len(validation) else None,
-                initial_epoch=first,
-                epochs=next((epoch for epoch in range(first, end) if feed.batches(epoch) != feed.batches(first)), end),
-                shuffle=False,  # the feed has its order
-                verbose=0,
-                callbacks=[*callbacks, progress],
-            )
 
 
 def _usage(store: PatchStore, options: TrainOptions) -> Contract:
@@ -239,13 +223,3 @@ def _origin(store: PatchStore, options: TrainOptions, epoch: int, notes: str) ->
         "best_epoch": epoch + 1,
         "notes": notes,
     }
-
-
-def _save(net: keras.Model, out: Path, options: TrainOptions, contract: Contract) -> None:
-    """Write the net as float32, whatever precision it is trained at, with its contract."""
-    twin = build_net(options.net, options.width, options.depth, normalisation=options.normalisation)
-    twin.set_weights(net.get_weights())
-    with written_whole(out) as temporary:
-        twin.save(temporary)
-    field = None if options.net in CLASSIFIERS else measure_receptive_field(twin)
-    write_contract(replace(contract, weights_sha256=checksum(out), receptive_field=field), out)

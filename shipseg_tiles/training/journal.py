@@ -38,6 +38,10 @@ class Journal(keras.callbacks.Callback):
         """Seconds that the training took so far, those before a break included."""
         return time.monotonic() - self._began
 
+    def scores(self, monitor: str, sign: int) -> list[float]:
+        """Return a column of the history such that more is better: times `sign`, 1 or -1."""
+        return [sign * logs[monitor] for logs in self.history]
+
     @property
     def _state(self) -> Path:
         return self.folder / "state.json"

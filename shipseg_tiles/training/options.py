@@ -39,6 +39,7 @@ class TrainOptions:
         moving_average: Weights that are judged and saved are a moving average, which keeps this share at each step; 0
             for none. 0.99 is the mean over about 100 steps.
         precision: What layers compute in, see `shipseg_tiles.training.precision`.
+        strategy: Devices to train on, see `shipseg_tiles.training.strategy`.
         seed: Seed of weights, order and augmentation.
 
     Raises:
@@ -68,6 +69,7 @@ class TrainOptions:
     weight_decay: float = 0.0
     moving_average: float = 0.0
     precision: str = "float32"
+    strategy: str = "none"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import keras
+from keras import ops
 
 from shipseg_tiles.errors import InputError
 
@@ -30,13 +31,21 @@ def precision(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy("float32")
 
 
+def device() -> str:
+    """Return what the backend calls the device that it computes on; of a processor the name has `cpu` in some case.
+
+    Seen on a tensor: `keras.distribution.list_devices` knows nothing of PyTorch, and fails under JAX where none is.
+    """
+    return str(ops.zeros(()).device)
+
+
 def _fastest() -> str:
     """Say which precision the machine is fastest in.
 
     Processors need instructions for it, without which every number is converted. All accelerators that Keras trains on
     today have it, but for older ones, where `mixed_float16` is the user's choice.
     """
-    if keras.distribution.list_devices("gpu") or keras.distribution.list_devices("tpu"):
+    if "cpu" not in device().lower():
         return "mixed_bfloat16"
     flags = Path("/proc/cpuinfo")
     known = flags.read_text(encoding="utf-8") if flags.is_file() else ""

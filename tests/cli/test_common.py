@@ -3,6 +3,7 @@ import os
 import pytest
 
 from shipseg_tiles.cli.common import percent, quiet_import
+from shipseg_tiles.errors import InputError
 
 
 def test_a_share_is_said_in_whole_percent():
@@ -29,3 +30,11 @@ def test_an_error_in_between_gives_the_terminal_back(capfd):
     os.write(2, b"after\n")
 
     assert capfd.readouterr().err == "after\n"
+
+
+def test_a_backend_that_is_missing_is_named_with_a_remedy(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+
+    message = r"Keras cannot run on jax \(No module named 'jax'\); install it, or set KERAS_BACKEND to tensorflow"
+    with pytest.raises(InputError, match=message), quiet_import():
+        raise ModuleNotFoundError("No module named 'jax'")

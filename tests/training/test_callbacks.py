@@ -61,13 +61,18 @@ class Told(Weighing):
         return {"score": next(self.scores)}, usage
 
 
-def saved_epochs(judge, epochs, past=()):
+def saved_epochs(folder, judge, epochs, past=()):
     """Judge epochs that follow those of the past, and return the numbers of those that are saved."""
     saved = []
-    judging = JudgeEpoch(judge, USAGE, False, list(past), lambda epoch, contract: saved.append(epoch))
-    judging.set_model(line())
+    journal = Journal(folder, {})
+    journal.history = list(past)
+    judging = JudgeEpoch(judge, USAGE, False, journal, lambda epoch, contract: saved.append(epoch))
+    for callback in (judging, journal):
+        callback.set_model(line())
     for epoch in range(len(past), len(past) + epochs):
-        judging.on_epoch_end(epoch, {})
+        logs = {}
+        judging.on_epoch_end(epoch, logs)
+        journal.on_epoch_end(epoch, logs)
     return saved
 
 
@@ -80,27 +85,29 @@ def saved_epochs(judge, epochs, past=()):
         (1, [-3.0, -2.0], [0, 1]),
     ],
 )
-def test_only_epochs_better_than_ever_before_are_saved(sign, values, saved):
-    assert saved_epochs(Told(values, sign), len(values)) == saved
+def test_only_epochs_better_than_ever_before_are_saved(tmp_path, sign, values, saved):
+    assert saved_epochs(tmp_path, Told(values, sign), len(values)) == saved
 
 
 @pytest.mark.parametrize(("sign", "saved"), [(1, [5]), (-1, [4, 6])])
-def test_after_a_break_the_best_of_the_past_must_be_beaten(sign, saved):
+def test_after_a_break_the_best_of_the_past_must_be_beaten(tmp_path, sign, saved):
     """In the past 0.3, 0.6 and 0.4; then 0.5, 0.2, 0.7, 0.1: above 0.6 is only the third, below 0.3 the second and,
     below that one's 0.2, the fourth."""
-    past = [{"score": 0.3}, {"score": 0.6}, {"score": 0.4}]
+    past = [{"score": score} for score in (0.3, 0.6, 0.4)]
 
-    assert saved_epochs(Told([0.5, 0.2, 0.7, 0.1], sign), 4, past) == saved
+    assert saved_epochs(tmp_path, Told([0.5, 0.2, 0.7, 0.1], sign), 4, past) == saved
 
 
-def test_the_moving_average_is_judged_and_training_goes_on_from_the_weights():
+def test_the_moving_average_is_judged_and_training_goes_on_from_the_weights(tmp_path):
     """Each step of the mean square error to 1 at a rate of 0.1 takes the weight a fifth of the way: 0.2, then 0.36.
 
     The average begins with the first weight and keeps half of itself: 0.2, then 0.28. Validation sees the average too:
     its error is (1 - 0.28) squared.
     """
     model = line(use_ema=True, ema_momentum=0.5)
-    judging = JudgeEpoch(Weighing(), USAGE, True, [], lambda epoch, contract: saved.append(model.weight))
+    judging = JudgeEpoch(
+        Weighing(), USAGE, True, Journal(tmp_path, {}), lambda epoch, contract: saved.append(model.weight)
+    )
     saved = []
     one = np.ones((1, 1))
 
@@ -120,7 +127,7 @@ def paced(tmp_path, scores, **options):
     schedule = Schedule((Stage("all", 4, 1.0),), options.get("name", "cosine"), 0.0, options.get("patience", 9))
     judge = Told(scores)
     journal = Journal(tmp_path, {})
-    judging = JudgeEpoch(judge, USAGE, False, [], lambda epoch, contract: None)
+    judging = JudgeEpoch(judge, USAGE, False, journal, lambda epoch, contract: None)
     pace = Pace(schedule, journal, judge, options.get("minutes", 0.0))
     note = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: rates.append(float(model.optimizer.learning_rate))

@@ -1,0 +1,75 @@
+"""The model that is trained: made of options, compiled for a stage, saved as the bare net."""
+
+from pathlib import Path
+
+import keras
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import written_whole
+from shipseg_tiles.inference.predictor import NetKind, load_net
+from shipseg_tiles.nets.augmentation import AugmentationOptions, AugmentedNet
+from shipseg_tiles.nets.build import CLASSIFIERS, build_net
+from shipseg_tiles.nets.losses import build_loss
+from shipseg_tiles.nets.metrics import PatchDice, PatchF1
+from shipseg_tiles.training.optimizer import build_optimizer
+from shipseg_tiles.training.options import TrainOptions
+from shipseg_tiles.training.precision import precision
+from shipseg_tiles.training.schedule import Stage
+from shipseg_tiles.training.stages import choose_layers
+
+
+def build_model(options: TrainOptions, net_class: type[AugmentedNet]) -> AugmentedNet:
+    """Build the net and what augments its batches, with the weights that it is to start from.
+
+    Raises:
+        InputError: If an option is out of its range, or the weights do not fit.
+    """
+    with precision(options.precision):
+        net = _net(options, options.encoder_weights)
+        model = net_class(net, options.seed, AugmentationOptions.parse(options.augmentation))
+    if options.start_from:
+        kind: NetKind = "classifier" if options.net in CLASSIFIERS else "segmenter"
+        known = load_net(Path(options.start_from), kind).get_weights()
+        try:
+            net.set_weights(known)
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{options.start_from} does not fit {options.net} with these options: {reason}") from None
+    return model
+
+
+def prepare_stage(model: AugmentedNet, stage: Stage, patch: int, options: TrainOptions) -> None:
+    """Let the layers of a stage learn, with a fresh optimizer; `patch` is the side of what the model will see.
+
+    Raises:
+        InputError: If there is no such loss, or the net has no such layers.
+    """
+    choose_layers(model.net, stage.layers)
+    model.compile(
+        optimizer=build_optimizer(options.learning_rate, options.weight_decay, options.moving_average),
+        loss=build_loss(options.loss),
+        metrics=[PatchF1() if options.net in CLASSIFIERS else PatchDice()],
+        # XLA on a CPU made these nets train at half the speed; other backends compile in their own way.
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
+    model.build((None, patch, patch, 3))
+    model.optimizer.build(model.trainable_variables)
+
+
+def save_net(model: AugmentedNet, options: TrainOptions, out: Path) -> keras.Model:
+    """Write the bare net as float32, whatever precision it is trained at, and return what was written."""
+    twin = _net(options, "none")
+    twin.set_weights(model.net.get_weights())
+    with written_whole(out) as temporary:
+        twin.save(temporary)
+    return twin
+
+
+def _net(options: TrainOptions, encoder_weights: str) -> keras.Model:
+    return build_net(
+        options.net,
+        options.width,
+        options.depth,
+        normalisation=options.normalisation,
+        encoder_weights=encoder_weights,
+    )
