@@ -1,11 +1,16 @@
 """What many tests look at: a small simulated archive and the store that is cut out of it. Neither may be changed."""
 
+import signal
+
 import pytest
 
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
+
+# A shell starts what runs in its background deaf to Ctrl-C, and processes inherit that: the tests send it for real.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

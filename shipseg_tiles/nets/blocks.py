@@ -5,8 +5,11 @@ from typing import Any
 import keras
 from keras import layers
 
-MOMENTUM = 0.98
-"""Of the moving averages of batch normalisation: they follow the last 50 steps, so a short fine-tuning reaches them."""
+MOMENTUM = 0.9
+"""Of the moving averages of batch normalisation: they follow the last 10 steps.
+
+Keras's own 0.99 lags by 100: after a short training the net then answers nothing at inference that it finds in training.
+"""
 
 NORMALISATIONS = ("batch", "none")
 """Group or instance normalisation is left out on purpose: its statistics over a tile would make the tiles differ."""
