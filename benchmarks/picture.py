@@ -9,9 +9,10 @@ from shipseg_tiles.archive.simulate import simulate_scene
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.nets.contract import default_weights
 from shipseg_tiles.report.pictures import contact_sheet, outlined
+from shipseg_tiles.rle import mask_of, union
 
 with quiet_import():
-    from shipseg_tiles.inference.predictor import Prediction, Predictor
+    from shipseg_tiles.inference.predictor import Predictor
 
 SEED = 77
 SCENES = (5, 39, 18)
@@ -23,8 +24,8 @@ def main() -> None:
     pictures = []
     for index in SCENES:
         image = simulate_scene(SEED, index).image
-        found = Prediction("", image, predictor.ships(image))
-        pictures.append(outlined(image, found.mask())[64:-64, 64:-64])
+        mask = mask_of(union(predictor.ships(image)), image.shape[:2])
+        pictures.append(outlined(image, mask)[64:-64, 64:-64])
     sheet = np.ascontiguousarray(contact_sheet(pictures, columns=3))
     OUT.write_bytes(simplejpeg.encode_jpeg(sheet, quality=82))
     print(OUT)

@@ -5,6 +5,7 @@ Everybody else passes a `TileGrid` around and asks it.
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,6 +14,50 @@ from numpy.typing import NDArray
 from shipseg_tiles.errors import InputError
 
 WindowName = Literal["uniform", "hann", "gaussian", "core"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of an image, in pixels; rows and columns at `bottom` and `right` are outside.
+
+    Attributes:
+        top: First row.
+        left: First column.
+        bottom: Row after the last.
+        right: Column after the last.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def within(self, height: int, width: int) -> "Region":
+        """Cut off what lies outside an image.
+
+        Raises:
+            InputError: If nothing is left.
+        """
+        inside = Region(max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width))
+        if inside.top >= inside.bottom or inside.left >= inside.right:
+            raise InputError(
+                f"region of rows {self.top} to {self.bottom} and columns {self.left} to {self.right} shares no pixel "
+                f"with the image of {height} x {width}; correct it"
+            )
+        return inside
+
+
+def parse_region(text: str) -> Region:
+    """Read "ROW,COLUMN,HEIGHT,WIDTH".
+
+    Raises:
+        InputError: If these are no four whole numbers, or the region has no pixel.
+    """
+    fields = text.split(",")
+    if len(fields) != 4 or not all(field.strip().isdecimal() for field in fields) or 0 in map(int, fields[2:]):
+        raise InputError(f"region {text!r} must be ROW,COLUMN,HEIGHT,WIDTH in pixels, such as 0,0,1024,1024")
+    row, column, height, width = map(int, fields)
+    return Region(row, column, row + height, column + width)
 
 
 @dataclass(frozen=True)
@@ -53,6 +98,15 @@ class TileGrid:
             raise InputError(f"overlap {overlap} must be at least 0 and below 1")
         return cls(height, width, tile, max(1, round(tile * (1 - overlap))))
 
+    @classmethod
+    def covering(cls, height: int, width: int, tile: int, overlap: float, multiple: int) -> "TileGrid":
+        """As `with_overlap`, but cover a small image with one tile that is no larger than it must be.
+
+        A full tile would be filler for the most part there. The side of the smaller one is a `multiple` too, as nets
+        with poolings need it.
+        """
+        return cls.with_overlap(height, width, min(tile, -(-max(height, width) // multiple) * multiple), overlap)
+
     @cached_property
     def rows(self) -> NDArray[np.int64]:
         """First image row of each row of tiles, ascending."""
@@ -72,18 +126,41 @@ class TileGrid:
         return len(self.rows) * len(self.columns)
 
     @property
+    def computed_pixels(self) -> int:
+        """Pixels of all tiles together: those where tiles overlap count in each of them."""
+        return len(self) * self.tile**2
+
+    @property
     def padded_shape(self) -> tuple[int, int]:
         """(height, width) that the image needs for every tile to lie inside it."""
         return max(self.height, self.tile), max(self.width, self.tile)
 
     def pad(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return `image` at `padded_shape`, mirrored below and to the right if it is smaller than a tile."""
-        if image.shape[:2] != (self.height, self.width):
-            raise InputError(f"the grid is for {self.height} x {self.width} pixels, the image has {image.shape[:2]}")
-        below, right = (padded - side for padded, side in zip(self.padded_shape, image.shape[:2], strict=True))
-        if not below and not right:
-            return image
-        return np.pad(image, ((0, below), (0, right), *[(0, 0)] * (image.ndim - 2)), mode="symmetric")
+        self.check_shape(image.shape)
+        return mirrored(image, *self.padded_shape)
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuse an image of another shape than the grid's."""
+        if tuple(shape[:2]) != (self.height, self.width):
+            raise InputError(f"the grid is for {self.height} x {self.width} pixels, the image has {tuple(shape[:2])}")
+
+    @property
+    def whole(self) -> Region:
+        """All of the image."""
+        return Region(0, 0, self.height, self.width)
+
+    def touching(self, region: Region) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return `rows` and `columns` of those tiles alone that share pixels with a region of the image."""
+        rows = self.rows[(self.rows + self.tile > region.top) & (self.rows < region.bottom)]
+        columns = self.columns[(self.columns + self.tile > region.left) & (self.columns < region.right)]
+        return rows, columns
+
+    def bands(self, region: Region) -> list[Region]:
+        """Cut a region of the image where rows of tiles begin: each band is final once its row of tiles is done."""
+        tops = self.touching(region)[0].tolist()
+        edges = [region.top, *(top for top in tops if top > region.top), region.bottom]
+        return [Region(top, region.left, bottom, region.right) for top, bottom in pairwise(edges)]
 
     def pixels_per_tile(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count how many of the given pixels each tile holds.
@@ -106,6 +183,22 @@ class TileGrid:
         down = before[bottoms] - before[tops]
         return (down[:, rights] - down[:, lefts]).ravel()
 
+    def border_distance(self, row: int, column: int) -> NDArray[np.int64]:
+        """Count the pixels between each pixel of a tile and the tile's nearest border inside the image.
+
+        Where the tile ends with the image it misses nothing, so such borders do not count.
+
+        Args:
+            row: First image row of the tile.
+            column: Its first image column.
+
+        Returns:
+            int64 (tile, tile): 0 for the outermost pixels to `tile` - 1; `tile` if no border is inside the image.
+        """
+        return np.minimum.outer(
+            _border_distance(row, self.tile, self.height), _border_distance(column, self.tile, self.width)
+        )
+
     def inside(self, corners: NDArray[np.int64]) -> NDArray[np.int64]:
         """Move tiles that leave the image, given by their (N, 2) corners, back to its border."""
         lowest_corner = (max(self.height - self.tile, 0), max(self.width - self.tile, 0))
@@ -123,9 +216,25 @@ class TileGrid:
         return np.array(counts, dtype=np.int64)
 
 
+def mirrored(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Extend an image below and to the right to `height` x `width` by its mirror image; leave larger sides alone."""
+    below, right = max(height - image.shape[0], 0), max(width - image.shape[1], 0)
+    if not below and not right:
+        return image
+    return np.pad(image, ((0, below), (0, right), *[(0, 0)] * (image.ndim - 2)), mode="symmetric")
+
+
 def _starts(side: int, tile: int, stride: int) -> NDArray[np.int64]:
     last = max(side - tile, 0)
     return np.append(np.arange(0, last, stride), last)
+
+
+def _border_distance(start: int, tile: int, side: int) -> NDArray[np.int64]:
+    """Return the distance (tile,) to the nearest end of a tile along an axis that does not end with the image."""
+    offsets, none = np.arange(tile), np.full(tile, tile)
+    before, after = offsets if start > 0 else none, offsets[::-1] if start + tile < side else none
+    nearest: NDArray[np.int64] = np.minimum(before, after)
+    return nearest
 
 
 def _edges(starts: NDArray[np.int64], tile: int) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.intp]]:

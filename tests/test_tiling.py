@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.tiling import TileGrid, window_weights
+from shipseg_tiles.tiling import Region, TileGrid, mirrored, parse_region, window_weights
 
 WINDOWS = ["uniform", "hann", "gaussian", "core"]
 
@@ -24,6 +25,13 @@ def tiles_and_strides(draw, largest=40):
 def grids(draw):
     tile, stride = draw(tiles_and_strides())
     return TileGrid(draw(st.integers(1, 90)), draw(st.integers(1, 90)), tile, stride)
+
+
+@st.composite
+def grids_and_regions(draw):
+    grid = draw(grids())
+    top, left = draw(st.integers(0, grid.height - 1)), draw(st.integers(0, grid.width - 1))
+    return grid, Region(top, left, draw(st.integers(top + 1, grid.height)), draw(st.integers(left + 1, grid.width)))
 
 
 def times_covered(grid):
@@ -113,6 +121,26 @@ def test_impossible_overlap_is_refused(overlap):
 
 
 @pytest.mark.parametrize(
+    ("height", "width", "tile", "multiple", "covering"),
+    [
+        (200, 300, 64, 16, 64),
+        (40, 50, 768, 16, 64),
+        (50, 40, 768, 16, 64),
+        (64, 10, 768, 64, 64),
+        (65, 10, 768, 64, 128),
+        (100, 30, 96, 32, 96),
+        (1, 1, 768, 1, 1),
+    ],
+)
+def test_a_small_image_is_covered_by_a_tile_that_is_no_larger_than_it_must_be(height, width, tile, multiple, covering):
+    """The longer side up to the next multiple: 50 to 64, 64 to 64, 65 to 128; 100 to 128, which is more than 96."""
+    grid = TileGrid.covering(height, width, tile, 0.25, multiple)
+
+    assert grid == TileGrid.with_overlap(height, width, covering, 0.25)
+    assert times_covered(grid).min() >= 1
+
+
+@pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         ((0, 10, 4, 4), "nothing to tile"),
@@ -160,9 +188,46 @@ def test_pad_reaches_the_padded_shape_and_keeps_the_original(grid, colour, seed)
     assert np.array_equal(padded[: grid.height, : grid.width], image)
 
 
+def test_only_sides_that_are_too_short_are_mirrored():
+    """Of 2 x 3 px to 3 x 2: a third row, the second one again; three columns are enough and stay."""
+    image = np.array([[1, 2, 3], [4, 5, 6]], dtype=np.uint8)
+
+    assert mirrored(image, 3, 2).tolist() == [[1, 2, 3], [4, 5, 6], [4, 5, 6]]
+    assert mirrored(image, 2, 3) is image
+    assert mirrored(image, 1, 1) is image
+
+
 def test_pad_refuses_an_image_of_another_size():
     with pytest.raises(InputError, match="10 x 20"):
         TileGrid(10, 20, 128, 128).pad(np.zeros((20, 10, 3), dtype=np.uint8))
+
+
+def test_computed_pixels_by_hand():
+    """768 px in tiles of 128 px half overlapping: 11 x 11 tiles of 16,384 pixels, 3.36 times those of the image."""
+    assert TileGrid(768, 768, 128, 64).computed_pixels == 121 * 16_384
+    assert TileGrid(768, 768, 128, 128).computed_pixels == 768**2
+    assert TileGrid(40, 50, 64, 64).computed_pixels == 64**2
+
+
+def test_border_distance_by_hand():
+    """4 x 8 px have tiles of 4 px at columns 0, 2 and 4; no row ends inside the image.
+
+    The first tile ends inside on its right only, the last on its left only, the one between on both sides.
+    """
+    grid = TileGrid(4, 8, 4, 2)
+
+    assert grid.border_distance(0, 0).tolist() == [[3, 2, 1, 0]] * 4
+    assert grid.border_distance(0, 2).tolist() == [[0, 1, 1, 0]] * 4
+    assert grid.border_distance(0, 4).tolist() == [[0, 1, 2, 3]] * 4
+
+
+def test_border_distance_is_to_the_nearer_of_rows_and_columns():
+    """Of 2 x 2 tiles of 3 px the lower left one ends inside the image above and on its right."""
+    assert TileGrid(6, 6, 3, 3).border_distance(3, 0).tolist() == [[0, 0, 0], [1, 1, 0], [2, 1, 0]]
+
+
+def test_a_tile_that_is_the_image_has_no_border_inside():
+    assert TileGrid(3, 2, 3, 3).border_distance(0, 0).tolist() == [[3, 3, 3]] * 3
 
 
 def test_pixels_per_tile_by_hand():
@@ -184,6 +249,104 @@ def test_pixels_per_tile_agrees_with_cutting_the_mask(grid, data):
 
     slow = [padded[row : row + grid.tile, column : column + grid.tile].sum() for row, column in grid.corners]
     assert counts.tolist() == slow
+
+
+# Regions
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("0,0,1024,1024", Region(0, 0, 1024, 1024)),
+        ("5,6,7,8", Region(5, 6, 12, 14)),
+        (" 5, 6 ,7, 08", Region(5, 6, 12, 14)),
+    ],
+)
+def test_a_region_is_read_as_row_column_height_width(text, region):
+    assert parse_region(text) == region
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "5", "1,2,3", "1,2,3,4,5", "1,2,,4", "a,b,c,d", "1;2;3;4", "1.5,2,3,4", "1e1,2,3,4", "1,2,+3,4"],
+        *["-1,2,3,4", "1,-2,3,4", "1,2,-3,4", "1,2,0,4", "1,2,3,0", "1,2, 0,4", "1,2,3,00", "1,2,3,²"],
+    ],
+)
+def test_a_text_that_is_no_region_is_refused(text):
+    with pytest.raises(InputError, match=rf"region {re.escape(repr(text))} must be ROW,COLUMN,HEIGHT,WIDTH"):
+        parse_region(text)
+
+
+@pytest.mark.parametrize(
+    ("region", "inside"),
+    [
+        (Region(2, 3, 8, 9), Region(2, 3, 8, 9)),
+        (Region(0, 0, 10, 20), Region(0, 0, 10, 20)),
+        (Region(9, 19, 40, 50), Region(9, 19, 10, 20)),
+        (Region(-5, -6, 1, 2), Region(0, 0, 1, 2)),
+        (Region(-5, -6, 50, 60), Region(0, 0, 10, 20)),
+    ],
+)
+def test_what_lies_outside_of_the_image_is_cut_off_a_region(region, inside):
+    assert region.within(10, 20) == inside
+
+
+@pytest.mark.parametrize(
+    "region", [Region(10, 0, 12, 5), Region(0, 20, 5, 25), Region(-3, 0, 0, 5), Region(0, -3, 5, 0), Region(4, 4, 4, 9)]
+)
+def test_a_region_without_a_pixel_of_the_image_is_refused(region):
+    with pytest.raises(InputError, match=rf"rows {region.top} to {region.bottom} .* shares no pixel .* of 10 x 20"):
+        region.within(10, 20)
+
+
+@fast
+@given(grids_and_regions())
+def test_tiles_touch_a_region_if_and_only_if_they_share_a_pixel_with_it(case):
+    grid, region = case
+    inside = np.zeros(grid.padded_shape, dtype=bool)
+    inside[region.top : region.bottom, region.left : region.right] = True
+
+    rows, columns = grid.touching(region)
+
+    slow = [
+        [row, column]
+        for row, column in grid.corners.tolist()
+        if inside[row : row + grid.tile, column : column + grid.tile].any()
+    ]
+    assert [list(pair) for pair in itertools.product(rows.tolist(), columns.tolist())] == slow
+
+
+@fast
+@given(grids())
+def test_all_tiles_touch_the_whole(grid):
+    assert grid.whole == Region(0, 0, grid.height, grid.width)
+    for touching, everything in zip(grid.touching(grid.whole), (grid.rows, grid.columns), strict=True):
+        assert touching.tolist() == everything.tolist()
+
+
+def test_tiles_that_touch_and_bands_by_hand():
+    """Tiles of 8 px begin at the rows 0, 4, 8 and 12 of 20. The region has the rows 5 to 10, which the tiles from 0
+    (rows 0 to 7), 4 and 8 share. No tile begins between 5 and 7, one begins at 8."""
+    grid, region = TileGrid(20, 8, 8, 4), Region(5, 2, 11, 3)
+
+    assert [starts.tolist() for starts in grid.touching(region)] == [[0, 4, 8], [0]]
+    assert grid.bands(region) == [Region(5, 2, 8, 3), Region(8, 2, 11, 3)]
+
+
+@fast
+@given(grids_and_regions())
+def test_bands_follow_each_other_through_the_region_and_no_tile_begins_within_one(case):
+    grid, region = case
+
+    bands = grid.bands(region)
+
+    rows = [row for band in bands for row in range(band.top, band.bottom)]
+    assert rows == list(range(region.top, region.bottom))
+    assert all(band.top < band.bottom for band in bands)
+    assert {(band.left, band.right) for band in bands} == {(region.left, region.right)}
+    assert not any(band.top < row < band.bottom for band in bands for row in grid.rows.tolist())
+    assert all(band.top in grid.rows for band in bands[1:])
 
 
 @fast

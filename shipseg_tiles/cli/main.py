@@ -29,8 +29,11 @@ VERBS = {
     "compare": "train presets within the same time on the same split, and score them",
     "mine": "keep the background on which a net sees ships, to train on it",
     "mine-and-train": "mine and train in turn, and keep the best",
+    "plan": "tell tiles, memory and time of a prediction before it",
     "predict": "find ships in images of any size",
+    "check-seams": "measure how far tiled prediction is from that of the whole image",
     "classify": "say of each image whether it shows a ship",
+    "export": "write a net for other runtimes, and check that it answers there as in Keras",
     "score": "compare predictions with labels: true dice and F2",
     "demo": "do all of it on synthetic scenes",
 }

@@ -64,6 +64,9 @@ class Options(CommonOptions):
     moving_average: float = option(
         "judge and save a moving average of the weights that keeps this share at each step", default=0.0, metavar="F"
     )
+    miss_rate: float | None = option(
+        "share of the ships that a gate may miss (default: 0.01)", default=None, type=float, metavar="F"
+    )
     precision: str = option(
         "what layers compute in",
         default="float32",
@@ -102,6 +105,11 @@ def run(options: Options) -> Outcome:
     summary = f"{options.out} after {trained.epochs} epochs, best {trained.contract.trained_on['best_epoch']}"
     if "f1" in scores:
         summary += f"; F1 on {scores['images']} full validation images {scores['f1']:.3f}"
+    elif "miss_rate" in scores:
+        summary += (
+            f"; on {scores['images']} full validation images the gate misses {100 * scores['miss_rate']:.1f} % of"
+            f" {scores['ships']} ships and skips {100 * scores['cells_skipped']:.0f} % of the cells"
+        )
     elif scores:
         summary += (
             f"; true dice on {scores['images']} full validation images {scores['dice_mean_all_images']:.3f}"

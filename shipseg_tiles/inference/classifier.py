@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.inference.predictor import at_training_scale, cover, load_net, readable_images
+from shipseg_tiles.inference.predictor import at_training_scale, load_net, readable_images
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.nets.contract import Contract, read_contract
 from shipseg_tiles.tiling import TileGrid
@@ -53,7 +53,7 @@ class Classifier:
         seen = at_training_scale(image, self.contract)
         multiple = self.contract.tile_multiple
         side = -(-(self.contract.resize or self.contract.patch) // multiple) * multiple
-        grid = cover(seen, side, 0.0, multiple)
+        grid = TileGrid.covering(seen.shape[0], seen.shape[1], side, 0.0, multiple)
         return max(float(self._predict_tiles(tiles).max()) for tiles in _batches(grid.pad(seen), grid))
 
     def has_ship(self, image: NDArray[np.uint8]) -> bool:

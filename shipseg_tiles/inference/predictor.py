@@ -1,10 +1,9 @@
 """A trained net with its contract, ready for images of any size."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,31 +11,42 @@ from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import read_image, resize_image
-from shipseg_tiles.inference.stitching import stitch
-from shipseg_tiles.masks import separate_objects
+from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
+from shipseg_tiles.inference.memory import BackingOff
+from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitched_lines
+from shipseg_tiles.inference.symmetries import over_symmetries
 from shipseg_tiles.nets.contract import Contract, read_contract
 from shipseg_tiles.nets.saved import load_model
-from shipseg_tiles.rle import PixelIndices, mask_of, union
-from shipseg_tiles.tiling import TileGrid, WindowName
+from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.tiling import Region, TileGrid, WindowName
 from shipseg_tiles.zipped import AnyPath
-
-if TYPE_CHECKING:
-    from shipseg_tiles.inference.classifier import Classifier
 
 
 class Predictor:
-    """Predicts whole images.
+    """Predicts whole images, in memory or line by line.
 
     Attributes:
-        net: Keras model from uint8 (N, height, width, 3) to probabilities (N, height, width, 1).
+        net: Keras model, or another engine's, from uint8 (N, height, width, 3) to probabilities (N, height, width, 1).
         contract: How it is used: tile, overlap, threshold, minimum area.
         window: How overlapping tiles are blended.
+        sees: Which tiles the net is shown; None for all of them.
     """
 
-    def __init__(self, net: Any, contract: Contract, window: WindowName = "hann") -> None:
+    def __init__(
+        self,
+        net: Any,
+        contract: Contract,
+        window: WindowName = "hann",
+        *,
+        sees: SeesTiles | None = None,
+        symmetries: bool = False,
+    ) -> None:
         self.net = net
         self.contract = contract
         self.window = window
+        self.sees = sees
+        backing_off = BackingOff(self._ask_net)
+        self._predict_tiles = over_symmetries(backing_off) if symmetries else backing_off
 
     @classmethod
     def load(cls, weights: Path, window: WindowName = "hann", **changes: Any) -> "Predictor":
@@ -50,68 +60,104 @@ class Predictor:
         Raises:
             InputError: If the files do not belong together or hold no such net, or a changed value is out of range.
         """
-        contract = read_contract(weights)
-        given = {name: value for name, value in changes.items() if value is not None}
-        return cls(load_net(weights), replace(contract, **given), window)
+        contract = changed_contract(weights, **changes)
+        return cls(load_net(weights), contract, window)
+
+    def grid(self, height: int, width: int) -> TileGrid:
+        """Return the tiles over an image of that size; for a net of resized patches, over the resized image."""
+        height, width = training_shape((height, width), self.contract)
+        contract = self.contract
+        return TileGrid.covering(height, width, contract.tile, contract.overlap, contract.tile_multiple)
+
+    def lines(self, source: Source, region: Region | None = None, disagreement: bool = False) -> Iterator[Lines]:
+        """Predict an image, or a region of it, and yield its lines from the top as they become final.
+
+        Only the lines under one row of tiles are in memory, unless the net was trained on resized patches: then the
+        image is read and resized as a whole.
+
+        Args:
+            source: uint8 (height, width, 3).
+            region: Part to predict, inside the image; its pixels are as those of the full image. None for all of it.
+            disagreement: Whether to measure how far overlapping tiles disagree.
+        """
+        height, width = source.shape[:2]
+        grid = self.grid(height, width)
+        if self.contract.resize is None:
+            return stitched_lines(
+                source,
+                self._predict_tiles,
+                grid,
+                self.window,
+                region=region,
+                sees=self.sees,
+                disagreement=disagreement,
+            )
+        seen = resize_image(np.asarray(source[:, :]), (grid.height, grid.width))
+        stitched = stitched_lines(
+            seen, self._predict_tiles, grid, self.window, sees=self.sees, disagreement=disagreement
+        )
+        return iter([_resized(list(stitched), (height, width), region or Region(0, 0, height, width))])
+
+    def bands(self, height: int, width: int, region: Region) -> list[Region]:
+        """Return the parts that `lines` yields one after the other, for a region of an image of that size."""
+        return [region] if self.contract.resize else self.grid(height, width).bands(region)
 
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict the ship probability, 0 to 1, of each pixel: uint8 (height, width, 3) to float32 (height, width)."""
-        seen = at_training_scale(image, self.contract)
-        grid = cover(seen, self.contract.tile, self.contract.overlap, self.contract.tile_multiple)
-        stitched = stitch(seen, self._predict_tiles, grid, self.window)
-        return stitched if seen is image else resize_image(stitched, (image.shape[0], image.shape[1]))
+        result = np.empty(image.shape[:2], dtype=np.float32)
+        for lines in self.lines(image):
+            result[lines.place] = lines.probability
+        return result
 
-    def ships(self, image: NDArray[np.uint8]) -> list[PixelIndices]:
+    def strips(self, source: Source, region: Region | None = None, rasters: tuple[str, ...] = ()) -> Iterator[Strip]:
+        """As `lines`, but yield the ship pixels of the lines, and what else of them is to be kept."""
+        for lines in self.lines(source, region, "disagreement" in rasters):
+            yield threshold_lines(lines, source.shape[0], self.contract.threshold, rasters)
+
+    def find_ships(self, source: Source, region: Region | None = None) -> list[Ship]:
         """Find the separate ships of uint8 (height, width, 3): threshold, connected objects, minimum area."""
-        objects = separate_objects(self.probabilities(image) > self.contract.threshold)
-        return [ship for ship in objects if ship.size >= self.contract.minimum_area]
+        return join_ships(self.strips(source, region), source.shape[0], self.contract.minimum_area)
 
-    def _predict_tiles(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def ships(self, image: Source) -> list[PixelIndices]:
+        """As `find_ships`, but return the sorted pixel indices alone."""
+        return [ship.pixels for ship in self.find_ships(image)]
+
+    def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(self.net.predict_on_batch(tiles), dtype=np.float32)[..., 0]
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The ships of an image.
-
-    Attributes:
-        name: File name of the image.
-        image: uint8 (height, width, 3).
-        ships: Sorted pixel indices of each ship, see `shipseg_tiles.rle`; no two share a pixel.
-        passed_over: Whether a classifier said that there is no ship, so that none was looked for.
-    """
-
-    name: str
-    image: NDArray[np.uint8]
-    ships: list[PixelIndices]
-    passed_over: bool = False
-
-    def mask(self) -> NDArray[np.bool_]:
-        """Return the mask of all ships: bool (height, width)."""
-        height, width = self.image.shape[:2]
-        return mask_of(union(self.ships), (height, width)).astype(np.bool_)
+def changed_contract(weights: Path, **changes: Any) -> Contract:
+    """Read the contract of weights and change values in it; None keeps the contract's."""
+    return replace(read_contract(weights), **{name: value for name, value in changes.items() if value is not None})
 
 
-def predict_files(
-    predictor: Predictor, paths: Sequence[AnyPath], classifier: "Classifier | None" = None
-) -> Iterator[Prediction]:
-    """Predict image files one by one; bad ones are left out with a warning.
+def _resized(stitched: list[Lines], shape: tuple[int, int], region: Region) -> Lines:
+    """Join the lines of a resized image, enlarge them to the `shape` of the image, and cut the region out."""
 
-    Args:
-        predictor: Finds the ships.
-        paths: The image files.
-        classifier: Says in which images they are looked for; None for all.
+    def enlarged(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        return resize_image(np.concatenate(parts), shape)[region.top : region.bottom, region.left : region.right]
 
-    Raises:
-        InputError: If two files differ in their suffix only, so that their masks would have one name.
-    """
-    stems = Counter(path.stem for path in paths)
-    twice = [stem for stem, count in stems.items() if count > 1]
-    if twice:
-        raise InputError(f"several images are called {twice[0]}, with different suffixes; rename or remove one of them")
-    for name, image in readable_images(paths, "predict"):
-        passed_over = classifier is not None and not classifier.has_ship(image)
-        yield Prediction(name, image, [] if passed_over else predictor.ships(image), passed_over)
+    spread = [lines.disagreement for lines in stitched if lines.disagreement is not None]
+    return Lines(
+        region.top,
+        region.left,
+        enlarged([lines.probability for lines in stitched]),
+        enlarged(spread) if spread else None,
+    )
+
+
+def training_shape(shape: tuple[int, int], contract: Contract) -> tuple[int, int]:
+    """Return the (height, width) at which the net sees an image: resized as the patches of the training were."""
+    if contract.resize is None:
+        return shape
+    scale = contract.resize / contract.patch
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
+    """Resize uint8 (height, width, 3) as the patches of the training were; if they were not, return it as it is."""
+    shape = training_shape((image.shape[0], image.shape[1]), contract)
+    return image if contract.resize is None else resize_image(image, shape)
 
 
 def readable_images(paths: Sequence[AnyPath], task: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -123,21 +169,6 @@ def readable_images(paths: Sequence[AnyPath], task: str) -> Iterator[tuple[str, 
             warn_skipped(path.name, error)
         else:
             yield path.name, image
-
-
-def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
-    """Resize uint8 (height, width, 3) as the patches of the training were; if they were not, return it as it is."""
-    if contract.resize is None:
-        return image
-    scale = contract.resize / contract.patch
-    return resize_image(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
-
-
-def cover(image: NDArray[np.uint8], tile: int, overlap: float, multiple: int) -> TileGrid:
-    """Cover uint8 (height, width, 3) with tiles, or, if it is small, with one whose side is a `multiple` as well."""
-    height, width = image.shape[:2]
-    # On a small image a full tile would be filler for the most part.
-    return TileGrid.with_overlap(height, width, min(tile, -(-max(height, width) // multiple) * multiple), overlap)
 
 
 NetKind = Literal["segmenter", "classifier"]

@@ -1,22 +1,74 @@
-"""Blend overlapping tile predictions into one map, a few lines at a time."""
+"""Blend overlapping tile predictions into one map, a few lines at a time.
+
+Tiles are predicted row by row. Lines above the next row of tiles cannot change any more, so they leave at once: only
+one tile's height of lines is ever held, whatever the height of the image.
+"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.tiling import TileGrid, WindowName, window_weights
+from shipseg_tiles.tiling import Region, TileGrid, WindowName, mirrored, window_weights
 
 PredictTiles = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Maps uint8 (N, tile, tile, 3) to float32 (N, tile, tile)."""
+
+SeesTiles = Callable[[NDArray[np.uint8], NDArray[np.int64], int], NDArray[np.bool_]]
+"""Chooses which tiles of a row the net is shown: maps uint8 (tile, width, 3), the first columns of its tiles (n,) and
+the side of a tile to (n,)."""
 
 PIXELS_PER_BATCH = 768 * 768
 """Tiles are predicted together up to about so many pixels: beyond it nets gain no speed and take more memory."""
 
 
+class Source(Protocol):
+    """Where pixels come from: an array, a memory map, a dataset of HDF5, or a scene on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width, 3)."""
+
+    def __getitem__(self, place: Any, /) -> Any:
+        """Return uint8 (h, w, 3) at (rows, columns), two slices."""
+
+
+class Sink(Protocol):
+    """Where predictions go: an array, a memory map, a dataset of HDF5, or a file."""
+
+    def __setitem__(self, place: Any, values: Any, /) -> None:
+        """Take float32 (h, w) at (rows, columns), two slices."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Finished lines of an image, or of a region of it.
+
+    Attributes:
+        top: The first one's row in the image.
+        left: Their first column in the image.
+        probability: float32 (lines, width), the weighted mean of all tiles that hold a pixel.
+        disagreement: float32 (lines, width), the weighted standard deviation of these tiles' answers; 0 where only
+            one tile holds a pixel. None if it was not asked for.
+    """
+
+    top: int
+    left: int
+    probability: NDArray[np.float32]
+    disagreement: NDArray[np.float32] | None = None
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns in the image."""
+        height, width = self.probability.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+
 def stitch(
-    image: NDArray[np.uint8], predict_tiles: PredictTiles, grid: TileGrid, window: WindowName = "hann"
+    image: Source, predict_tiles: PredictTiles, grid: TileGrid, window: WindowName = "hann"
 ) -> NDArray[np.float32]:
     """Predict an image tile by tile and blend what overlaps.
 
@@ -36,53 +88,161 @@ def stitch(
         InputError: If the grid is for another image size, or the net answers with another shape.
     """
     result = np.empty((grid.height, grid.width), dtype=np.float32)
-    for first, lines in _stitched_lines(grid.pad(image), predict_tiles, grid, window):
-        visible = result[first : first + len(lines)]
-        visible[:] = lines[: len(visible), : grid.width]
+    stitch_into(result, stitched_lines(image, predict_tiles, grid, window))
     return result
 
 
-def _stitched_lines(
-    padded: NDArray[np.uint8], predict_tiles: PredictTiles, grid: TileGrid, window: WindowName
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield the first line and the finished lines whenever a row of tiles is done.
+def stitch_into(sink: Sink, stitched: Iterator[Lines]) -> None:
+    """Write the probability of stitched lines where it belongs in an image-sized sink."""
+    for lines in stitched:
+        sink[lines.place] = lines.probability
 
-    Lines above the next row of tiles cannot change any more, so only `tile` lines are ever held.
+
+def stitched_lines(
+    source: Source,
+    predict_tiles: PredictTiles,
+    grid: TileGrid,
+    window: WindowName = "hann",
+    *,
+    region: Region | None = None,
+    sees: SeesTiles | None = None,
+    disagreement: bool = False,
+) -> Iterator[Lines]:
+    """Yield the finished lines of an image, from the top, whenever a row of tiles is done.
+
+    Args:
+        source: uint8 (height, width, 3), read by windows, each line once.
+        predict_tiles: As for `stitch`.
+        grid: Tiles over exactly this image. It stays anchored to the image if there is a region, whose pixels are
+            therefore the same as without one.
+        window: See `window_weights`.
+        region: Part of the image to predict; None for all of it.
+        sees: Which tiles the net is shown; the others count as tiles of probability 0. None for all of them.
+        disagreement: Whether to measure it.
+
+    Raises:
+        InputError: As `stitch`.
     """
+    grid.check_shape(source.shape)
+    region = region or grid.whole
+    rows, columns = grid.touching(region)
     weights = window_weights(window, grid.tile, grid.stride)
-    lines: NDArray[np.float32] = np.zeros(
-        (2, grid.tile, grid.padded_shape[1]), dtype=np.float32
-    )  # weighted sums, sums of weights
-    top = 0
-    for (row, column), prediction in _predictions(padded, predict_tiles, grid):
+    left = int(columns[0])
+    # The sum of weights, the weighted sum of the answers, and that of their squares if it is needed.
+    sums: NDArray[np.float32] = np.zeros((3 if disagreement else 2, grid.tile, _span(grid, columns)), dtype=np.float32)
+    top = int(rows[0])
+    row_by_row = _rows_of_tiles(source, grid, rows, columns, sees)
+    sizes = _batch_sizes(grid, fixed=sees is None)
+    for row, column, answer in _answers(row_by_row, predict_tiles, grid.tile, sizes):
         if row != top:
-            done = row - top
-            yield top, lines[0, :done] / lines[1, :done]
-            lines = np.concatenate((lines[:, done:], np.zeros_like(lines[:, :done])), axis=1)
+            yield from _finished(sums[:, : row - top], top, left, region)
+            sums = np.concatenate((sums[:, row - top :], np.zeros_like(sums[:, : row - top])), axis=1)
             top = row
-        lines[0, :, column : column + grid.tile] += prediction * weights
-        lines[1, :, column : column + grid.tile] += weights
-    yield top, lines[0] / lines[1]
+        tile = sums[:, :, column - left : column - left + grid.tile]
+        tile[0] += weights
+        if answer is not None:
+            weighted = weights * answer
+            for power in tile[1:]:
+                power += weighted
+                weighted = weighted * answer
+    yield from _finished(sums, top, left, region)
 
 
-def _predictions(
-    padded: NDArray[np.uint8], predict_tiles: PredictTiles, grid: TileGrid
-) -> Iterator[tuple[tuple[int, int], NDArray[np.float32]]]:
-    """Yield each tile's corner and prediction in the grid's order, predicting batches of one fixed shape."""
-    batch = np.zeros((_batch_size(grid), grid.tile, grid.tile, 3), dtype=np.uint8)
-    for first in range(0, len(grid), len(batch)):
-        corners = grid.corners[first : first + len(batch)].tolist()
-        for place, (row, column) in enumerate(corners):
-            batch[place] = padded[row : row + grid.tile, column : column + grid.tile]
-        predictions = predict_tiles(batch)
-        if predictions.shape != batch.shape[:3]:
-            raise InputError(f"the net answers {batch.shape[:3]} tiles with {predictions.shape}")
-        for (row, column), prediction in zip(corners, predictions, strict=False):  # filler tiles are left over
-            yield (row, column), prediction
+def _finished(sums: NDArray[np.float32], top: int, left: int, region: Region) -> Iterator[Lines]:
+    """Divide sums by weights, where they belong to the region."""
+    first, last = max(region.top, top) - top, min(region.bottom - top, sums.shape[1])
+    if first >= last:
+        return
+    inside = sums[:, first:last, region.left - left : region.right - left]
+    means = inside[1:] / inside[0]
+    # Rounding may leave a variance of 0 just below it.
+    spread = np.sqrt(np.maximum(means[1] - means[0] ** 2, 0)) if len(means) > 1 else None
+    yield Lines(top + first, region.left, means[0], spread)
 
 
-def _batch_size(grid: TileGrid) -> int:
+@dataclass(frozen=True)
+class _RowOfTiles:
+    """The lines of an image under one row of tiles: uint8 (tile, width, 3) from the column `left` on.
+
+    `columns` are the first ones of its tiles in the image, `seen` says which of them the net is shown.
+    """
+
+    row: int
+    left: int
+    pixels: NDArray[np.uint8]
+    columns: NDArray[np.int64]
+    seen: NDArray[np.bool_]
+
+
+def _rows_of_tiles(
+    source: Source, grid: TileGrid, rows: NDArray[np.int64], columns: NDArray[np.int64], sees: SeesTiles | None
+) -> Iterator[_RowOfTiles]:
+    """Read the lines under one row of tiles after the other, those that two rows share only once."""
+    left, right = int(columns[0]), min(int(columns[-1]) + grid.tile, grid.width)
+    if sees is not None:
+        left, right = 0, grid.width  # whoever looks at whole lines must see the same ones for a region
+    band = np.empty((0, right - left, 3), dtype=np.uint8)
+    read = int(rows[0])
+    for row in rows.tolist():
+        bottom = min(row + grid.tile, grid.height)
+        kept = band[len(band) - (read - row) :]
+        band = np.concatenate((kept, source[read:bottom, left:right]))
+        read = bottom
+        pixels = mirrored(band, grid.tile, grid.tile)
+        seen = np.ones(len(columns), dtype=bool) if sees is None else sees(pixels, columns - left, grid.tile)
+        yield _RowOfTiles(row, left, pixels, columns, seen)
+
+
+def _answers(
+    rows: Iterator[_RowOfTiles], predict_tiles: PredictTiles, tile: int, sizes: list[int]
+) -> Iterator[tuple[int, int, NDArray[np.float32] | None]]:
+    """Yield row, column and answer of each tile in the grid's order, None for those that the net was not shown.
+
+    Batches go on from one row of tiles to the next. All have the largest of the ascending `sizes`, but for the last,
+    which has the smallest that suffices.
+    """
+    batch = np.zeros((sizes[-1], tile, tile, 3), dtype=np.uint8)
+    waiting: list[tuple[int, int, int | None]] = []  # row, column, place in the batch
+    filled = 0
+    for row in rows:
+        for column, is_seen in zip(row.columns.tolist(), row.seen.tolist(), strict=True):
+            if is_seen:
+                start = column - row.left
+                batch[filled] = row.pixels[:, start : start + tile]
+            waiting.append((row.row, column, filled if is_seen else None))
+            filled += is_seen
+            if filled == len(batch):
+                yield from _answered(waiting, batch, predict_tiles)
+                waiting, filled = [], 0
+        if not filled:
+            yield from ((top, column, None) for top, column, _ in waiting)
+            waiting = []
+    if filled:
+        yield from _answered(waiting, batch[: next(size for size in sizes if size >= filled)], predict_tiles)
+
+
+def _answered(
+    waiting: list[tuple[int, int, int | None]], batch: NDArray[np.uint8], predict_tiles: PredictTiles
+) -> Iterator[tuple[int, int, NDArray[np.float32] | None]]:
+    answers = predict_tiles(batch)
+    if answers.shape != batch.shape[:3]:
+        raise InputError(f"the net answers {batch.shape[:3]} tiles with {answers.shape}")
+    for row, column, place in waiting:
+        yield row, column, None if place is None else answers[place]
+
+
+def batch_size(grid: TileGrid) -> int:
     """Spread the tiles over equally full batches, so that little filler is predicted."""
     largest = max(1, PIXELS_PER_BATCH // grid.tile**2)
     batches = -(-len(grid) // largest)
     return -(-len(grid) // batches)
+
+
+def _batch_sizes(grid: TileGrid, fixed: bool) -> list[int]:
+    """Allow one size, or, where nobody knows how many tiles will be seen, also the powers of two below it."""
+    largest = batch_size(grid)
+    return [largest] if fixed else [*(2**power for power in range((largest - 1).bit_length())), largest]
+
+
+def _span(grid: TileGrid, columns: NDArray[np.int64]) -> int:
+    return int(columns[-1]) - int(columns[0]) + grid.tile

@@ -8,7 +8,7 @@ from keras import layers
 MOMENTUM = 0.9
 """Of the moving averages of batch normalisation: they follow the last 10 steps.
 
-Keras's own 0.99 lags by 100: after a short training the net then answers nothing at inference that it finds in training.
+Keras's own 0.99 lags by 100: after a short training the net then finds nothing at inference.
 """
 
 NORMALISATIONS = ("batch", "none")
@@ -63,7 +63,7 @@ def convolve(
 
 
 def probability(features: Any) -> Any:
-    """Answer the ship probability of each pixel: float32 (N, height, width, 1), 0 to 1.
+    """Answer the ship probability of each pixel, or cell, of features: float32 (N, height, width, 1), 0 to 1.
 
     It stays float32 under mixed precision: with 8 bits of mantissa a threshold would mean little. The bias begins at
     the share of ship pixels in patches, 1 to 2 % (Lin et al. 2017, https://arxiv.org/abs/1708.02002): otherwise the

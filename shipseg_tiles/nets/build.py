@@ -11,6 +11,7 @@ from shipseg_tiles.nets.blocks import NORMALISATIONS, probability, raw_pixels
 from shipseg_tiles.nets.classifier import ship_probability
 from shipseg_tiles.nets.decoder import light_decoder
 from shipseg_tiles.nets.encoder_weights import Pretrained, load_encoder, no_pretrained
+from shipseg_tiles.nets.gate import CELL, gate_encoder, look_around
 from shipseg_tiles.nets.mobilenetv2 import mobilenetv2_encoder, mobilenetv2_weights
 from shipseg_tiles.nets.resnet34 import resnet34_encoder, resnet34_weights
 from shipseg_tiles.nets.unet import unet_decoder, unet_encoder
@@ -38,6 +39,7 @@ PLAIN = Encoder(unet_encoder, normalisations=NORMALISATIONS)
 XCEPTION = Encoder(lambda width, depth, _: xception_encoder(width, depth))
 MOBILENETV2 = Encoder(lambda _width, depth, _: mobilenetv2_encoder(depth), deepest=5, pretrained=mobilenetv2_weights)
 RESNET34 = Encoder(lambda _width, depth, _: resnet34_encoder(depth), deepest=5, pretrained=resnet34_weights)
+GATE = Encoder(lambda width, _depth, _: gate_encoder(width))
 
 Decoder: TypeAlias = Callable[[list[Any], int, str], Any]
 """Builds a decoder behind an encoder's features, of a width and a normalisation."""
@@ -53,7 +55,12 @@ SEGMENTERS: dict[str, tuple[Encoder, Decoder]] = {
 CLASSIFIERS = {"classifier": PLAIN, "mobilenetv2-classifier": MOBILENETV2, "resnet34-classifier": RESNET34}
 """Nets that answer one probability, that the image shows a ship; a segmenter can take over the encoder."""
 
-NETS = (*SEGMENTERS, *CLASSIFIERS)
+GATES = {"gate": GATE}
+"""Nets that answer a probability for each cell of the image, that it shows a part of a ship."""
+
+NETS = (*SEGMENTERS, *CLASSIFIERS, *GATES)
+
+_ENCODERS = {name: encoder for name, (encoder, _) in SEGMENTERS.items()} | CLASSIFIERS | GATES
 
 
 def build_net(
@@ -64,21 +71,22 @@ def build_net(
     Args:
         name: One of `NETS`.
         width: Filters at the highest resolution of what is built here, 1 or more; they double at each halving.
-        depth: Number of halvings, 1 to 6, or to 5 where the encoder has no more; the sides of what a segmenter sees
-            must be multiples of `2 ** depth`.
+        depth: Number of halvings, 1 to 6, or to 5 where the encoder has no more; a gate halves down to its cells
+            whatever is asked for. What sides of images follow says `side_multiple`.
         normalisation: One of `NORMALISATIONS`; only the plain encoder can do without.
         encoder_weights: `none` for fresh ones, `imagenet`, or a path, see `load_encoder`.
 
     Returns:
         Model from uint8 (N, height, width, 3) to probabilities float32: (N, height, width, 1) of one of `SEGMENTERS`,
-        (N, 1) of one of `CLASSIFIERS`. Its layer `encoder` is a model of its own.
+        (N, 1) of one of `CLASSIFIERS`, (N, height / CELL, width / CELL, 1) of one of `GATES`. Its layer `encoder` is a
+        model of its own.
 
     Raises:
         InputError: If there is no net of that name, an option is out of its range, or the weights do not fit.
     """
     if name not in NETS:
         raise InputError(f"there is no net {name!r}; choose one of {', '.join(NETS)}")
-    kind = CLASSIFIERS[name] if name in CLASSIFIERS else SEGMENTERS[name][0]
+    kind = _ENCODERS[name]
     if width < 1 or not 1 <= depth <= kind.deepest:
         raise InputError(f"width {width} must be 1 or more and depth {depth} from 1 to {kind.deepest}")
     if normalisation not in kind.normalisations:
@@ -87,8 +95,19 @@ def build_net(
     encoder = kind.build(width, depth, normalisation)
     load_encoder(encoder, encoder_weights, kind.pretrained)
     pixels = raw_pixels()
-    maps = encoder(pixels)
+    return keras.Model(pixels, _answer(name, encoder(pixels), width, normalisation), name=name)
+
+
+def _answer(name: str, maps: list[Any], width: int, normalisation: str) -> Any:
     if name in CLASSIFIERS:
-        return keras.Model(pixels, ship_probability(maps[-1]), name=name)
+        return ship_probability(maps[-1])
+    if name in GATES:
+        return probability(look_around(maps[-1]))
     decode = SEGMENTERS[name][1]
-    return keras.Model(pixels, probability(decode(maps, width, normalisation)), name=name)
+    return probability(decode(maps, width, normalisation))
+
+
+def side_multiple(name: str, depth: int) -> int:
+    """Return what the sides of all that a net of a name and a depth sees must be multiples of, in pixels."""
+    multiple: int = CELL if name in GATES else 2**depth
+    return multiple

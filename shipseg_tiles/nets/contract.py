@@ -11,6 +11,9 @@ from shipseg_tiles.files import write_json
 
 FORMAT_VERSION = 1
 
+_LATER = {"miss_rate": None}
+"""What contracts that were written before there were gates do not name."""
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -25,11 +28,12 @@ class Contract:
         tile: Recommended side in pixels of the tiles at inference.
         overlap: Recommended share of its side that a tile shares with its neighbour, 0 to below 1.
         tile_multiple: A tile's side must be a multiple of this.
-        receptive_field: How many pixels away, at most, a pixel can change the answer; measured. None for a classifier,
-            which answers for the whole image.
+        receptive_field: How many pixels away, at most, a pixel can change the answer; measured. None for a classifier
+            and a gate, which answer for more than a pixel.
         channels: Channels of the image, red, green, blue.
         resize: Side to which such patches were resized; images are resized likewise before the net. None if not.
         gate: The gate that decides which tiles the net sees; None if all of them.
+        miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss at its threshold; None for others.
         trained_on: Store fingerprint, counts, ratio and options of the training.
         scores: Scores, with the data that they were measured on.
         format_version: Version of this layout.
@@ -47,6 +51,7 @@ class Contract:
     channels: int = 3
     resize: int | None = None
     gate: None = None
+    miss_rate: float | None = None
     trained_on: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
@@ -63,6 +68,8 @@ class Contract:
             raise InputError(f"resize {self.resize} must be from 1 to 16 times the patch of {self.patch}")
         if not 0 <= self.overlap < 1:
             raise InputError(f"overlap {self.overlap} must be at least 0 and below 1")
+        if self.miss_rate is not None and not 0 <= self.miss_rate < 1:
+            raise InputError(f"miss rate {self.miss_rate} must be at least 0 and below 1")
 
 
 def contract_path(weights: Path) -> Path:
@@ -86,7 +93,7 @@ def read_contract(weights: Path) -> Contract:
         if not needed.is_file():
             raise InputError(f"{needed} does not exist; weights NAME.keras need their contract NAME.json beside them")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = _LATER | json.loads(path.read_text(encoding="utf-8"))
         contract = Contract(**{item.name: values[item.name] for item in fields(Contract)})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

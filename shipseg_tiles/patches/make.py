@@ -20,8 +20,8 @@ from tqdm import tqdm
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.split import choose_evenly
 from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.jobs import Job, open_job
 from shipseg_tiles.patches.fill import ImageTask, fill_slots, find_damage
-from shipseg_tiles.patches.job import Job, open_job
 from shipseg_tiles.patches.plan import CELLS, PatchPlan, PlanOptions, plan_patches
 from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard_name, shard_path
 from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards

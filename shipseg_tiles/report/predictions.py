@@ -1,48 +1,186 @@
-"""Predictions as files: masks, pictures and the competition's submission."""
+"""Predictions as files: masks, pictures, vectors and the competition's submission."""
 
-from collections.abc import Iterable
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_text, written_whole
-from shipseg_tiles.inference.predictor import Prediction
+from shipseg_tiles.images import read_image
+from shipseg_tiles.inference.prediction import Prediction, PredictOptions
+from shipseg_tiles.inference.scenes import create_raster, open_scene
+from shipseg_tiles.inference.vectors import ship_features, write_geojson
 from shipseg_tiles.masks import write_mask
 from shipseg_tiles.report.pictures import triptych
-from shipseg_tiles.rle import encode_indices
+from shipseg_tiles.rle import encode_indices, union
+from shipseg_tiles.zipped import AnyPath
+
+FOLDERS = {"probability": "probabilities", "disagreement": "disagreement"}
+"""Where the rasters of each name go."""
+
+_JOURNAL = ".journal.jsonl"
+
+_LINES = 512
+"""Lines of a scene's mask that are drawn at once."""
 
 
-def write_predictions(predictions: Iterable[Prediction], out: Path, pictures: int) -> dict[str, int]:
-    """Write `masks/NAME.png`, `pictures/NAME.jpg` and, when all are done, `submission.csv` into `out`.
+@dataclass(frozen=True)
+class Record:
+    """What is known of an image that is done.
 
-    Args:
-        predictions: The predicted images; they are written one by one as they come.
-        out: Folder, made if it is not there.
-        pictures: Pictures are drawn for so many of the images.
-
-    Returns:
-        Numbers of `images`, `images_with_ships` and `ships`.
-
-    Raises:
-        InputError: If there is no prediction at all.
+    Attributes:
+        ships: Run-length text of each ship.
+        passed_over: Whether a classifier passed it over.
+        pixels: Height times width.
     """
-    ships: dict[str, tuple[str, ...]] = {}
-    for prediction in predictions:
+
+    ships: list[str]
+    passed_over: bool
+    pixels: int
+
+
+class PredictionFolder:
+    """The folder that predictions are written to, one by one as they come.
+
+    A journal in it says what is written, so that a run that was stopped goes on after that.
+
+    Attributes:
+        out: The folder.
+        records: What is known of each image that is done, by its file name.
+        strips: Folder for what is kept of scenes that are not done.
+    """
+
+    def __init__(self, out: Path, options: PredictOptions, pictures: int, vectors: bool) -> None:
+        """Take up what an earlier run has left.
+
+        Args:
+            out: Folder, made if it is not there.
+            options: What the predictions come from.
+            pictures: Image, mask and both combined are drawn for so many of the images.
+            vectors: Whether to write GeoJSON for images too, as for scenes.
+        """
+        self.out = out
+        self.records = _read_journal(out / _JOURNAL)
+        self.strips = out / ".strips"
+        self._options = options
+        self._pictures = pictures
+        self._vectors = vectors
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it that another run could take up."""
+        return not self.records and not self.strips.exists()
+
+    def add(self, prediction: Prediction, path: AnyPath) -> None:
+        """Write the files of an image that is at `path`, then note that it is done."""
+        if prediction.in_memory:
+            self._write_image(prediction, path)
+        else:
+            self._write_scene(prediction, Path(str(path)))
+        if self._vectors or not prediction.in_memory:
+            self._write_vectors(prediction)
+        ships = [encode_indices(ship) for ship in prediction.pixels]
+        record = Record(ships, prediction.passed_over, prediction.shape[0] * prediction.shape[1])
+        with (self.out / _JOURNAL).open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps([prediction.name, asdict(record)]) + "\n")
+        self.records[prediction.name] = record
+
+    def finish(self) -> dict[str, Any]:
+        """Write `submission.csv` and forget what only another run would need.
+
+        Returns:
+            Numbers of `images`, `images_with_ships`, `ships` and `megapixels`, and how many images a classifier has
+            `passed_over`.
+
+        Raises:
+            InputError: If there is no prediction at all.
+        """
+        if not self.records:
+            raise InputError("none of the images could be read; the warnings above say why")
+        records = dict(sorted(self.records.items()))
+        labels = Labels("", {name: tuple(record.ships) for name, record in records.items()})
+        write_text(self.out / "submission.csv", labels.to_csv())
+        self.forget()
+        return {
+            "images": len(records),
+            "images_with_ships": sum(bool(record.ships) for record in records.values()),
+            "ships": sum(len(record.ships) for record in records.values()),
+            "megapixels": sum(record.pixels for record in records.values()) / 1e6,
+            "passed_over": sum(record.passed_over for record in records.values()),
+        }
+
+    def forget(self) -> None:
+        """Remove what an earlier run has left for this one to take up."""
+        self.records = {}
+        (self.out / _JOURNAL).unlink(missing_ok=True)
+        shutil.rmtree(self.strips, ignore_errors=True)
+
+    def _write_image(self, prediction: Prediction, path: AnyPath) -> None:
         stem = Path(prediction.name).stem
         mask = prediction.mask()
-        write_mask(out / "masks" / f"{stem}.png", mask, prediction.name)
-        if len(ships) < pictures:
-            picture = simplejpeg.encode_jpeg(triptych(prediction.image, mask), quality=90)
-            with written_whole(out / "pictures" / f"{stem}.jpg") as temporary:
+        write_mask(self.out / "masks" / f"{stem}.png", mask, prediction.name)
+        for name in self._options.rasters:
+            with written_whole(self.out / FOLDERS[name] / f"{stem}.png") as temporary:
+                Image.fromarray(_whole_raster(prediction, name)).save(temporary)
+        if len(self.records) < self._pictures:
+            picture = simplejpeg.encode_jpeg(triptych(read_image(path), mask), quality=90)
+            with written_whole(self.out / "pictures" / f"{stem}.jpg") as temporary:
                 temporary.write_bytes(picture)
-        ships[prediction.name] = tuple(encode_indices(ship) for ship in prediction.ships)
-    if not ships:
-        raise InputError("none of the images could be read; the warnings above say why")
-    write_text(out / "submission.csv", Labels("", ships).to_csv())
-    return {
-        "images": len(ships),
-        "images_with_ships": sum(map(bool, ships.values())),
-        "ships": sum(map(len, ships.values())),
-    }
+
+    def _write_scene(self, prediction: Prediction, path: Path) -> None:
+        file = f"{path.stem}.tif"
+        with open_scene(path, self._options.bands, self._options.scale) as scene:
+            place = prediction.shape, prediction.georeference
+            valid = scene.valid if scene.has_gaps else None
+            with create_raster(self.out / "masks" / file, *place, valid=valid) as sink:
+                for top, lines in _mask_lines(prediction):
+                    sink[top : top + len(lines), 0 : lines.shape[1]] = lines
+            for name in self._options.rasters:
+                with create_raster(self.out / FOLDERS[name] / file, *place, valid=valid) as sink:
+                    for strip in prediction.strips:
+                        sink[strip.place] = strip.rasters[name]
+
+    def _write_vectors(self, prediction: Prediction) -> None:
+        scores = [ship.score for ship in prediction.ships]
+        features = ship_features(prediction.pixels, scores, prediction.shape[0], prediction.georeference)
+        write_geojson(self.out / "vectors" / f"{Path(prediction.name).stem}.geojson", features)
+
+
+def _read_journal(path: Path) -> dict[str, Record]:
+    """Read what is done; a last line that was cut off is as if it were not there."""
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    lines = text[: text.rfind("\n") + 1]
+    write_text(path, lines)  # so that the next line does not go on after half a one
+    return {name: Record(**values) for name, values in map(json.loads, lines.splitlines())}
+
+
+def _whole_raster(prediction: Prediction, name: str) -> NDArray[np.uint8]:
+    """Put the strips of an image together: uint8 (height, width), 0 where nothing was predicted."""
+    raster = np.zeros(prediction.shape, dtype=np.uint8)
+    for strip in prediction.strips:
+        raster[strip.place] = strip.rasters[name]
+    return raster
+
+
+def _mask_lines(prediction: Prediction) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Draw the mask of a scene, uint8 0 and 255, and yield each part's first row and lines."""
+    height, width = prediction.shape
+    columns, rows = np.divmod(union(prediction.pixels), height)
+    order = np.argsort(rows, kind="stable")
+    columns, rows = columns[order], rows[order]
+    for top in range(0, height, _LINES):
+        lines = np.zeros((min(_LINES, height - top), width), dtype=np.uint8)
+        first, end = np.searchsorted(rows, (top, top + _LINES))
+        lines[rows[first:end] - top, columns[first:end]] = 255
+        yield top, lines

@@ -4,16 +4,18 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.scenes import find_pairs, group_scenes
 from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation
 from shipseg_tiles.errors import warn_skipped
-from shipseg_tiles.inference.classifier import Classifier
-from shipseg_tiles.inference.predictor import Predictor, predict_files
+from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
 from shipseg_tiles.rle import decode_indices
 from shipseg_tiles.scoring.score import score_image, summarise
 
@@ -80,18 +82,17 @@ def measure(weights: Path, classifier: Path | None, archive: Archive) -> dict[st
         See `shipseg_tiles.scoring.score.summarise`; `seconds_per_image` of reading, predicting and finding the ships,
         without the time in which the net is compiled; and the number of `parameters` of all nets together.
     """
-    predictor = Predictor.load(weights)
-    judge = Classifier.load(classifier) if classifier else None
+    options = PredictOptions(weights=weights, classifier=classifier)
     paths = list(archive.files.values())
-    list(predict_files(predictor, paths[:1], judge))
+    predict_image(options, paths[0])
     scores, seconds, began = [], 0.0, time.monotonic()
-    for prediction in predict_files(predictor, paths, judge):
+    for prediction in map(partial(predict_image, options), tqdm(paths, desc="predict", unit="image", disable=None)):
         seconds += time.monotonic() - began
-        height, width = prediction.image.shape[:2]
+        height, width = prediction.shape
         truth = [decode_indices(ship, height * width) for ship in archive.labels.ships[prediction.name]]
-        scores.append(score_image(prediction.name, truth, prediction.ships))
+        scores.append(score_image(prediction.name, truth, prediction.pixels))
         began = time.monotonic()
-    nets = [predictor.net, *([judge.net] if judge else [])]
+    nets = [user.net for user in load_nets(options) if user]
     return summarise(scores) | {
         "seconds_per_image": round(seconds / len(scores), 4),
         "parameters": sum(net.count_params() for net in nets),

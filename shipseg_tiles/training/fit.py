@@ -8,8 +8,9 @@ from typing import Any
 import keras
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.build import CLASSIFIERS
+from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
 from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
+from shipseg_tiles.nets.gate import CELL
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
@@ -57,8 +58,8 @@ def train(
     """Train a net and keep the weights of its best epoch.
 
     The best epoch is the one with the highest true dice on the store's full validation images (of a classifier, the
-    highest F1); without such images, the one with the lowest loss. Logs and what is needed to resume go into the folder
-    `NAME.training` beside `out`.
+    highest F1; of a gate, see `GateJudge`); without such images, the one with the lowest loss. Logs and what is needed
+    to resume go into the folder `NAME.training` beside `out`.
 
     Args:
         store: Patches to train on.
@@ -85,10 +86,25 @@ def train(
 def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
     if out.suffix != ".keras":
         raise InputError(f"{out} must end in .keras")
-    if store.patch % 2**options.depth:
+    if options.net in GATES:
+        _check_for_gate(store)
+    elif store.patch % 2**options.depth:
         raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
+    if options.miss_rate is not None and options.net not in GATES:
+        raise InputError(
+            f"miss rate {options.miss_rate} means nothing to {options.net}; leave it out or use --net gate"
+        )
     if not len(store.sets["train", "ship"]):
         raise InputError(f"{store.paths[0]} holds no ship to train on; give a store that make-patches made")
+
+
+def _check_for_gate(store: PatchStore) -> None:
+    if store.options["resize"] is not None:
+        raise InputError(
+            f"{store.paths[0]} holds resized patches, but a gate sees images as they are; cut without --resize"
+        )
+    if store.patch % CELL:
+        raise InputError(f"patches of {store.patch} px are no multiple of the {CELL} px of a gate's cells; cut others")
 
 
 class _Training:
@@ -118,7 +134,7 @@ class _Training:
             max_queue_size=8,
         )
         self.validation = ValidationFeed(store, options.batch_size, workers=2, max_queue_size=8)
-        self.judge = devices.judge(choose_judge(options.net, list(store.full_images()), len(self.validation) > 0))
+        self.judge = devices.judge(choose_judge(options, list(store.full_images()), len(self.validation) > 0))
         keras.utils.set_random_seed(options.seed)
         with devices.scope():
             self.model = build_model(options, devices.net_class)
@@ -180,7 +196,7 @@ class _Training:
         contract = replace(
             contract,
             weights_sha256=checksum(self.out),
-            receptive_field=None if self.options.net in CLASSIFIERS else measure_receptive_field(net),
+            receptive_field=measure_receptive_field(net) if self.options.net in SEGMENTERS else None,
             trained_on=_origin(self.store, self.options, epoch, self.notes),
         )
         write_contract(contract, self.out)
@@ -207,7 +223,7 @@ def _usage(store: PatchStore, options: TrainOptions) -> Contract:
         minimum_area=MINIMUM_AREA,
         tile=TILE,
         overlap=OVERLAP,
-        tile_multiple=2**options.depth,
+        tile_multiple=side_multiple(options.net, options.depth),
         receptive_field=None,
         resize=store.options["resize"],
     )

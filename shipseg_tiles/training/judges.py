@@ -8,13 +8,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import decode_image
 from shipseg_tiles.inference.classifier import Classifier
+from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.nets.build import CLASSIFIERS
+from shipseg_tiles.nets.build import CLASSIFIERS, GATES
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.patches.store import FullImage
 from shipseg_tiles.scoring.classification import best_threshold, compare_labels
+from shipseg_tiles.training.gate_misses import ask_gate
+from shipseg_tiles.training.options import MISS_RATE, TrainOptions
 from shipseg_tiles.training.true_dice import measure_true_dice
 
 TRUE_DICE = {
@@ -100,6 +104,51 @@ class ClassifierJudge:
         return np.array([classifier.probability(decode_image(image.data, image.name)) for image in self.images])
 
 
+class GateJudge:
+    """Judges by the share of cells that a gate skips on full validation images.
+
+    A share of cells says nothing without a share of missed ships. So each epoch gets the threshold at which the same
+    share of ships is missed.
+    """
+
+    monitor = "val_cells_skipped"
+    sign = 1
+
+    def __init__(self, images: Sequence[FullImage], miss_rate: float) -> None:
+        """Judge by some images.
+
+        Args:
+            images: The images.
+            miss_rate: Share of their ships that may be missed, 0 to below 1.
+
+        Raises:
+            InputError: If they show no ship.
+        """
+        if not any(image.ships for image in images):
+            raise InputError(
+                f"none of the {len(images)} full validation images shows a ship: the threshold of a gate is found on"
+                " their ships; give make-patches more --full-images"
+            )
+        self.images = images
+        self.miss_rate = miss_rate
+
+    def judge(self, net: Any, usage: Contract) -> tuple[dict[str, float], Contract]:
+        """Ask about the images and choose the threshold."""
+        answers = ask_gate(Gate(net, usage), self.images)
+        threshold = answers.threshold(self.miss_rate)
+        scores = answers.summary(threshold)
+        names = ("miss_rate", "cells_skipped", "empty_images_skipped")
+        columns = {f"val_{name}": scores[name] for name in names if scores[name] is not None}
+        contract = replace(usage, threshold=threshold, miss_rate=self.miss_rate)
+        return columns | {"val_threshold": threshold}, contract
+
+    def score(self, weights: Path, contract: Contract) -> dict[str, Any]:
+        """Return what is missed and what is skipped at the stored threshold."""
+        data = f"{len(self.images)} validation images of the store; epoch and threshold were chosen by them"
+        answers = ask_gate(Gate.load(weights), self.images)
+        return {"data": data, "images": len(self.images), **answers.summary(contract.threshold)}
+
+
 class LossJudge:
     """Judges by the loss alone, where a store keeps no full images."""
 
@@ -117,8 +166,19 @@ class LossJudge:
         return {}
 
 
-def choose_judge(net: str, images: Sequence[FullImage], has_validation: bool) -> Judge:
-    """Choose who judges a net of that name, given the full images and whether there are validation patches at all."""
+def choose_judge(options: TrainOptions, images: Sequence[FullImage], has_validation: bool) -> Judge:
+    """Choose who judges a training.
+
+    Args:
+        options: Of the training.
+        images: Full validation images, if there are any.
+        has_validation: Whether there are validation patches at all.
+
+    Raises:
+        InputError: If a gate is to be judged without full images that show ships.
+    """
+    if options.net in GATES:
+        return GateJudge(images, MISS_RATE if options.miss_rate is None else options.miss_rate)
     if not images:
         return LossJudge("val_loss" if has_validation else "loss")
-    return ClassifierJudge(images) if net in CLASSIFIERS else SegmenterJudge(images)
+    return ClassifierJudge(images) if options.net in CLASSIFIERS else SegmenterJudge(images)

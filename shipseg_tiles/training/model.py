@@ -1,14 +1,16 @@
 """The model that is trained: made of options, compiled for a stage, saved as the bare net."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
-from shipseg_tiles.inference.predictor import NetKind, load_net
+from shipseg_tiles.inference.gate import load_gate_net
+from shipseg_tiles.inference.predictor import load_net
 from shipseg_tiles.nets.augmentation import AugmentationOptions, AugmentedNet
-from shipseg_tiles.nets.build import CLASSIFIERS, build_net
+from shipseg_tiles.nets.build import CLASSIFIERS, GATES, build_net
 from shipseg_tiles.nets.losses import build_loss
 from shipseg_tiles.nets.metrics import PatchDice, PatchF1
 from shipseg_tiles.training.optimizer import build_optimizer
@@ -28,10 +30,9 @@ def build_model(options: TrainOptions, net_class: type[AugmentedNet]) -> Augment
         net = _net(options, options.encoder_weights)
         model = net_class(net, options.seed, AugmentationOptions.parse(options.augmentation))
     if options.start_from:
-        kind: NetKind = "classifier" if options.net in CLASSIFIERS else "segmenter"
-        known = load_net(Path(options.start_from), kind).get_weights()
+        known = _load(Path(options.start_from), options.net)
         try:
-            net.set_weights(known)
+            net.set_weights(known.get_weights())
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{options.start_from} does not fit {options.net} with these options: {reason}") from None
@@ -48,7 +49,7 @@ def prepare_stage(model: AugmentedNet, stage: Stage, patch: int, options: TrainO
     model.compile(
         optimizer=build_optimizer(options.learning_rate, options.weight_decay, options.moving_average),
         loss=build_loss(options.loss),
-        metrics=[PatchF1() if options.net in CLASSIFIERS else PatchDice()],
+        metrics=[_metric(options.net)],
         # XLA on a CPU made these nets train at half the speed; other backends compile in their own way.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
@@ -63,6 +64,18 @@ def save_net(model: AugmentedNet, options: TrainOptions, out: Path) -> keras.Mod
     with written_whole(out) as temporary:
         twin.save(temporary)
     return twin
+
+
+def _load(weights: Path, net: str) -> Any:
+    if net in GATES:
+        return load_gate_net(weights)
+    return load_net(weights, "classifier" if net in CLASSIFIERS else "segmenter")
+
+
+def _metric(net: str) -> keras.metrics.Metric:
+    if net in CLASSIFIERS:
+        return PatchF1()
+    return PatchDice("cell_dice") if net in GATES else PatchDice()
 
 
 def _net(options: TrainOptions, encoder_weights: str) -> keras.Model:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.training.schedule import Schedule, Stage
 
+MISS_RATE = 0.01
+"""Share of the ships that a gate may miss unless something else is asked for."""
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -38,6 +41,8 @@ class TrainOptions:
             (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101).
         moving_average: Weights that are judged and saved are a moving average, which keeps this share at each step; 0
             for none. 0.99 is the mean over about 100 steps.
+        miss_rate: Of a gate: the share of the labelled ships that it may miss, 0 to below 1, see `GateJudge`; None for
+            `MISS_RATE`, and for all other nets.
         precision: What layers compute in, see `shipseg_tiles.training.precision`.
         strategy: Devices to train on, see `shipseg_tiles.training.strategy`.
         seed: Seed of weights, order and augmentation.
@@ -68,6 +73,7 @@ class TrainOptions:
     patience: int = 9
     weight_decay: float = 0.0
     moving_average: float = 0.0
+    miss_rate: float | None = None
     precision: str = "float32"
     strategy: str = "none"
     seed: int = 0
@@ -81,6 +87,8 @@ class TrainOptions:
                 raise InputError(f"{name.replace('_', ' ')} {getattr(self, name)} must be 0 or more")
         if not 0 <= self.moving_average < 1:
             raise InputError(f"moving average {self.moving_average} must be at least 0 and below 1")
+        if self.miss_rate is not None and not 0 <= self.miss_rate < 1:
+            raise InputError(f"miss rate {self.miss_rate} must be at least 0 and below 1")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed {self.seed} must be from 0 to {2**32 - 1}")
 

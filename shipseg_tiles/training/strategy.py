@@ -112,7 +112,7 @@ class SharedDevices(Devices):
 
     def _sum(self, numbers: Any) -> Any:
         """Add up int32 numbers (N,), to which the first replica of each worker but the chief gives zeros."""
-        import tensorflow as tf  # type: ignore[import-untyped]
+        import tensorflow as tf
 
         def add() -> Any:
             context = tf.distribute.get_replica_context()

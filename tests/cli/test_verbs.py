@@ -144,7 +144,7 @@ def test_the_run_record_counts_what_is_there(user, submission):
     assert run["images_with_ships"] == found["ImageId"].nunique()
     assert run["weights_sha256"] == user.trained["weights_sha256"]
     assert run["seconds"] > 0
-    assert run["options"] == {
+    used = {
         "tile": 256,
         "overlap": 0.25,
         "threshold": user.threshold,
@@ -152,6 +152,7 @@ def test_the_run_record_counts_what_is_there(user, submission):
         "window": "hann",
         "images": "data/train_v2",
     }
+    assert run["options"].items() >= used.items()
 
 
 def test_pictures_are_drawn_for_as_many_images_as_asked_for(user):

@@ -1,18 +1,15 @@
 import json
 from dataclasses import asdict
-from zipfile import ZipFile
 
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
-from shipseg_tiles.errors import InputError, SkippedImageWarning
-from shipseg_tiles.images import list_images
-from shipseg_tiles.inference.classifier import Classifier
-from shipseg_tiles.inference.predictor import Predictor, load_net, predict_files
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.predictor import Predictor, load_net
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+from shipseg_tiles.tiling import Region
 
 
 def brightness_net():
@@ -138,6 +135,101 @@ def test_images_of_any_size_are_predicted(saved, shape):
     assert probabilities.shape == shape
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, image.mean(axis=-1) / 255, atol=1e-5)
+
+
+def test_a_ship_has_the_mean_probability_of_its_pixels():
+    """Boxes of white and of a gray of 204, which is 0.8: 12 white pixels and 4 gray ones beside them are one ship of
+    (12 * 1 + 4 * 0.8) / 16 = 0.95; further down, in a later column, 16 gray ones are another."""
+    image = scene(40, 60, (2, 2, 4, 3))
+    image[2:6, 5] = image[20:24, 30:34] = 204
+
+    ships = Predictor(Recording(), contract()).find_ships(image)
+
+    assert [ship.score for ship in ships] == pytest.approx([0.95, 0.8])
+    assert [ship.pixels.size for ship in ships] == [16, 16]
+
+
+class Neighbourly:
+    """A net that answers half the brightness of a pixel and half that of the pixel on its right, if its tile has it."""
+
+    def predict_on_batch(self, tiles):
+        brightness = tiles.mean(axis=-1, keepdims=True) / 255
+        right = np.zeros_like(brightness)
+        right[:, :, :-1] = brightness[:, :, 1:]
+        return (brightness + right) / 2
+
+
+@pytest.mark.parametrize("resize", [None, 16, 96])
+def test_a_region_has_exactly_the_pixels_of_the_whole(resize):
+    """Where images are resized for the net, too. Its lines are those that `bands` foretells."""
+    image = np.random.default_rng(0).integers(0, 256, (200, 180, 3), dtype=np.uint8)
+    region = Region(77, 30, 150, 101)
+    predictor = Predictor(Neighbourly(), contract(resize=resize, patch=64))
+
+    lines = list(predictor.lines(image, region, disagreement=True))
+
+    whole = list(predictor.lines(image, disagreement=True))
+    for value in ("probability", "disagreement"):
+        part, everything = (np.concatenate([getattr(found, value) for found in these]) for these in (lines, whole))
+        assert np.array_equal(part, everything[77:150, 30:101])
+    bands = predictor.bands(200, 180, region)
+    assert [(found.top, found.left, *found.probability.shape) for found in lines] == [
+        (band.top, band.left, band.bottom - band.top, band.right - band.left) for band in bands
+    ]
+    assert len(bands) == (1 if resize else 3)  # tiles begin at the rows 0, 48, 96, 136: from 77, 96 and 136 on
+
+
+def test_ships_of_a_region_are_cut_at_its_border():
+    """A box of 4 x 20 px, of which the region has the last 6 columns. Pixels are numbered in the whole image: row 50
+    of column 60 of 100 lines is 6050."""
+    predictor = Predictor(Recording(), contract())
+
+    (ship,) = predictor.find_ships(scene(100, 150, (50, 46, 4, 20)), Region(40, 60, 100, 150))
+
+    assert ship.pixels.tolist() == [column * 100 + row for column in range(60, 66) for row in range(50, 54)]
+
+
+def test_tiles_that_are_not_seen_hold_no_ship():
+    """Two ships, one in each of the 2 x 2 tiles of 64 px on the diagonal; only the second row of tiles is seen."""
+    rows = iter([False, True])
+    predictor = Predictor(Recording(), contract(overlap=0.0), sees=lambda *_: np.full(2, next(rows)))
+
+    ships = predictor.ships(scene(128, 128, (10, 10, 4, 4), (100, 100, 4, 4)))
+
+    assert [ship[0] for ship in ships] == [100 * 128 + 100]
+
+
+def test_symmetries_make_a_lopsided_net_even():
+    """A pixel alone is half as bright to itself and to the one on its left, as it is: 0.5 each. Of the 8 views of a
+    tile two have each side on the left, so each of the 4 neighbours gets 0.5 / 4."""
+    image = scene(16, 16, (7, 7, 1, 1))
+
+    plain = Predictor(Neighbourly(), contract()).probabilities(image)
+    even = Predictor(Neighbourly(), contract(), symmetries=True).probabilities(image)
+
+    assert plain[6:9, 6:9].tolist() == [[0, 0, 0], [0.5, 0.5, 0], [0, 0, 0]]
+    assert even[6:9, 6:9].tolist() == [[0, 0.125, 0], [0.125, 0.5, 0.125], [0, 0.125, 0]]
+
+
+class Forgetful(Recording):
+    """The brightness net, with memory for 5 tiles at once."""
+
+    def predict_on_batch(self, tiles):
+        answer = super().predict_on_batch(tiles)
+        if len(tiles) > 5:
+            raise MemoryError
+        return answer
+
+
+def test_a_net_that_runs_out_of_memory_gets_smaller_batches():
+    """16 tiles: 8 and 8 fail as well, 4 at a time are predicted."""
+    net = Forgetful()
+
+    with pytest.warns(UserWarning, match="predicting [84] tiles at once"):
+        ships = Predictor(net, contract()).ships(scene(200, 200, (100, 40, 6, 120)))
+
+    assert [shape[0] for shape in net.shapes] == [16, 8, 4, 4, 4, 4]
+    assert [ship.size for ship in ships] == [720]
 
 
 def test_a_small_image_does_not_take_a_full_tile():
@@ -314,67 +406,6 @@ def test_a_saved_net_answers_as_before(saved):
     answer = load_net(saved).predict_on_batch(pixels)
 
     np.testing.assert_allclose(answer[..., 0], pixels.mean(axis=-1) / 255, atol=1e-6)
-
-
-def test_files_are_predicted_one_by_one_and_a_bad_one_is_skipped_with_a_warning(tmp_path):
-    Image.fromarray(scene(40, 60, (5, 7, 4, 4))).save(tmp_path / "ship.png")
-    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 this is no JPEG")
-    Image.fromarray(scene(30, 30)).save(tmp_path / "sea.png")
-    paths = [tmp_path / name for name in ("ship.png", "bad.jpg", "sea.png")]
-
-    with pytest.warns(SkippedImageWarning, match=r"bad\.jpg skipped"):
-        found = list(predict_files(Predictor(Recording(), contract()), paths))
-
-    assert [prediction.name for prediction in found] == ["ship.png", "sea.png"]
-    assert found[0].image.shape == (40, 60, 3)
-    assert np.array_equal(found[0].mask(), scene(40, 60, (5, 7, 4, 4))[..., 0] == 255)
-    assert found[1].ships == []
-    assert found[1].mask().shape == (30, 30)
-    assert not found[1].mask().any()
-
-
-def test_files_are_predicted_out_of_a_zip(tmp_path):
-    Image.fromarray(scene(40, 60, (5, 7, 4, 4))).save(tmp_path / "ship.png")
-    with ZipFile(tmp_path / "images.zip", "w") as file:
-        file.write(tmp_path / "ship.png", "test_v2/ship.png")
-
-    (found,) = predict_files(Predictor(Recording(), contract()), list_images(tmp_path / "images.zip"))
-
-    assert found.name == "ship.png"
-    assert np.array_equal(found.mask(), scene(40, 60, (5, 7, 4, 4))[..., 0] == 255)
-
-
-class Whitest:
-    """A classifier that answers a half if the brightest pixel is white, and less if it is not."""
-
-    def predict_on_batch(self, tiles):
-        return tiles.max(axis=(1, 2))[:, :1] / np.float32(510)
-
-
-def test_images_that_the_classifier_passes_over_are_not_shown_to_the_segmenter(tmp_path):
-    """Both images have a box that the segmenter would find; only the white one is above the classifier's 0.4."""
-    for name, brightness in (("gray.png", 200), ("white.png", 255)):
-        image = np.minimum(scene(40, 60, (5, 7, 4, 4)), brightness).astype(np.uint8)
-        Image.fromarray(image).save(tmp_path / name)
-    net, paths = Recording(), [tmp_path / "gray.png", tmp_path / "white.png"]
-    predictor = Predictor(net, contract())
-
-    gray, white = predict_files(predictor, paths, Classifier(Whitest(), contract(threshold=0.4)))
-
-    assert net.shapes == [(1, 64, 64, 3)]
-    assert (gray.name, gray.ships, gray.passed_over) == ("gray.png", [], True)
-    assert gray.mask().shape == (40, 60)
-    assert not gray.mask().any()
-    assert (white.passed_over, [ship.size for ship in white.ships]) == (False, [16])
-    assert [len(found.ships) for found in predict_files(predictor, paths)] == [1, 1]
-    assert not any(found.passed_over for found in predict_files(predictor, paths))
-
-
-def test_two_files_whose_masks_would_have_one_name_are_refused(tmp_path):
-    paths = [tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / "a.png"]
-
-    with pytest.raises(InputError, match="several images are called a,"):
-        list(predict_files(Predictor(Recording(), contract()), paths))
 
 
 def test_a_contract_is_written_and_read_as_json(weights):

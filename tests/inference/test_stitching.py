@@ -1,5 +1,7 @@
 import tracemalloc
+from itertools import pairwise
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +9,8 @@ from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference import stitching
-from shipseg_tiles.inference.stitching import stitch
-from shipseg_tiles.tiling import TileGrid, window_weights
+from shipseg_tiles.inference.stitching import stitch, stitch_into, stitched_lines
+from shipseg_tiles.tiling import Region, TileGrid, window_weights
 
 WINDOWS = ["uniform", "hann", "gaussian", "core"]
 
@@ -16,6 +18,19 @@ WINDOWS = ["uniform", "hann", "gaussian", "core"]
 def identity(tiles):
     """A net that answers the red of each pixel."""
     return tiles[..., 0].astype(np.float32)
+
+
+def lopsided(tiles):
+    """A net that answers the red of each pixel, and more the further down and to the right the pixel is in its tile."""
+    ramp = np.arange(tiles.shape[1], dtype=np.float32)
+    return tiles[..., 0] + 3 * ramp[:, np.newaxis] + 7 * ramp
+
+
+def odd_ones(band, columns, tile):
+    """Whether the sum of all pixels under a row of tiles and of those of the tile is odd: by chance, but repeatable."""
+    whole = int(band.sum(dtype=np.int64))
+    parts = [int(band[:, column : column + tile].sum(dtype=np.int64)) for column in columns]
+    return np.array([(whole + part) % 2 == 1 for part in parts])
 
 
 def noise(height, width, seed=0):
@@ -81,6 +96,39 @@ def test_what_overlaps_is_the_weighted_mean(case, seed):
         stitched = stitch(noise(grid.height, grid.width), InOrder(answers), grid, window)
 
     np.testing.assert_allclose(stitched, stitch_slowly(grid, answers, window), rtol=0, atol=1e-5)
+
+
+def joined(lines, value="probability"):
+    return np.concatenate([getattr(part, value) for part in lines])
+
+
+@settings(deadline=None, max_examples=150)
+@given(cases(), st.sampled_from([identity, lopsided]), st.sampled_from([None, odd_ones]), st.data())
+def test_a_region_has_exactly_the_pixels_of_the_whole(case, net, sees, data):
+    """Whatever is around it, and whichever tiles the net is not shown; its lines come in the bands of the grid."""
+    grid, window, pixels_per_batch = case
+    top, left = (data.draw(st.integers(0, side - 1)) for side in (grid.height, grid.width))
+    region = Region(
+        top, left, data.draw(st.integers(top + 1, grid.height)), data.draw(st.integers(left + 1, grid.width))
+    )
+    image, how = noise(grid.height, grid.width), {"sees": sees, "disagreement": True}
+    inside = np.s_[region.top : region.bottom, region.left : region.right]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stitching, "PIXELS_PER_BATCH", pixels_per_batch)
+        whole = list(stitched_lines(image, net, grid, window, **how))
+        lines = list(stitched_lines(image, net, grid, window, region=region, **how))
+
+    for value in ("probability", "disagreement"):
+        assert np.array_equal(joined(lines, value), joined(whole, value)[inside])
+    assert [rectangle_of(part) for part in whole] == grid.bands(grid.whole)
+    assert [rectangle_of(part) for part in lines] == grid.bands(region)
+
+
+def rectangle_of(lines):
+    """Where lines lie in the image."""
+    rows, columns = lines.place
+    return Region(rows.start, columns.start, rows.stop, columns.stop)
 
 
 def test_two_half_overlapping_tiles_by_hand():
@@ -231,3 +279,245 @@ def test_memory_beside_the_result_does_not_grow_with_the_height():
     tracemalloc.stop()
 
     assert peak < 10.3e6 + 8e6
+
+
+# Where pixels come from and where answers go
+
+
+class Recording:
+    """A source that remembers which windows were read: (first row, row after the last, and the same of columns)."""
+
+    def __init__(self, pixels):
+        self.pixels = pixels
+        self.shape = pixels.shape
+        self.windows = []
+
+    def __getitem__(self, place):
+        rows, columns = place
+        self.windows.append((rows.start, rows.stop, columns.start, columns.stop))
+        return self.pixels[place]
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases())
+def test_each_line_is_read_once_and_never_more_than_a_tile_of_them(case):
+    grid, window, _ = case
+    source = Recording(noise(grid.height, grid.width))
+
+    list(stitched_lines(source, identity, grid, window))
+
+    assert source.windows[0][0] == 0
+    assert all(above[1] == below[0] for above, below in pairwise(source.windows))
+    assert source.windows[-1][1] == grid.height
+    assert all(bottom - top <= grid.tile for top, bottom, _, _ in source.windows)
+
+
+def test_of_a_region_only_the_lines_and_columns_under_its_tiles_are_read():
+    """Tiles of 16 px begin at 0, 12, 24, 36, 48 ... The rows 40 to 49 are held by those from 36 and 48, which end with
+    row 63; the one from 24 ends with 39. The columns 30 to 39 are held by those from 24 and 36, which end with 51.
+
+    Whoever chooses tiles looks at whole lines.
+    """
+    grid, region = TileGrid(100, 90, 16, 12), Region(40, 30, 50, 40)
+    parts, lines = Recording(noise(100, 90)), Recording(noise(100, 90))
+
+    list(stitched_lines(parts, identity, grid, region=region))
+    list(stitched_lines(lines, identity, grid, region=region, sees=odd_ones))
+
+    assert parts.windows == [(36, 52, 24, 52), (52, 64, 24, 52)]
+    assert lines.windows == [(36, 52, 0, 90), (52, 64, 0, 90)]
+
+
+@pytest.mark.parametrize("kind", ["memory map", "dataset"])
+def test_a_source_may_be_a_file(kind, tmp_path):
+    image, grid = noise(61, 47), TileGrid(61, 47, 16, 12)
+    expected = stitch(image, lopsided, grid)
+
+    if kind == "memory map":
+        np.save(tmp_path / "image.npy", image)
+        found = stitch(np.load(tmp_path / "image.npy", mmap_mode="r"), lopsided, grid)
+    else:
+        with h5py.File(tmp_path / "image.h5", "w") as file:
+            found = stitch(file.create_dataset("image", data=image, chunks=(10, 10, 3)), lopsided, grid)
+
+    assert np.array_equal(found, expected)
+
+
+def test_a_sink_may_be_a_file(tmp_path):
+    """Of a region nothing else is written: the rest stays what a new dataset is, 0."""
+    image, grid, region = noise(61, 47), TileGrid(61, 47, 16, 12), Region(20, 5, 40, 31)
+    expected = stitch(image, lopsided, grid)
+
+    with h5py.File(tmp_path / "answer.h5", "w") as file:
+        whole, part = (file.create_dataset(name, (61, 47), "float32") for name in ("whole", "part"))
+        stitch_into(whole, stitched_lines(image, lopsided, grid))
+        stitch_into(part, stitched_lines(image, lopsided, grid, region=region))
+
+        assert np.array_equal(whole[:], expected)
+        assert np.array_equal(part[20:40, 5:31], expected[20:40, 5:31])
+        assert np.count_nonzero(part[:]) == np.count_nonzero(expected[20:40, 5:31])
+
+
+class Generated:
+    """A source of any height, whose lines are made when they are asked for."""
+
+    def __init__(self, height, width):
+        self.shape = (height, width, 3)
+
+    def __getitem__(self, place):
+        rows, columns = place
+        return np.full((rows.stop - rows.start, columns.stop - columns.start, 3), rows.start % 251, dtype=np.uint8)
+
+
+def peak_memory(height, **how):
+    """What stitching takes at most, the lines being thrown away."""
+    lines = stitched_lines(Generated(height, 64), identity, TileGrid(height, 64, 64, 48), **how)
+    tracemalloc.start()
+    for part in lines:
+        assert part.probability.shape[1] == 64
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("how", [{}, {"disagreement": True}, {"sees": odd_ones}], ids=["all", "disagreement", "sees"])
+def test_memory_does_not_grow_with_the_height_at_all(how):
+    """144 tiles fit in a batch. At the stride of 48, 13,840 lines take two batches, and 69,136 lines ten: these have
+    10.6 MB more of pixels and 14.2 MB more of answers."""
+    peak = peak_memory(13_840, **how)
+
+    assert peak_memory(69_136, **how) < peak + 0.2e6
+
+
+# Tiles that are not seen
+
+
+@settings(deadline=None, max_examples=80)
+@given(cases())
+def test_tiles_that_are_not_seen_count_as_0(case):
+    """Slowly: the band under a row of tiles is all of the padded image's lines there, at the image's width."""
+    grid, window, pixels_per_batch = case
+    image = noise(grid.height, grid.width)
+    padded, answers = grid.pad(image), []
+    for row, column in grid.corners.tolist():
+        (is_seen,) = odd_ones(padded[row : row + grid.tile], [column], grid.tile)
+        answer = lopsided(padded[np.newaxis, row : row + grid.tile, column : column + grid.tile])[0]
+        answers.append(answer if is_seen else np.zeros_like(answer))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stitching, "PIXELS_PER_BATCH", pixels_per_batch)
+        stitched = joined(stitched_lines(image, lopsided, grid, window, sees=odd_ones))
+
+    np.testing.assert_allclose(stitched, stitch_slowly(grid, answers, window), rtol=1e-5, atol=1e-3)
+
+
+def test_the_net_is_never_shown_a_tile_that_is_not_seen():
+    """Of 6 x 5 tiles each third has a pixel of 255, and the others have none."""
+    grid, image = TileGrid(96, 80, 16, 16), noise(96, 80) // 2
+    for row, column in grid.corners[::3].tolist():
+        image[row + 5, column + 5] = 255
+    shown = []
+
+    def net(tiles):
+        shown.extend(tiles.copy())
+        return identity(tiles)
+
+    def dark(band, columns, tile):
+        return np.array([band[:, column : column + tile].max() < 255 for column in columns])
+
+    stitched = joined(stitched_lines(image, net, grid, sees=dark))
+
+    assert max(tile.max() for tile in shown) < 255
+    for number, (row, column) in enumerate(grid.corners.tolist()):
+        place = np.s_[row : row + 16, column : column + 16]
+        expected = 0 * image[place] if number % 3 == 0 else image[place]
+        np.testing.assert_allclose(stitched[place], expected[..., 0], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("seen", "sizes"),
+    [(0, []), (1, [1]), (3, [4]), (8, [8]), (9, [10]), (10, [10]), (13, [10, 4]), (21, [10, 10, 1]), (30, [10] * 3)],
+)
+def test_batches_of_seen_tiles_are_full_or_the_last_a_power_of_two(seen, sizes, monkeypatch):
+    """At most 12 tiles fit in a batch: 30 need three, which are of 10. Of those that are left, 1 to 8 take a batch of
+    1, 2, 4 or 8, and 9 one of 10."""
+    monkeypatch.setattr(stitching, "PIXELS_PER_BATCH", 12 * 16**2)
+    grid, image, called = TileGrid(96, 80, 16, 16), noise(96, 80), []
+    left_to_see = iter([True] * seen + [False] * 30)
+
+    def net(tiles):
+        called.append(len(tiles))
+        return identity(tiles)
+
+    def first_ones(band, columns, tile):
+        return np.array([next(left_to_see) for _ in columns])
+
+    stitched = joined(stitched_lines(image, net, grid, sees=first_ones))
+
+    assert called == sizes
+    for number, (row, column) in enumerate(grid.corners.tolist()):
+        place = np.s_[row : row + 16, column : column + 16]
+        expected = image[place][..., 0] if number < seen else np.zeros((16, 16))
+        np.testing.assert_allclose(stitched[place], expected, atol=1e-3)
+
+
+# Disagreement
+
+
+def disagreement(image, net, grid, window, sees=None):
+    return joined(stitched_lines(image, net, grid, window, sees=sees, disagreement=True), "disagreement")
+
+
+def test_disagreement_of_two_half_overlapping_tiles_by_hand():
+    """The tiles of 4 at columns 0 and 2 of an image 6 wide that answer 10 and 20; for the means see above.
+
+    Where only one of them holds a pixel, they agree. Uniform: 10 and 20 are 5 from their mean of 15. Hann: with the
+    weights w and 1 - w, the variance is w (1 - w) (20 - 10)^2; in column 2 it is 0.853553 * 0.146447 * 100 = 12.5, in
+    column 3 the same, and the root of that is 3.535534.
+    """
+    grid = TileGrid(4, 6, 4, 2)
+    answers = [np.full((4, 4), 10), np.full((4, 4), 20)]
+
+    uniform = disagreement(noise(4, 6), InOrder(answers), grid, "uniform")
+    hann = disagreement(noise(4, 6), InOrder(answers), grid, "hann")
+
+    assert uniform.dtype == np.float32
+    np.testing.assert_allclose(uniform, [[0, 0, 5, 5, 0, 0]] * 4, atol=0.01)
+    np.testing.assert_allclose(hann, [[0, 0, 3.535534, 3.535534, 0, 0]] * 4, atol=0.01)
+
+
+def test_a_tile_that_is_not_seen_disagrees_with_one_that_answers_by_hand():
+    """The second tile is not seen: it counts as 0, so that 10 and 0 are 5 from their mean."""
+    grid = TileGrid(4, 6, 4, 2)
+
+    found = disagreement(
+        noise(4, 6), InOrder([np.full((4, 4), 10)]), grid, "uniform", sees=lambda *_: np.array([True, False])
+    )
+
+    np.testing.assert_allclose(found, [[0, 0, 5, 5, 0, 0]] * 4, atol=0.01)
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases(), st.integers(0, 2**31))
+def test_disagreement_is_the_weighted_standard_deviation(case, seed):
+    """Slowly, in float64: the root of the weighted mean of the squares of what differs from the mean. In float32 a
+    variance is known to a few 1e-7, and so a deviation near 0 to the root of that."""
+    grid, window, _ = case
+    answers = np.random.default_rng(seed).random((len(grid), grid.tile, grid.tile), dtype=np.float32)
+    mean = np.zeros(grid.padded_shape)
+    mean[: grid.height, : grid.width] = stitch_slowly(grid, answers, window)
+    squares = [
+        (answer - mean[row : row + grid.tile, column : column + grid.tile]) ** 2
+        for (row, column), answer in zip(grid.corners.tolist(), answers, strict=True)
+    ]
+
+    found = disagreement(noise(grid.height, grid.width), InOrder(answers), grid, window)
+
+    np.testing.assert_allclose(found, np.sqrt(stitch_slowly(grid, squares, window)), rtol=0, atol=1e-3)
+    assert found.max() <= 0.5 + 1e-3  # of answers from 0 to 1
+
+
+def test_without_being_asked_nobody_measures_disagreement():
+    (lines,) = stitched_lines(noise(16, 16), identity, TileGrid(16, 16, 16, 16))
+
+    assert lines.disagreement is None

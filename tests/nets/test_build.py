@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.build import CLASSIFIERS, NETS, SEGMENTERS, build_net
+from shipseg_tiles.nets.build import CLASSIFIERS, GATES, NETS, SEGMENTERS, build_net, side_multiple
 from shipseg_tiles.nets.losses import DiceCrossEntropy
 
 
@@ -37,7 +37,8 @@ def mixed_bfloat16():
 def test_there_are_the_nets_that_presets_name():
     assert set(SEGMENTERS) == {"unet", "xception-unet", "mobilenetv2-unet", "resnet34-unet"}
     assert set(CLASSIFIERS) == {"classifier", "mobilenetv2-classifier", "resnet34-classifier"}
-    assert set(NETS) == set(SEGMENTERS) | set(CLASSIFIERS)
+    assert set(GATES) == {"gate"}
+    assert set(NETS) == set(SEGMENTERS) | set(CLASSIFIERS) | set(GATES)
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)
@@ -91,10 +92,11 @@ def test_steps_on_a_batch_lower_its_loss(name):
     """White ships on black water, or an image with a ship and one without."""
     keras.utils.set_random_seed(0)
     net = build_net(name, width=4, depth=2)
-    pixels = np.zeros((2, 32, 32, 3), dtype=np.uint8)
+    side = 128 if name in GATES else 32  # normalisation over two cells would leave nothing but their signs
+    pixels = np.zeros((2, side, side, 3), dtype=np.uint8)
     pixels[0, 8:16, 8:24] = 255
-    truth = pixels[..., 0] // 255 if name in SEGMENTERS else np.array([[1], [0]])
-    loss = DiceCrossEntropy() if name in SEGMENTERS else "binary_crossentropy"
+    truth = np.array([[1], [0]]) if name in CLASSIFIERS else pixels[..., 0] // 255
+    loss = "binary_crossentropy" if name in CLASSIFIERS else DiceCrossEntropy()
     net.compile(keras.optimizers.Adam(1e-3), loss=loss, run_eagerly=True)
 
     losses = [float(net.train_on_batch(pixels, truth)) for _ in range(3)]
@@ -113,8 +115,16 @@ def test_probabilities_stay_float32_under_mixed_precision(name, mixed_bfloat16):
     assert {layer.compute_dtype for layer in convolutions} == {"bfloat16"}
     assert answer.dtype == np.float32
     assert 0 <= answer.min() <= answer.max() <= 1
-    if name in SEGMENTERS:
+    if name not in CLASSIFIERS:
         assert np.any(answer.view(np.uint32) & 0xFFFF)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_smallest_sides_that_a_net_can_see_are_those_that_are_told(name):
+    side = side_multiple(name, 3)
+
+    assert side == (32 if name in GATES else 8)
+    assert built(name)(noise(1, side, 2 * side)).shape[0] == 1
 
 
 def test_width_and_depth_are_obeyed():

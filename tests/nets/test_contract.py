@@ -50,13 +50,21 @@ def test_the_file_names_everything_that_the_design_promises(weights):
     values = json.loads(contract_path(weights).read_text())
 
     assert values | VALUES == values
-    assert set(values) - set(VALUES) == {"channels", "resize", "gate", "format_version"}
-    assert (values["channels"], values["resize"], values["gate"]) == (3, None, None)
+    assert set(values) - set(VALUES) == {"channels", "resize", "gate", "miss_rate", "format_version"}
+    assert [values[name] for name in ("channels", "resize", "gate", "miss_rate")] == [3, None, None, None]
 
 
 def test_keys_that_a_later_version_may_add_are_no_harm(weights):
     values = json.loads(contract_path(weights).read_text())
     contract_path(weights).write_text(json.dumps(values | {"comment": "measured on a Tuesday"}))
+
+    assert read_contract(weights) == Contract(**VALUES)
+
+
+def test_a_contract_of_the_time_before_gates_is_read(weights):
+    values = json.loads(contract_path(weights).read_text())
+    del values["miss_rate"]
+    contract_path(weights).write_text(json.dumps(values))
 
     assert read_contract(weights) == Contract(**VALUES)
 
@@ -97,6 +105,9 @@ def test_the_checksum_is_that_of_sha256sum(tmp_path):
         ("tile_multiple", 0),
         ("overlap", 1),
         ("overlap", -0.25),
+        ("miss_rate", 1),
+        ("miss_rate", -0.01),
+        ("miss_rate", float("nan")),
     ],
 )
 def test_numbers_that_would_predict_nonsense_are_refused(name, value):

@@ -12,6 +12,7 @@ from PIL import Image
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.classifier import Classifier
+from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import read_contract
 from shipseg_tiles.patches.make import MakeOptions, make_patches
@@ -325,6 +326,55 @@ def test_a_classifier_learns_which_images_show_ships(easy, tmp_path):
         Predictor.load(out)
 
 
+def test_a_gate_learns_where_no_ship_is(easy, tmp_path):
+    """At the threshold that misses at most a tenth of the ships of its validation images."""
+    out = tmp_path / "net.gate.keras"
+
+    trained = train(easy, out, replace(TINY, net="gate", width=8, depth=4, epochs=4, miss_rate=0.1))
+
+    table = history(out)
+    columns = {"cell_dice", "val_cell_dice", "val_miss_rate", "val_cells_skipped", "val_empty_images_skipped"}
+    assert columns | {"val_threshold"} <= set(table.columns)
+    assert table["val_miss_rate"].max() <= 0.1
+    best = int(table["val_cells_skipped"].to_numpy().argmax())
+    contract = read_contract(out)
+    assert contract == trained.contract
+    assert contract.trained_on["best_epoch"] == best + 1
+    assert contract.threshold == pytest.approx(table["val_threshold"][best], abs=1e-6)
+    assert (contract.net, contract.miss_rate, contract.tile_multiple) == ("gate", 0.1, 32)
+    assert contract.receptive_field is None
+    assert contract.scores["miss_rate"] <= 0.1
+    assert contract.scores["cells_skipped"] == pytest.approx(table["val_cells_skipped"][best], abs=0.05)
+    assert contract.scores["cells_skipped"] > 0.3
+    assert Gate.load(out).sees(np.zeros((64, 96, 3), dtype=np.uint8), np.array([0, 32]), 64).shape == (2,)
+
+
+def test_a_gate_may_start_from_another(easy, straight, tmp_path):
+    """With a learning rate that moves nothing but the averages of normalisations, its weights are the other's."""
+    options = replace(TINY, net="gate", width=2, epochs=1)
+    train(easy, tmp_path / "first.keras", options)
+
+    still = replace(options, learning_rate=1e-9)
+    train(easy, tmp_path / "second.keras", replace(still, start_from=str(tmp_path / "first.keras")))
+
+    first, second = (Gate.load(tmp_path / name).net for name in ("first.keras", "second.keras"))
+    for one, other in zip(first.trainable_weights, second.trainable_weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
+    with pytest.raises(InputError, match="is no gate"):
+        train(easy, tmp_path / "third.keras", replace(options, start_from=str(straight[1])))
+
+
+def test_a_gate_refuses_patches_that_are_not_whole_cells_or_were_resized(scenes, tmp_path):
+    shared = {"seed": 7, "valid_fraction": 0.25, "full_images": 4}
+    make_patches(scenes, tmp_path / "odd.h5", MakeOptions(patch=48, stride=48, **shared))
+    make_patches(scenes, tmp_path / "small.h5", MakeOptions(patch=256, stride=256, resize=64, **shared))
+
+    with pytest.raises(InputError, match="patches of 48 px are no multiple of the 32 px of a gate's cells"):
+        train(PatchStore(tmp_path / "odd.h5"), tmp_path / "net.keras", replace(TINY, net="gate"))
+    with pytest.raises(InputError, match=r"small\.h5 holds resized patches, but a gate sees images as they are"):
+        train(PatchStore(tmp_path / "small.h5"), tmp_path / "net.keras", replace(TINY, net="gate"))
+
+
 def test_a_segmenter_takes_over_the_encoder_of_a_classifier(easy, tmp_path):
     """The encoder learns nothing here, so it stays what it was in the classifier."""
     options = replace(TINY, epochs=1, width=2, depth=2)
@@ -426,6 +476,8 @@ def test_a_store_without_validation_trains_by_its_loss(scenes, tmp_path):
         ({"weight_decay": float("nan")}, "weight decay nan"),
         ({"moving_average": 1.0}, "moving average 1.0"),
         ({"mined_fraction": 0.2}, "mined"),
+        ({"miss_rate": 0.02}, "miss rate 0.02 means nothing to unet"),
+        ({"net": "gate", "miss_rate": float("nan")}, "miss rate nan"),
     ],
 )
 def test_options_out_of_range_are_refused_before_anything_is_written(store, tmp_path, changes, reason):

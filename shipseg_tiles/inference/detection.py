@@ -1,0 +1,93 @@
+"""From stitched lines to ships: what a few lines show is small, and is joined when all of them are there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.inference.stitching import Lines
+from shipseg_tiles.masks import connected_objects
+from shipseg_tiles.rle import PixelIndices
+
+RASTERS = {"probability": 1.0, "disagreement": 0.5}
+"""What can be kept beside the ships, and the value that is stored as 255: a standard deviation of answers between 0
+and 1 is at most 0.5."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What finished lines of an image show.
+
+    Attributes:
+        top: The first one's row in the image.
+        left: Their first column in the image.
+        pixels: Ship pixels, sorted, numbered in the whole image.
+        probabilities: float32, of the same pixels.
+        rasters: uint8 (lines, width) by name, see `RASTERS`; those that were asked for.
+    """
+
+    top: int
+    left: int
+    pixels: PixelIndices
+    probabilities: NDArray[np.float32]
+    rasters: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns of the rasters in the image."""
+        height, width = next(iter(self.rasters.values())).shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+
+@dataclass(frozen=True)
+class Ship:
+    """A ship.
+
+    Attributes:
+        pixels: Its pixel indices, see `shipseg_tiles.rle`.
+        score: Mean probability of its pixels, 0 to 1.
+    """
+
+    pixels: PixelIndices
+    score: float
+
+
+def threshold_lines(lines: Lines, height: int, threshold: float, rasters: Iterable[str] = ()) -> Strip:
+    """Find the ship pixels in lines of an image of `height` lines: those whose probability is above the threshold.
+
+    Args:
+        lines: What was stitched.
+        height: Height of the image.
+        threshold: 0 to 1.
+        rasters: Names in `RASTERS` of what to keep.
+    """
+    is_ship = lines.probability > threshold
+    columns, rows = np.nonzero(is_ship.T)
+    kept = {
+        name: np.rint(values / RASTERS[name] * 255).astype(np.uint8)
+        for name, values in (("probability", lines.probability), ("disagreement", lines.disagreement))
+        if name in set(rasters) and values is not None
+    }
+    pixels = (columns + lines.left) * height + rows + lines.top
+    return Strip(lines.top, lines.left, pixels, lines.probability[rows, columns], kept)
+
+
+def join_ships(strips: Iterable[Strip], height: int, minimum_area: int) -> list[Ship]:
+    """Join the ship pixels of all strips of an image into ships, each of them once wherever strips meet.
+
+    Args:
+        strips: Of one image.
+        height: Its height.
+        minimum_area: Ships of fewer pixels are dropped.
+
+    Returns:
+        8-connected objects, in the column-major order of their first pixels.
+    """
+    parts = [(strip.pixels, strip.probabilities) for strip in strips]
+    pixels = np.concatenate([part for part, _ in parts])
+    probabilities = np.concatenate([part for _, part in parts])
+    order = np.argsort(pixels, kind="stable")
+    pixels, probabilities = pixels[order], probabilities[order]
+    objects = [ship for ship in connected_objects(pixels, height) if ship.size >= minimum_area]
+    return [Ship(ship, float(probabilities[np.searchsorted(pixels, ship)].mean())) for ship in objects]

@@ -1,0 +1,113 @@
+"""A trained gate with its contract: which tiles may show a ship, so that a segmenter need not see the others."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
+from shipseg_tiles.nets.contract import Contract, read_contract
+from shipseg_tiles.nets.gate import CELL, REACH, answers_cells
+from shipseg_tiles.nets.saved import load_model
+from shipseg_tiles.tiling import mirrored
+
+MARGIN = 1
+"""Cells around one above the threshold whose tiles are seen as well.
+
+The bow of a ship pokes out of the cell that gives it away by a few pixels, in which no gate can see a ship. A tile that
+holds those pixels and not the cell would lose them; where it overlaps with one that is seen, it would thin them out.
+"""
+
+PIXELS_AT_ONCE = 4 * PIXELS_PER_BATCH
+"""A wider band is seen in pieces of about so many pixels, for which a net of 16 filters takes some 100 MB."""
+
+
+class Gate:
+    """Says which tiles of an image may show a ship.
+
+    It sees images as they are: what it answers of an image that was resized for a segmenter means nothing.
+
+    Attributes:
+        net: Keras model from uint8 (N, height, width, 3), sides multiples of `CELL`, to the probabilities that cells
+            show a part of a ship, (N, height / CELL, width / CELL, 1).
+        contract: How it is used: the threshold, and what share of the ships it may miss there.
+    """
+
+    def __init__(self, net: Any, contract: Contract) -> None:
+        self.net = net
+        self.contract = contract
+
+    @classmethod
+    def load(cls, weights: Path) -> "Gate":
+        """Load weights with their contract.
+
+        Args:
+            weights: `.keras` file with its contract beside it.
+
+        Raises:
+            InputError: If the files do not belong together or hold no gate.
+        """
+        contract = read_contract(weights)
+        return cls(load_gate_net(weights), contract)
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Predict the probability, 0 to 1, that each cell of an image, or of a part of one, shows a part of a ship.
+
+        Args:
+            pixels: uint8 (height, width, 3); sides of any length are mirrored up to whole cells.
+
+        Returns:
+            float32 (rows, columns) of cells, those that are cut off by the border included.
+        """
+        height, width = (-(-side // CELL) for side in pixels.shape[:2])
+        whole = mirrored(pixels, height * CELL, width * CELL)
+        piece = min(width, max(PIXELS_AT_ONCE // (height * CELL**2), 4 * REACH))
+        step = width if piece == width else piece - 2 * REACH
+        answers: NDArray[np.float32] = np.empty((height, width), dtype=np.float32)
+        for first in range(0, width, step):
+            # Except for the border of the image, all that a cell can see is in its piece.
+            left = min(max(first - REACH, 0), width - piece)
+            part = whole[np.newaxis, :, left * CELL : (left + piece) * CELL]
+            answers[:, first : first + step] = self.net.predict_on_batch(part)[0, :, first - left :, 0][:, :step]
+        return answers
+
+    def sees(self, band: NDArray[np.uint8], columns: NDArray[np.int64], tile: int) -> NDArray[np.bool_]:
+        """Say which tiles of a row may show a ship: those that touch a cell above the threshold, or its neighbours.
+
+        The net is shown the whole band, which has the same shape for each row of tiles of an image.
+
+        Args:
+            band: uint8 (tile, width, 3), the lines of the image under the row.
+            columns: (N,) first column of each tile; all tiles lie inside the band.
+            tile: Side of a tile in pixels.
+
+        Returns:
+            bool (N,).
+        """
+        # As float64: in float32 a threshold between two neighbouring probabilities would become one of them.
+        above: NDArray[np.bool_] = np.any(self.probabilities(band) > np.float64(self.contract.threshold), axis=0)
+        # Counted from the left, so that each tile takes one difference however many cells it touches.
+        before = np.concatenate(([0], above.cumsum()))
+        first = np.maximum(columns // CELL - MARGIN, 0)
+        end = np.minimum((columns + tile - 1) // CELL + MARGIN + 1, len(above))
+        seen: NDArray[np.bool_] = before[end] > before[first]
+        return seen
+
+
+def load_gate_net(weights: Path) -> Any:
+    """Load the net of a gate from a `.keras` file, as data.
+
+    Raises:
+        InputError: If the file is no such archive, holds code, or its net is none from images to cells.
+    """
+    net = load_model(weights)
+    if not answers_cells(net):
+        raise InputError(f"{weights} is no gate; give weights such as train --net gate makes")
+    return net
+
+
+def gate_path(weights: Path) -> Path:
+    """Return where the gate of a segmenter's `.keras` file stands: `NAME.gate.keras` beside `NAME.keras`."""
+    return weights.with_suffix(".gate.keras")

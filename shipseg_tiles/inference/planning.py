@@ -1,0 +1,120 @@
+"""What a prediction will take, known before the net is loaded: tiles, pixels and memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shipseg_tiles.inference.stitching import batch_size
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.tiling import TileGrid
+
+
+def training_shape(shape: tuple[int, int], contract: Contract) -> tuple[int, int]:
+    """Return the (height, width) at which the net sees an image: resized as the patches of the training were."""
+    if contract.resize is None:
+        return shape
+    scale = contract.resize / contract.patch
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def grid_over(shape: tuple[int, int], contract: Contract) -> TileGrid:
+    """Return the tiles over an image of that (height, width); for a net of resized patches, over the resized image."""
+    height, width = training_shape(shape, contract)
+    return TileGrid.covering(height, width, contract.tile, contract.overlap, contract.tile_multiple)
+
+
+@dataclass(frozen=True)
+class SizePlan:
+    """What images of one size take.
+
+    Attributes:
+        height: Height of the images in pixels.
+        width: Their width.
+        images: How many there are.
+        grid: The tiles over each of them, at the net's scale.
+    """
+
+    height: int
+    width: int
+    images: int
+    grid: TileGrid
+
+    @property
+    def tiles(self) -> int:
+        """Tiles over all images."""
+        return self.images * len(self.grid)
+
+    @property
+    def megapixels(self) -> float:
+        """Millions of pixels that the net is shown: all tiles, and filler in the last batch of each image."""
+        size = batch_size(self.grid)
+        batches = -(-len(self.grid) // size)
+        return self.images * batches * size * self.grid.tile**2 / 1e6
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of the image, and of the resized one that the net sees if it is another; a scene is on disk."""
+        seen = self.grid.height, self.grid.width
+        return 3 * sum(height * width for height, width in {(self.height, self.width), seen})
+
+    @property
+    def line_bytes(self) -> int:
+        """Bytes of the lines under a row of tiles when the next row's turn has come.
+
+        Of each pixel there are 3 bytes of colour, a sum of weights and a weighted sum in float32, all of them twice:
+        what both rows share is copied. Lines that leave take their probability and the zeros of two new sums besides.
+        """
+        return self.grid.padded_shape[1] * (2 * (3 + 2 * 4) * self.grid.tile + 3 * 4 * self.grid.stride)
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of a batch of tiles, its answers, the window and a weighted answer; not what the net needs between."""
+        return (batch_size(self.grid) * (3 + 4) + 2 * 4) * self.grid.tile**2
+
+    def numbers(self) -> dict[str, Any]:
+        """Return everything by name."""
+        return {
+            "height": self.height,
+            "width": self.width,
+            "tile": self.grid.tile,
+            "batch": batch_size(self.grid),
+            **total([self]),
+        }
+
+
+def plan_sizes(sizes: Mapping[tuple[int, int], int], contract: Contract) -> list[SizePlan]:
+    """Plan the prediction of images.
+
+    Args:
+        sizes: How many images there are of each (height, width).
+        contract: How the net is used.
+
+    Returns:
+        A plan for each size, the most frequent one first.
+    """
+    return [
+        SizePlan(*shape, images, grid_over(shape, contract))
+        for shape, images in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def total(plans: Sequence[SizePlan]) -> dict[str, Any]:
+    """Sum up plans, one or more.
+
+    Returns:
+        `images` and `tiles`, how many; `computed_twice`, pixels of tiles over pixels of the images, at the net's
+        scale, less 1; `megapixels` that the net is shown; and, as memory is taken for one image after the other, the
+        largest `image_bytes`, `line_bytes` and `batch_bytes` of any, and the largest sum of the three, `peak_bytes`.
+    """
+    pixels = sum(plan.images * plan.grid.height * plan.grid.width for plan in plans)
+    computed = sum(plan.images * plan.grid.computed_pixels for plan in plans)
+    return {
+        "images": sum(plan.images for plan in plans),
+        "tiles": sum(plan.tiles for plan in plans),
+        "computed_twice": computed / pixels - 1,
+        "megapixels": sum(plan.megapixels for plan in plans),
+        "image_bytes": max(plan.image_bytes for plan in plans),
+        "line_bytes": max(plan.line_bytes for plan in plans),
+        "batch_bytes": max(plan.batch_bytes for plan in plans),
+        "peak_bytes": max(plan.image_bytes + plan.line_bytes + plan.batch_bytes for plan in plans),
+    }

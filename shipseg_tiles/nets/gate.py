@@ -1,0 +1,60 @@
+"""The gate: where a ship may be, at low resolution and so cheap that whole images are seen by it first.
+
+It is fully convolutional like the nets behind it and answers one probability a cell of the image. Each halving is a
+convolution that learns what to keep: a ship of 4 x 8 px is still more than a mean over pixels would leave of it.
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from shipseg_tiles.nets.blocks import convolve, encoder_model, raw_pixels
+
+_GROWTH = (1, 1, 2, 3, 4)
+"""How many times the width each halving has filters. The first two, at many pixels, are what costs; further down it is
+cheap to look again."""
+
+CELL = 2 ** len(_GROWTH)
+"""Side in pixels of a cell. Few ships are longer than two, and a tile of 128 px has 16 of them."""
+
+REACH = 4
+"""How many cells away, at most, pixels can change the answer of a cell."""
+
+
+def gate_encoder(width: int) -> keras.Model:
+    """Build a plain convolutional net that ends at the cells.
+
+    Args:
+        width: Filters at half and at quarter resolution.
+
+    Returns:
+        Model from uint8 (N, height, width, 3) to features at the strides 1, 2, 4 ... `CELL`; the first are the pixels
+        from -1 to 1.
+    """
+    pixels = raw_pixels()
+    maps = [layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(pixels)]
+    for level, growth in enumerate(_GROWTH, start=1):
+        features = convolve(maps[-1], growth * width, f"down{level}", 1, strides=2)
+        maps.append(convolve(features, growth * width, f"down{level}", 2) if growth > 1 else features)
+    return encoder_model(pixels, maps)
+
+
+def look_around(features: Any) -> Any:
+    """Let each cell see the cells around it: what is beside a pier is a pier, what is beside a wake a ship.
+
+    Args:
+        features: Features (N, rows, columns, channels), the deepest of an encoder.
+
+    Returns:
+        Features in the same shape.
+    """
+    return convolve(features, features.shape[-1], "around")
+
+
+def answers_cells(net: Any) -> bool:
+    """Say whether a net is a gate: a Keras model from uint8 (N, height, width, 3) to one probability a cell."""
+    if getattr(net, "input_shape", None) != (None, None, None, 3):
+        return False
+    shape: tuple[int | None, ...] = net.compute_output_shape((1, 2 * CELL, CELL, 3))
+    return shape == (1, 2, 1, 1)

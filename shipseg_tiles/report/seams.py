@@ -1,0 +1,134 @@
+"""What was measured of seams: table, profile and plot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from shipseg_tiles.files import write_text, written_whole
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.scoring.seams import Profile, Seams, overlap_for, summarise_differences
+
+_COLOURS = ("#648fff", "#dc267f", "#ffb000", "#785ef0", "#fe6100")
+"""IBM's palette, which stays apart for every kind of colour blindness; `TRUTH` and `PREDICTED` belong to it."""
+
+_MARKERS = "os^Dv"
+
+_LINEAR_BELOW = 1e-3
+"""The axis of differences is logarithmic above it, and linear below, where it reaches 0."""
+
+
+def seam_numbers(seams: Seams, contract: Contract, tolerance: float) -> dict[str, Any]:
+    """Return what was measured, and the tiles that follow, as numbers.
+
+    Args:
+        seams: The measurement.
+        contract: How the net is used.
+        tolerance: Difference of probabilities that does not matter, above 0.
+
+    Returns:
+        `images`; `receptive_field` of the contract, at the net's scale as all pixels here; `tolerance`; `profiles`, for
+        each tile its `halo` and the `overlap` that follows (None if the tile is too small), and by distance `pixels`,
+        `mean` and `percentile_99`; `stitched`, for each `tile` and `overlap` what `summarise_differences` says.
+    """
+    return {
+        "images": seams.images,
+        "receptive_field": contract.receptive_field,
+        "tolerance": tolerance,
+        "profiles": [_profile_numbers(profile, contract, tolerance) for profile in seams.profiles.values()],
+        "stitched": [
+            {"tile": tile, "overlap": overlap, **summarise_differences(differences)}
+            for (tile, overlap), differences in seams.differences.items()
+        ],
+    }
+
+
+def _profile_numbers(profile: Profile, contract: Contract, tolerance: float) -> dict[str, Any]:
+    halo = profile.halo(tolerance)
+    return {
+        "tile": profile.tile,
+        "halo": halo,
+        "overlap": None if halo is None else overlap_for(halo, profile.tile, contract.tile_multiple),
+        "pixels": profile.pixels.tolist(),
+        "mean": profile.mean.tolist(),
+        "percentile_99": profile.percentile_99.tolist(),
+    }
+
+
+def table_text(stitched: Sequence[dict[str, Any]]) -> str:
+    """Return the rows of `stitched` as lines of text under a head."""
+    head = f"{'tile':>5} {'overlap':>8} {'mean':>8} {'maximum':>8} {'changed':>9} {'dice':>7} {'cost':>6}"
+    rows = [
+        f"{row['tile']:>5} {row['overlap']:>8.4g} {row['mean_difference']:>8.5f} {row['maximum_difference']:>8.3f}"
+        f" {100 * row['changed_share']:>7.4f} % {row['dice']:>7.4f} {row['cost']:>6.2f}"
+        for row in stitched
+    ]
+    return "\n".join([head, *rows])
+
+
+def write_seams(numbers: dict[str, Any], out: Path) -> None:
+    """Write `seams.csv`, a row for each tile and overlap; `profile.csv`, one for each tile and distance; `seams.png`.
+
+    Args:
+        numbers: What `seam_numbers` returned.
+        out: Folder, made if it is not there.
+    """
+    write_text(out / "seams.csv", pd.DataFrame(numbers["stitched"]).to_csv(index=False))
+    profiles = [
+        pd.DataFrame({name: profile[name] for name in ("tile", "pixels", "mean", "percentile_99")})
+        .rename_axis("distance")
+        .reset_index()
+        for profile in numbers["profiles"]
+    ]
+    columns = ["tile", "distance", "pixels", "mean", "percentile_99"]
+    write_text(out / "profile.csv", pd.concat(profiles)[columns].to_csv(index=False))
+    with written_whole(out / "seams.png") as temporary:
+        _draw(numbers).savefig(temporary, dpi=110)
+
+
+def _draw(numbers: dict[str, Any]) -> Figure:
+    figure = Figure(figsize=(13, 4.5), layout="constrained")  # without pyplot, which would choose a screen
+    left, right = figure.subplots(1, 2)
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", alpha=0.3)
+        axis.set_yscale("symlog", linthresh=_LINEAR_BELOW)
+        axis.set_ylim(0, 1)
+    _draw_profiles(left, numbers)
+    _draw_price(right, numbers["stitched"])
+    return figure
+
+
+def _draw_profiles(axis: Axes, numbers: dict[str, Any]) -> None:
+    """Draw the differences over the distance to the border, and what they are to be compared with."""
+    for number, profile in enumerate(numbers["profiles"]):
+        colour, distances = _COLOURS[number % len(_COLOURS)], np.arange(len(profile["pixels"]))
+        axis.plot(distances, profile["percentile_99"], color=colour, label=f"tile {profile['tile']}, 99th percentile")
+        axis.plot(distances, profile["mean"], color=colour, linestyle=":", label=f"tile {profile['tile']}, mean")
+    axis.axhline(numbers["tolerance"], color="black", linewidth=1, label=f"tolerance {numbers['tolerance']:g}")
+    if numbers["receptive_field"] is not None:
+        field = numbers["receptive_field"]
+        axis.axvline(field, color="gray", linestyle="--", linewidth=1, label=f"receptive field {field} px")
+    axis.set(title="raw tiles", xlabel="pixels to the tile's border", ylabel="difference from the whole image")
+    axis.legend(fontsize="small")
+
+
+def _draw_price(axis: Axes, stitched: Sequence[dict[str, Any]]) -> None:
+    """Draw how large the difference of stitched maps is at which cost, a line for each tile."""
+    for number, (tile, rows) in enumerate(pd.DataFrame(stitched).groupby("tile", sort=False)):
+        rows = rows.sort_values("cost")
+        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+        axis.plot(rows["cost"], rows["mean_difference"], color=colour, marker=marker, label=f"tile {tile}")
+        for _, row in rows.iterrows():
+            place = (row["cost"], row["mean_difference"])
+            axis.annotate(f"{row['overlap']:g}", place, (4, 4), textcoords="offset points", fontsize="small")
+    axis.set(
+        title="stitched maps; numbers are overlaps",
+        xlabel="computed pixels over pixels of the images",
+        ylabel="mean difference from the whole image",
+    )
+    axis.legend(fontsize="small")

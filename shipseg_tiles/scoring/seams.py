@@ -1,0 +1,265 @@
+"""How far tiled prediction is from whole-image prediction, and how far from a tile's border that reaches."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.inference.stitching import PredictTiles, stitch
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.scoring.dice import dice_from_counts
+from shipseg_tiles.tiling import TileGrid, WindowName
+
+LARGEST_SIDE = 2048
+"""Of larger images the middle is taken, in pixels: the whole is predicted at once, and nets take much memory for it."""
+
+_STEPS = 1000
+"""Differences are counted in steps of a thousandth, so that memory does not grow with the images."""
+
+
+@dataclass(frozen=True)
+class SeamOptions:
+    """What is compared with the prediction of the whole.
+
+    Attributes:
+        contract: How the net is used; its own tile and overlap do not matter here.
+        tiles: Sides of tiles in pixels.
+        overlaps: Shares of its side that a tile shares with the next, 0 to below 1.
+        window: How overlapping tiles are blended, see `window_weights`.
+
+    Raises:
+        InputError: If the contract does not allow one of the tiles or overlaps.
+    """
+
+    contract: Contract
+    tiles: tuple[int, ...]
+    overlaps: tuple[float, ...]
+    window: WindowName = "hann"
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be measured, before anything is."""
+        for tile, overlap in product(self.tiles, self.overlaps):
+            replace(self.contract, tile=tile, overlap=overlap)
+
+
+class Profile:
+    """Differences between raw tiles and the whole, by the distance to the nearest border of the tile inside the image.
+
+    Attributes:
+        tile: Side of the tiles in pixels.
+    """
+
+    def __init__(self, tile: int) -> None:
+        self.tile = tile
+        self._counts: NDArray[np.int64] = np.zeros((tile, _STEPS + 1), dtype=np.int64)  # by distance and difference
+        self._sums = np.zeros(tile)
+
+    def add(self, distance: NDArray[np.int64], difference: NDArray[np.float32]) -> None:
+        """Count the pixels of a tile.
+
+        Args:
+            distance: int64 (tile, tile), see `TileGrid.border_distance`.
+            difference: float32 (tile, tile), 0 to 1, between the tile and the whole.
+        """
+        has_border = distance < self.tile
+        distances, differences = distance[has_border], difference[has_border]
+        place = distances * (_STEPS + 1) + np.rint(differences * _STEPS).astype(np.int64)
+        self._counts += np.bincount(place, minlength=self._counts.size).reshape(self._counts.shape)
+        self._sums += np.bincount(distances, weights=differences, minlength=self.tile)
+
+    @property
+    def pixels(self) -> NDArray[np.int64]:
+        """int64 (D,), how many pixels were seen at each distance, from 0 to the largest that there was."""
+        counts: NDArray[np.int64] = np.trim_zeros(self._counts.sum(axis=1), "b")
+        return counts
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """float64 (D,), mean difference at each distance."""
+        pixels = self.pixels
+        means: NDArray[np.float64] = self._sums[: len(pixels)] / pixels
+        return means
+
+    @property
+    def percentile_99(self) -> NDArray[np.float64]:
+        """float64 (D,), what 99 of 100 pixels at a distance do not differ by more than, in thousandths."""
+        pixels = self.pixels
+        enough = self._counts[: len(pixels)].cumsum(axis=1) * 100 >= 99 * pixels[:, np.newaxis]
+        steps: NDArray[np.intp] = enough.argmax(axis=1)
+        return steps / _STEPS
+
+    def halo(self, tolerance: float) -> int | None:
+        """Find the smallest distance from which on the 99th percentile stays below the tolerance.
+
+        Returns:
+            Pixels at the border of a tile that are not to be trusted; None if it is above even at the largest
+            distance, or no tile has a border inside an image.
+        """
+        above = np.flatnonzero(self.percentile_99 >= tolerance)
+        halo = int(above[-1]) + 1 if above.size else 0
+        return halo if halo < len(self.pixels) else None
+
+
+def overlap_for(halo: int, tile: int, multiple: int) -> float | None:
+    """Return the overlap at which each pixel lies beyond the halo in at least one tile.
+
+    Neighbours must share two halos. It is rounded up to the net's multiple, so that the poolings in each tile begin
+    where those of its neighbours end.
+
+    Args:
+        halo: Pixels at the border of a tile that are not to be trusted.
+        tile: Side of the tile in pixels.
+        multiple: What the sides of the net's input must be multiples of.
+
+    Returns:
+        Share of the tile's side; None if the tile is too small.
+    """
+    shared = -(-2 * halo // multiple) * multiple
+    return shared / tile if shared < tile else None
+
+
+@dataclass(frozen=True)
+class MapDifference:
+    """How far the stitched map of an image is from the map of the whole.
+
+    Attributes:
+        pixels: Pixels of the image.
+        computed_pixels: Pixels of all tiles.
+        mean: Mean absolute difference.
+        maximum: Largest absolute difference.
+        changed_pixels: Pixels that are ship in one of the maps only.
+        whole_pixels: Ship pixels by the map of the whole.
+        stitched_pixels: Ship pixels by the stitched map.
+    """
+
+    pixels: int
+    computed_pixels: int
+    mean: float
+    maximum: float
+    changed_pixels: int
+    whole_pixels: int
+    stitched_pixels: int
+
+
+def compare_maps(
+    stitched: NDArray[np.float32], whole: NDArray[np.float32], threshold: float, grid: TileGrid
+) -> MapDifference:
+    """Compare two maps, float32 (height, width), of one image, the first one stitched from the tiles of `grid`."""
+    difference = np.abs(stitched - whole)
+    ship, whole_ship = stitched > threshold, whole > threshold
+    return MapDifference(
+        pixels=whole.size,
+        computed_pixels=grid.computed_pixels,
+        mean=float(difference.mean(dtype=np.float64)),
+        maximum=float(difference.max()),
+        changed_pixels=int(np.count_nonzero(ship != whole_ship)),
+        whole_pixels=int(np.count_nonzero(whole_ship)),
+        stitched_pixels=int(np.count_nonzero(ship)),
+    )
+
+
+def summarise_differences(differences: Sequence[MapDifference]) -> dict[str, Any]:
+    """Sum up over images, one or more: their number, and all other numbers over all pixels together.
+
+    Returns:
+        `images`; `mean_difference` and `maximum_difference`; `changed_share` of the pixels; `dice` of the ships, 1 if
+        neither map has any; `ship_pixels` by the map of the whole; `cost`, computed pixels over pixels of the images.
+    """
+    pixels = sum(difference.pixels for difference in differences)
+    changed = sum(difference.changed_pixels for difference in differences)
+    whole = sum(difference.whole_pixels for difference in differences)
+    stitched = sum(difference.stitched_pixels for difference in differences)
+    return {
+        "images": len(differences),
+        "mean_difference": sum(difference.mean * difference.pixels for difference in differences) / pixels,
+        "maximum_difference": max(difference.maximum for difference in differences),
+        "changed_share": changed / pixels,
+        "dice": dice_from_counts(whole, stitched, (whole + stitched - changed) // 2),
+        "ship_pixels": whole,
+        "cost": sum(difference.computed_pixels for difference in differences) / pixels,
+    }
+
+
+@dataclass(frozen=True)
+class Seams:
+    """What was measured. Tiles that fit into none of the images are missing.
+
+    Attributes:
+        profiles: By tile.
+        differences: By tile and overlap, one an image.
+    """
+
+    profiles: dict[int, Profile]
+    differences: dict[tuple[int, float], list[MapDifference]]
+
+    @property
+    def images(self) -> int:
+        """Number of images that were compared."""
+        return max(map(len, self.differences.values()), default=0)
+
+
+def measure_seams(
+    images: Iterable[tuple[str, NDArray[np.uint8]]], predict_tiles: PredictTiles, options: SeamOptions
+) -> Seams:
+    """Predict images as a whole and in tiles, and compare.
+
+    Args:
+        images: Name and uint8 (height, width, 3) of each, at the net's scale. Only the `comparable_part` is looked at;
+            one that none of the tiles fits into is left out with a warning.
+        predict_tiles: The net, for any size.
+        options: What is compared.
+
+    Raises:
+        InputError: If no image is left.
+    """
+    seams = Seams({}, {})
+    for name, image in images:
+        part = comparable_part(image, options.contract.tile_multiple)
+        if min(part.shape[:2]) >= min(options.tiles):
+            _compare(seams, part, predict_tiles, options)
+        else:
+            warn_skipped(name, f"none of the tiles fits into its {image.shape[0]} x {image.shape[1]} pixels")
+    if not seams.images:
+        raise InputError("there is no image to compare; give larger ones or smaller --tiles")
+    return seams
+
+
+def _compare(seams: Seams, image: NDArray[np.uint8], predict_tiles: PredictTiles, options: SeamOptions) -> None:
+    """Compare all tiles and overlaps on one image, and add what is found to `seams`."""
+    whole = predict_tiles(image[np.newaxis])[0]
+    height, width = whole.shape
+    for tile in options.tiles:
+        if tile <= min(height, width):
+            _add_raw_tiles(seams.profiles.setdefault(tile, Profile(tile)), image, whole, predict_tiles)
+            for overlap in options.overlaps:
+                grid = TileGrid.with_overlap(height, width, tile, overlap)
+                stitched = stitch(image, predict_tiles, grid, options.window)
+                found = compare_maps(stitched, whole, options.contract.threshold, grid)
+                seams.differences.setdefault((tile, overlap), []).append(found)
+
+
+def _add_raw_tiles(
+    profile: Profile, image: NDArray[np.uint8], whole: NDArray[np.float32], predict_tiles: PredictTiles
+) -> None:
+    """Predict tiles side by side, each on its own, and count how far they are from the whole."""
+    tile = profile.tile
+    grid = TileGrid(image.shape[0], image.shape[1], tile, tile)
+    for row, column in grid.corners.tolist():
+        place = np.s_[row : row + tile, column : column + tile]
+        answer = predict_tiles(image[place][np.newaxis])[0]
+        profile.add(grid.border_distance(row, column), np.abs(answer - whole[place]))
+
+
+def comparable_part(image: NDArray[np.uint8], multiple: int) -> NDArray[np.uint8]:
+    """Cut the middle out of an image, uint8 (height, width, 3), such that only the borders of tiles make a difference.
+
+    Its sides are at most `LARGEST_SIDE`, and multiples of what the net needs: the whole would otherwise have to be
+    extended, so that tiles and the whole would differ at the border of the image as well.
+    """
+    height, width = (min(side, LARGEST_SIDE) // multiple * multiple for side in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]

@@ -1,0 +1,206 @@
+import json
+import subprocess
+import sys
+import warnings
+
+import pytest
+from PIL import Image
+
+from shipseg_tiles.cli.main import main
+from shipseg_tiles.errors import SkippedImageWarning
+from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two images of 100 x 150 px and one of 64 x 64 px; weights that nobody loads, for tiles of 64 px side by side."""
+    (tmp_path / "images").mkdir()
+    for name, size in (("a.png", (150, 100)), ("b.jpg", (150, 100)), ("c.tif", (64, 64))):
+        Image.new("RGB", size).save(tmp_path / "images" / name)
+    weights = tmp_path / "net.keras"
+    weights.write_bytes(b"no net")
+    values = {"weights_sha256": checksum(weights), "net": "any", "patch": 64, "threshold": 0.5, "minimum_area": 4}
+    use = {"tile": 64, "overlap": 0.0, "tile_multiple": 16, "receptive_field": 0}
+    write_contract(Contract(**values | use), weights)
+    return tmp_path
+
+
+@pytest.fixture
+def plan(capfd, monkeypatch, folder):
+    """Plan the images in this process, and return status, output, complaint and the `--json` if there is one."""
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # main sets it for good
+    monkeypatch.chdir(folder)
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["plan", "--images", "images", "--weights", "net.keras", "--json", "plan.json", *map(str, arguments)])
+        output, complaint = capfd.readouterr()
+        written = folder / "plan.json"
+        return ended.value.code, output, complaint, json.loads(written.read_text()) if written.is_file() else None
+
+    return run
+
+
+def test_a_plan_by_hand(plan):
+    """100 x 150 px take tiles at rows 0, 36 and columns 0, 64, 86: 6 tiles of 4,096 pixels, 24,576 for 15,000, in one
+    batch. The small image is one tile: 53,248 for 34,096 of all. Memory of a large one: 45,000 bytes of the image; 150
+    columns of 64 lines with 22 and 12 bytes; 6 tiles of 7 bytes a pixel and 8 more."""
+    status, output, _, result = plan()
+
+    assert status == 0
+    assert output.splitlines() == [
+        "          image   images   tile     tiles   twice  megapixels       MB",
+        "      100 x 150        2     64        12    64 %         0.0      0.6",
+        "        64 x 64        1     64         1     0 %         0.0      0.2",
+        "            all        3               13    56 %         0.1      0.6",
+        "memory: at most 0.0 MB for an image, 0.3 MB for lines under tiles, 0.2 MB for a batch;"
+        " what the net needs comes on top",
+        "time: unknown; give --like RUN.json of an earlier predict, or --seconds-per-megapixel",
+    ]
+    sizes = result.pop("sizes")
+    assert result == {
+        "weights": "net.keras",
+        "window": "hann",
+        "skipped": 0,
+        "images": 3,
+        "tiles": 13,
+        "computed_twice": pytest.approx(13 * 4096 / 34_096 - 1),
+        "megapixels": pytest.approx(0.053248),
+        "image_bytes": 45_000,
+        "line_bytes": 150 * 64 * 34,
+        "batch_bytes": 50 * 4096,
+        "peak_bytes": 45_000 + 326_400 + 204_800,
+        "seconds_per_megapixel": None,
+        "seconds": None,
+    }
+    assert [(size["height"], size["width"], size["images"]) for size in sizes] == [(100, 150, 2), (64, 64, 1)]
+
+
+def test_tile_and_overlap_replace_those_of_the_contract(plan):
+    """Tiles of 32 px at a stride of 16 over 100 x 150: rows 0, 16 ... 64, 68 (6), columns 0 ... 112, 118 (9)."""
+    _, _, _, result = plan("--tile", 32, "--overlap", 0.5, "--window", "core")
+
+    assert (result["sizes"][0]["tile"], result["sizes"][0]["tiles"], result["window"]) == (32, 2 * 54, "core")
+
+
+def test_time_of_a_given_rate(plan):
+    _, output, _, result = plan("--seconds-per-megapixel", 200)
+
+    assert result["seconds"] == pytest.approx(200 * 0.053248)
+    assert output.splitlines()[-1] == "time: 11 s, at 200 s a megapixel"
+
+
+def write_run(folder, **changes):
+    """Write what `predict` writes, of one image of 64 x 64 px: in tiles of 32 px, 4 tiles of 1,024 pixels."""
+    (folder / "earlier").mkdir(exist_ok=True)
+    Image.new("RGB", (64, 64)).save(folder / "earlier" / "d.png")
+    options = {"tile": 32, "overlap": 0.0, "images": "earlier", **changes.pop("options", {})}
+    record = {"weights": "net.keras", "options": options, "images": 1, "seconds": 0.4096, **changes}
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+def test_time_like_an_earlier_run(plan, folder):
+    """0.4096 s for 4,096 pixels are 100 s a megapixel."""
+    write_run(folder)
+
+    _, output, _, result = plan("--like", "run.json")
+
+    assert result["seconds_per_megapixel"] == pytest.approx(100)
+    assert result["seconds"] == pytest.approx(5.3248)
+    assert output.splitlines()[-1] == "time: 5 s, at 100 s a megapixel"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"images": 2}, "run.json is of 2 images, and earlier has 1 now; give --seconds-per-megapixel"),
+        ({"resumed": True}, "left out pixels or was resumed"),
+        ({"options": {"region": [0, 0, 32, 32]}}, "left out pixels or was resumed"),
+        ({"options": {"tile": None}}, "run.json is no run.json of predict"),
+        ({"seconds": "long"}, "run.json is no run.json of predict"),
+        ({"options": {"images": "gone"}}, "gone is no folder, zip or image"),
+        ({"weights": "gone.keras"}, "gone.keras does not exist"),
+    ],
+)
+def test_a_run_that_tells_no_rate_is_refused(plan, folder, changes, reason):
+    write_run(folder, **changes)
+
+    status, output, complaint, result = plan("--like", "run.json")
+
+    assert (status, output, result) == (2, "", None)
+    assert reason in complaint
+    assert complaint.startswith("error: ")
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--tile", "60"], "tile 60 must be a multiple of 16"),
+        (["--overlap", "1"], "overlap 1.0"),
+        (["--window", "kaiser"], "--window: invalid choice: 'kaiser'"),
+        (["--seconds-per-megapixel", "0"], "seconds per megapixel 0.0 must be above 0"),
+        (["--seconds-per-megapixel", "nan"], "seconds per megapixel nan must be above 0"),
+        (["--like", "gone.json"], "gone.json is no run.json of predict"),
+        (["--images", "gone"], "gone is no folder"),
+        (["--weights", "gone.keras"], "gone.keras does not exist"),
+    ],
+)
+def test_bad_input_ends_with_one_line(plan, arguments, reason):
+    status, output, complaint, result = plan(*arguments)
+
+    assert (status, output, result) == (2, "", None)
+    assert reason in complaint
+    assert complaint.startswith("error: ")
+    assert complaint.count("\n") == 1
+
+
+def test_bad_images_are_left_out_with_a_warning(plan, folder):
+    (folder / "images" / "a.png").write_bytes(b"no image")
+
+    with pytest.warns(SkippedImageWarning, match=r"a\.png skipped"):
+        _, _, _, result = plan()
+
+    assert (result["images"], result["skipped"]) == (2, 1)
+
+
+@pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")
+def test_bad_images_alone_are_refused(plan, folder):
+    for path in (folder / "images").iterdir():
+        path.write_bytes(b"no image")
+
+    status, _, complaint, _ = plan()
+
+    assert status == 2
+    assert "none of the images could be read" in complaint
+
+
+def test_sizes_beyond_the_most_frequent_are_counted(plan, folder):
+    """13 sizes: 10 rows, one for those that are not listed, and the total. 11 images of 64 x 70 to 64 x 80 px have
+    52,800 pixels and two tiles each: 35 tiles are 143,360 pixels for 86,896 of all."""
+    for width in range(70, 81):
+        Image.new("RGB", (width, 64)).save(folder / "images" / f"{width}.png")
+
+    _, output, _, result = plan()
+
+    assert len(result["sizes"]) == 13
+    assert output.splitlines()[11:13] == [
+        "    and 3 sizes",
+        "            all       14               35    65 %         0.1      0.6",
+    ]
+
+
+def test_no_network_library_is_loaded(folder):
+    program = """
+import sys
+from shipseg_tiles.cli.main import main
+try:
+    main(["plan", "--images", "images", "--weights", "net.keras"])
+except SystemExit as end:
+    assert end.code == 0
+print("loaded", [name for name in ("tensorflow", "keras", "torch", "jax") if name in sys.modules])
+"""
+    finished = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=120)
+
+    assert finished.stdout.splitlines()[-1] == "loaded []", finished.stderr

@@ -1,0 +1,476 @@
+"""`predict` from the command line: runs that are stopped, for real, and what its flags do."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from importlib.util import find_spec
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from shipseg_tiles.cli.main import main
+from shipseg_tiles.errors import SkippedImageWarning
+from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+
+HEADER = "ImageId,EncodedPixels\n"
+IMAGES = 300
+"""So many that a run can be stopped among them."""
+
+JOURNAL = ".journal.jsonl"
+
+
+def save(path, answer, **changes):
+    """Save a net of what is made of the brightness of pixels, 0 to 1."""
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+    brightness = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 765))
+    keras.Model(pixels, answer(brightness(keras.layers.Rescaling(1.0)(pixels)))).save(path)
+    values = {"weights_sha256": checksum(path), "net": "any", "patch": 64, "threshold": 0.5, "minimum_area": 4}
+    use = {"tile": 64, "overlap": 0.25, "tile_multiple": 16, "receptive_field": 0}
+    write_contract(Contract(**values | use | changes), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory):
+    """`net` and `other` answer the brightness of each pixel; `other` has a gate beside it that sees nothing."""
+    folder = tmp_path_factory.mktemp("weights")
+    save(folder / "net.keras", keras.layers.Identity())
+    save(folder / "other.keras", keras.layers.Rescaling(1.0))
+    none = keras.layers.Rescaling(0.0)
+    save(folder / "other.gate.keras", lambda brightness: none(keras.layers.MaxPooling2D(32)(brightness)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A folder of noise with bright boxes at other places in each image."""
+    folder = tmp_path_factory.mktemp("many")
+    random = np.random.default_rng(0)
+    for number in range(IMAGES):
+        pixels = random.integers(0, 120, (96, 80, 3), dtype=np.uint8)
+        for row, column in random.integers(0, 70, (3, 2)):
+            pixels[row : row + 9, column : column + 5] += 130
+        Image.fromarray(pixels).save(folder / f"{number:03d}.png", compress_level=1)
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A black image with a white box of 4 x 6 px from row 10, column 20, and one without."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    pixels = np.zeros((100, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "sea.png")
+    pixels[10:14, 20:26] = 255
+    Image.fromarray(pixels).save(folder / "ship.png")
+    return folder
+
+
+SHIP = "ship.png,2011 4 2111 4 2211 4 2311 4 2411 4 2511 4\n"
+"""Row 10 of column 20 is pixel 20 * 100 + 10 + 1."""
+
+
+@pytest.fixture
+def shipseg(capfd, monkeypatch):
+    """Run the command line in this process and return its exit status, its output and its complaint."""
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # main sets it for good
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        output, complaint = capfd.readouterr()
+        return ended.value.code, output, complaint
+
+    return run
+
+
+@pytest.fixture
+def predict(shipseg, nets, images, tmp_path):
+    """Predict the images, and return status, complaint, submission and record, the last two if they are there."""
+
+    def run(*arguments, weights="net.keras"):
+        out = tmp_path / "out"
+        shared = ["--weights", nets / weights, "--images", images, "--out", out]
+        status, _, complaint = shipseg("predict", *shared, *arguments)
+        submission, record = out / "submission.csv", out / "run.json"
+        return (
+            status,
+            complaint,
+            submission.read_text() if submission.is_file() else None,
+            json.loads(record.read_text()) if record.is_file() else None,
+        )
+
+    return run
+
+
+def command(nets, many, out, *more):
+    return ["predict", "--weights", nets / "net.keras", "--images", many, "--out", out, "--probabilities", *more]
+
+
+def contents(folder):
+    """All files that are not hidden, but for the record, which tells the time."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in paths
+        if not path.name.startswith(".") and path.name != "run.json"
+    }
+
+
+def stopped_by(sign, arguments, out):
+    """Start a process, send it a signal once 5 images are done, and return how it ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shipseg_tiles", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while len(done_in(out)) < 5 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        os.killpg(process.pid, sign)
+        output, complaint = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, output, complaint
+
+
+def done_in(out):
+    """Names of the images that the journal of a run says are done."""
+    journal = out / JOURNAL
+    lines = journal.read_text().splitlines(keepends=True) if journal.is_file() else []
+    return [json.loads(line)[0] for line in lines if line.endswith("\n")]
+
+
+# Runs that are stopped
+
+
+@pytest.fixture(scope="module")
+def undisturbed(nets, many, tmp_path_factory):
+    """What a run leaves that nothing stopped, and its record."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warnings, "formatwarning", warnings.formatwarning)  # main sets it for good
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in command(nets, many, out)])
+    assert ended.value.code == 0
+    return contents(out), json.loads((out / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def killed(nets, many, tmp_path_factory):
+    """The folder of a run that was killed without warning among its images."""
+    out = tmp_path_factory.mktemp("killed") / "out"
+    stopped_by(signal.SIGKILL, command(nets, many, out), out)
+    assert 5 <= len(done_in(out)) < IMAGES
+    return out
+
+
+@pytest.fixture
+def stopped(killed, tmp_path):
+    """A copy of that folder."""
+    return shutil.copytree(killed, tmp_path / "stopped")
+
+
+def test_a_killed_run_has_written_nothing_by_half(stopped):
+    assert not (stopped / "submission.csv").exists()
+    assert not (stopped / "run.json").exists()
+    for folder in ("masks", "probabilities"):
+        for path in (stopped / folder).glob("[!.]*.png"):
+            Image.open(path).load()
+
+
+def test_the_same_command_predicts_only_what_is_missing(shipseg, nets, many, stopped, undisturbed):
+    done = [path for path in (stopped / "masks").iterdir() if path.name in done_in(stopped)]
+    times = {path: path.stat().st_mtime_ns for path in done}
+
+    status, _, _ = shipseg(*command(nets, many, stopped))
+
+    assert status == 0
+    assert {path: path.stat().st_mtime_ns for path in done} == times
+    assert len(done) >= 5
+    files, record = undisturbed
+    assert contents(stopped) == files
+    resumed = json.loads((stopped / "run.json").read_text())
+    assert (resumed["resumed"], record["resumed"]) == (True, False)
+    for told in (resumed, record):
+        del told["seconds"], told["resumed"]
+    assert resumed == record
+    left = {path.name for path in stopped.iterdir()}
+    assert left == {"masks", "pictures", "probabilities", "run.json", "submission.csv"}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--threshold", "0.4"], "--threshold None, not 0.4"),
+        (["--minimum-area", "0"], "--minimum-area None, not 0"),
+        (["--overlap", "0"], "--overlap None, not 0.0"),
+        (["--region", "0,0,50,50"], "--region None, not 0,0,50,50"),
+        (["--disagreement"], "--disagreement False, not True"),
+        (["--vectors"], "--vectors False, not True"),
+        (["--images", "{images}"], "--images {many}, not {images}"),
+        (["--weights", "{nets}/other.keras", "--gate", "off"], "--weights {sha}, not {other}"),
+        (["--gate", "{nets}/other.gate.keras"], "--gate None, not {gate}"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_other_options_are_refused_by_name(shipseg, nets, many, images, stopped, more, words):
+    names = {"sha": "net.keras", "other": "other.keras", "gate": "other.gate.keras"}
+    told = {name: checksum(nets / file) for name, file in names.items()}
+    told |= {"nets": nets, "many": many, "images": images}
+    before = contents(stopped), done_in(stopped)
+
+    status, output, complaint = shipseg(*command(nets, many, stopped, *(word.format(**told) for word in more)))
+
+    assert (status, output) == (2, "")
+    assert complaint == (
+        f"error: {stopped / 'run.json'} was begun with {words.format(**told)};"
+        f" go on with the same options, or remove {stopped / '.run.json.job.json'} to begin anew\n"
+    )
+    assert (contents(stopped), done_in(stopped)) == before
+
+
+def test_what_does_not_change_the_result_may_be_another(shipseg, nets, many, stopped):
+    status, _, complaint = shipseg(*command(nets, many, stopped, "--pictures", 0, "--json", stopped / "result.json"))
+
+    assert (status, complaint) == (0, "")
+    assert json.loads((stopped / "result.json").read_text())["images"] == IMAGES
+
+
+def test_removing_the_record_begins_anew(shipseg, nets, many, stopped, undisturbed):
+    """Nothing of what was done is kept, as it may have been done under other options: here one mask is spoilt."""
+    (stopped / ".run.json.job.json").unlink()
+    (stopped / "masks" / "000.png").write_bytes(b"")
+
+    status, _, _ = shipseg(*command(nets, many, stopped))
+
+    assert status == 0
+    assert contents(stopped) == undisturbed[0]
+    assert not json.loads((stopped / "run.json").read_text())["resumed"]
+
+
+def test_ctrl_c_ends_with_130_and_keeps_what_is_done(shipseg, nets, many, undisturbed, tmp_path):
+    out = tmp_path / "out"
+
+    ended = stopped_by(signal.SIGINT, command(nets, many, out), out)
+
+    assert ended == (130, "", "error: interrupted\n")
+    done = done_in(out)
+    assert 5 <= len(done) < IMAGES
+    assert not (out / "submission.csv").exists()
+    assert not any(path.name.startswith(".") for path in (out / "masks").iterdir())
+    assert shipseg(*command(nets, many, out))[0] == 0
+    assert contents(out) == undisturbed[0]
+
+
+# Flags
+
+
+def test_a_run_records_its_options_as_they_came_to_be_used(predict, nets, images, tmp_path):
+    status, complaint, submission, record = predict("--overlap", 0.5, "--json", tmp_path / "result.json")
+
+    assert (status, complaint) == (0, "")
+    assert submission == f"{HEADER}sea.png,\n{SHIP}"
+    assert record == json.loads((tmp_path / "result.json").read_text())
+    assert record.pop("seconds") > 0
+    assert record == {
+        "weights": str(nets / "net.keras"),
+        "weights_sha256": checksum(nets / "net.keras"),
+        "options": {
+            "images": str(images),
+            "tile": 64,
+            "overlap": 0.5,
+            "threshold": 0.5,
+            "minimum_area": 4,
+            "window": "hann",
+            "engine": "keras",
+            "precision": "float32",
+            "symmetries": False,
+            "region": None,
+            "bands": None,
+            "scale": None,
+            "rasters": [],
+        },
+        "classifier": None,
+        "gate": None,
+        "images": 2,
+        "images_with_ships": 1,
+        "ships": 1,
+        "megapixels": 0.016,
+        "passed_over": 0,
+        "skipped": 0,
+        "resumed": False,
+    }
+
+
+def test_everything_else_is_written_if_asked_for(predict, tmp_path):
+    """Where tiles of 64 px overlap, they agree: the net looks at each pixel alone. Symmetries change nothing then."""
+    pytest.importorskip("shapely", reason="GeoJSON is an optional extra")
+
+    asked = ["--probabilities", "--disagreement", "--vectors", "--symmetries", "--pictures", 1]
+    status, _, submission, record = predict(*asked)
+
+    assert status == 0
+    assert submission == f"{HEADER}sea.png,\n{SHIP}"
+    files = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    pngs = [f"{folder}/{name}.png" for folder in ("disagreement", "masks", "probabilities") for name in ("sea", "ship")]
+    vectors = ["vectors/sea.geojson", "vectors/ship.geojson"]
+    assert files == sorted([*pngs, "pictures/sea.jpg", "run.json", "submission.csv", *vectors])
+    mask, probability, disagreement = (
+        np.array(Image.open(tmp_path / "out" / folder / "ship.png"))
+        for folder in ("masks", "probabilities", "disagreement")
+    )
+    assert np.array_equal(mask, probability)
+    assert not disagreement.any()
+    assert record["options"]["rasters"] == ["probability", "disagreement"]
+
+
+def test_only_the_region_is_predicted(predict):
+    """The region ends with column 22, so that of the box the columns 20 to 22 are in it, 12 pixels."""
+    status, _, submission, record = predict("--region", "5,0,95,23")
+
+    assert status == 0
+    assert submission == f"{HEADER}sea.png,\nship.png,2011 4 2111 4 2211 4\n"
+    assert record["options"]["region"] == {"top": 5, "left": 0, "bottom": 100, "right": 23}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--region", "5,0,95"], "region '5,0,95' must be ROW,COLUMN,HEIGHT,WIDTH in pixels"),
+        (["--region", "5,0,0,95"], "region '5,0,0,95' must be"),
+        (["--bands", "3,2"], "bands '3,2'"),
+        (["--scale", "5,5"], "scale 5,5"),
+        (["--tile", "60"], "tile 60 must be a multiple of 16"),
+        (["--threshold", "1"], "threshold 1.0 must be"),
+        (["--gate", "none.keras"], "none.keras does not exist"),
+        (["--gate", "{nets}/net.keras"], "net.keras is no gate"),
+        (["--images", "{nets}/none"], "none is no folder"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_anything_is_written(predict, nets, tmp_path, arguments, reason):
+    status, complaint, _, _ = predict(*(str(argument).format(nets=nets) for argument in arguments))
+
+    assert status == 2
+    assert complaint.startswith("error: ")
+    assert complaint.count("\n") == 1
+    assert reason in complaint
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_prediction_nothing_stands_in_the_way_of_the_right_options(predict, tmp_path):
+    """The first region misses both images of 100 x 80 px."""
+    with pytest.warns(SkippedImageWarning, match="shares no pixel with the image of 100 x 80"):
+        status, complaint, submission, record = predict("--region", "100,0,10,10")
+
+    assert (status, submission, record) == (2, None, None)
+    assert complaint == "error: none of the images could be read; the warnings above say why\n"
+    assert list((tmp_path / "out").iterdir()) == []
+    assert predict("--region", "0,0,10,10")[0] == 0
+
+
+def test_the_gate_beside_the_weights_is_used_unless_it_is_turned_off(predict, nets):
+    """It sees nothing, so that nothing is found."""
+    gate = nets / "other.gate.keras"
+
+    _, _, gated, with_gate = predict(weights="other.keras")
+    _, _, everything, without = predict("--gate", "off", weights="other.keras")
+    _, _, by_name, named = predict("--gate", gate)
+
+    assert gated == by_name == f"{HEADER}sea.png,\nship.png,\n"
+    assert everything == f"{HEADER}sea.png,\n{SHIP}"
+    told = {"weights": str(gate), "weights_sha256": checksum(gate), "threshold": 0.5}
+    assert (with_gate["gate"], without["gate"], named["gate"]) == (told, None, told)
+
+
+# Not importorskip: it would import OpenVINO with its reports.
+@pytest.mark.skipif(not find_spec("openvino"), reason="the extra openvino is not installed")
+def test_openvino_finds_the_same(predict):
+    status, _, submission, record = predict("--engine", "openvino")
+
+    assert status == 0
+    assert submission == f"{HEADER}sea.png,\n{SHIP}"
+    assert record["options"]["engine"] == "openvino"
+
+
+@pytest.fixture
+def deep(tmp_path):
+    """A GeoTIFF of four bands of 16 bits, of which the first three are 3000 in the box."""
+    rasterio = pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
+    pytest.importorskip("shapely", reason="GeoJSON is an optional extra")
+    place = {"crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 6_000_000)}
+    shape = {"driver": "GTiff", "height": 100, "width": 80, "count": 4, "dtype": "uint16", "interleave": "pixel"}
+    with rasterio.open(tmp_path / "deep.tif", "w", **shape, **place) as dataset:
+        bands = np.zeros((4, 100, 80), dtype=np.uint16)
+        bands[:3, 10:14, 20:26] = 3000
+        dataset.write(bands)
+    return tmp_path / "deep.tif"
+
+
+def test_a_deep_scene_needs_bands_and_scale(predict, deep, tmp_path):
+    import rasterio
+
+    with pytest.warns(SkippedImageWarning, match=r"deep\.tif skipped: .*--bands 3,2,1, and .*--scale 0,3000"):
+        assert predict("--images", deep)[0] == 2
+
+    status, _, submission, record = predict("--images", deep, "--bands", "3,2,1", "--scale", "0,3000")
+
+    assert (status, record["images"], record["skipped"]) == (0, 1, 0)
+    assert submission == HEADER + SHIP.replace("ship.png", "deep.tif")
+    with rasterio.open(tmp_path / "out" / "masks" / "deep.tif") as dataset:
+        rows, columns = np.nonzero(dataset.read(1))
+        assert dataset.crs.to_epsg() == 32632
+    assert (rows.size, rows.min(), rows.max(), columns.min(), columns.max()) == (24, 10, 13, 20, 25)
+    (feature,) = json.loads((tmp_path / "out" / "vectors" / "deep.geojson").read_text())["features"]
+    assert (feature["properties"]["pixels"], feature["properties"]["score"]) == (24, 1)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"masks", "vectors", "run.json", "submission.csv"}
+
+
+@pytest.mark.parametrize("flags", [["--bands", "3,2,1"], ["--scale", "0,3000"]])
+def test_images_have_no_bands_and_no_scale(predict, images, tmp_path, flags):
+    """Without them the same images are predicted next."""
+    status, complaint, submission, record = predict(*flags)
+
+    assert (status, submission, record) == (2, None, None)
+    assert f"{images / 'sea.png'} is an image of 8 bits; leave --bands and --scale away" in complaint
+    assert list((tmp_path / "out").iterdir()) == []
+    assert predict()[0] == 0
+
+
+def test_what_is_done_of_a_damaged_scene_is_kept_for_the_same_command(predict, deep, tmp_path, monkeypatch):
+    """Tiles of 32 px at a stride of 24 begin at the rows 0, 24, 48 and 68; one row of them is a batch. A line has
+    640 bytes, and the last ones end the file."""
+    monkeypatch.setattr("shipseg_tiles.inference.stitching.PIXELS_PER_BATCH", 3 * 32**2)
+    whole, out = deep.read_bytes(), tmp_path / "out"
+    flags = ["--images", deep, "--bands", "3,2,1", "--scale", "0,3000", "--tile", 32]
+    deep.write_bytes(whole[:-10_000])
+
+    with pytest.warns(SkippedImageWarning, match=r"deep\.tif skipped: .*deep\.tif is damaged in rows"):
+        status, complaint, _, _ = predict(*flags)
+    kept = {path.name for path in out.glob(".strips/deep.tif/*.npz")}
+    refused = predict(*flags, "--threshold", 0.4)
+    deep.write_bytes(whole)
+    finished = predict(*flags)
+
+    assert (status, complaint) == (2, "error: none of the images could be read; the warnings above say why\n")
+    assert {"000000000.npz"} <= kept < {f"{top:09}.npz" for top in (0, 24, 48, 68)}
+    assert refused[0] == 2
+    assert "was begun with --threshold None, not 0.4" in refused[1]
+    assert (finished[0], finished[2], finished[3]["resumed"]) == (
+        0,
+        HEADER + SHIP.replace("ship.png", "deep.tif"),
+        True,
+    )
+    assert not any(path.name.startswith(".") for path in out.iterdir())

@@ -1,0 +1,180 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.gate import Gate, gate_path
+from shipseg_tiles.inference.stitching import stitched_lines
+from shipseg_tiles.nets.build import build_net
+from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+from shipseg_tiles.tiling import TileGrid
+
+
+def contract(**changes):
+    values = {
+        "weights_sha256": "",
+        "net": "gate",
+        "patch": 128,
+        "threshold": 0.5,
+        "minimum_area": 10,
+        "tile": 768,
+        "overlap": 0.25,
+        "tile_multiple": 32,
+        "receptive_field": None,
+        "miss_rate": 0.01,
+    }
+    return Contract(**values | changes)
+
+
+class Brightest:
+    """A net whose probability of a cell of 32 px is its brightest pixel over 256, which remembers the shapes it saw."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def predict_on_batch(self, pixels):
+        self.shapes.append(pixels.shape)
+        count, height, width, _ = pixels.shape
+        cells = pixels.reshape(count, height // 32, 32, width // 32, 32, 3).max(axis=(2, 4, 5))
+        return (cells / 256).astype(np.float32)[..., np.newaxis]
+
+
+def band(height, width, *bright):
+    """Black with bright pixels (row, column)."""
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    for row, column in bright:
+        pixels[row, column] = 255
+    return pixels
+
+
+def sees(pixels, *columns, tile, **changes):
+    return Gate(Brightest(), contract(**changes)).sees(pixels, np.array(columns), tile).tolist()
+
+
+def save(net, path, **changes):
+    net.save(path)
+    write_contract(contract(weights_sha256=checksum(path), **changes), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    return save(build_net("gate", width=2, depth=4), tmp_path_factory.mktemp("weights") / "net.gate.keras")
+
+
+# Which tiles are seen
+
+
+def test_tiles_that_touch_a_cell_or_its_neighbour_are_seen():
+    """Column 100 lies in cell 3. Tiles of 64 px from 0, 64, 128 and 192 touch the cells 0-1, 2-3, 4-5 and 6-7: the
+    second touches 3 itself, the third its neighbour 4."""
+    assert sees(band(64, 256, (10, 100)), 0, 64, 128, 192, tile=64) == [False, True, True, False]
+
+
+def test_nothing_above_the_threshold_is_not_seen():
+    assert sees(band(64, 256), 0, 64, 128, 192, tile=64) == [False] * 4
+
+
+def test_tiles_need_not_begin_where_cells_do():
+    """Of 300 px, column 170 lies in cell 5. Tiles of 96 px from 10, 106 and 204 hold the pixels 10-105, 106-201 and
+    204-299, so they touch the cells 0-3, 3-6 and 6-9: the last touches the neighbour."""
+    assert sees(band(96, 300, (95, 170)), 10, 106, 204, tile=96) == [False, True, True]
+
+
+def test_a_ship_in_the_last_pixel_of_a_band_that_ends_within_a_cell_is_seen():
+    """Of 70 px, the last 6 lie in cell 2; the tile of 32 px from 0 touches cell 0 alone, the one from 38 cells 1-2."""
+    assert sees(band(32, 70, (31, 69)), 0, 38, tile=32) == [False, True]
+
+
+def test_a_probability_at_the_threshold_is_not_above_it():
+    """255 / 256 is a float32; the next float64 below it would be rounded to it in float32."""
+    pixels = band(32, 32, (0, 0))
+
+    assert sees(pixels, 0, tile=32, threshold=255 / 256) == [False]
+    assert sees(pixels, 0, tile=32, threshold=float(np.nextafter(255 / 256, 0))) == [True]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_a_tile_is_seen_if_and_only_if_a_cell_within_reach_is_bright(data):
+    """Slowly: from a cell before the one of the tile's first pixel to a cell after the one of its last.
+
+    The last cell is filled by the mirror image of the columns before it, so that it may be bright by one of these.
+    """
+    tile = data.draw(st.integers(1, 100))
+    width = data.draw(st.integers(tile, 400))
+    columns = data.draw(st.lists(st.integers(0, width - tile), min_size=1, max_size=5))
+    bright = data.draw(st.lists(st.tuples(st.integers(0, tile - 1), st.integers(0, width - 1)), max_size=3))
+
+    shown = [*(column for _, column in bright), *(2 * width - 1 - column for _, column in bright)]
+    cells = [column // 32 for column in shown if column < -(-width // 32) * 32]
+    expected = [any(first // 32 - 1 <= cell <= (first + tile - 1) // 32 + 1 for cell in cells) for first in columns]
+
+    assert sees(band(tile, width, *bright), *columns, tile=tile) == expected
+
+
+def test_all_rows_of_an_image_are_shown_in_one_shape():
+    """Tiles of 48 px on 100 x 150 px begin at the rows 0, 36 and 52: bands of 48 x 150 px fill 2 x 5 cells."""
+    net = Brightest()
+    grid = TileGrid(100, 150, 48, 36)
+
+    list(stitched_lines(band(100, 150), lambda tiles: tiles[..., 0] / 255, grid, sees=Gate(net, contract()).sees))
+
+    assert net.shapes == [(1, 64, 160, 3)] * 3
+
+
+def test_probabilities_are_those_of_cells():
+    """40 x 70 px have 2 x 3 cells, which the mirror image fills. The pixel in row 35, column 3 is in cell (1, 0)."""
+    probabilities = Gate(Brightest(), contract()).probabilities(band(40, 70, (35, 3)))
+
+    assert probabilities.dtype == np.float32
+    assert probabilities.tolist() == [[0, 0, 0], [255 / 256, 0, 0]]
+
+
+@pytest.mark.parametrize("cells", [17, 21, 24, 25, 40])
+def test_a_wide_band_is_seen_in_pieces_with_the_same_answers(saved, monkeypatch, cells):
+    """At most 16 cells of 32 x 32 px at once, in pieces of one shape: the middle ones answer for 8 of their cells."""
+    gate, pieces = Gate.load(saved), Gate(Brightest(), contract())
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32 * cells, 3), dtype=np.uint8)
+    whole = gate.probabilities(pixels)
+    monkeypatch.setattr("shipseg_tiles.inference.gate.PIXELS_AT_ONCE", 16 * 32 * 32)
+
+    np.testing.assert_allclose(gate.probabilities(pixels), whole, rtol=1e-5)
+    assert pieces.probabilities(pixels).shape == (1, cells)
+    assert pieces.net.shapes == [(1, 32, 16 * 32, 3)] * -(-cells // 8)
+
+
+# Loading
+
+
+def test_a_saved_gate_answers_bands_of_any_size(saved):
+    gate = Gate.load(saved)
+
+    assert gate.contract.miss_rate == 0.01
+    for height, width in ((64, 64), (50, 333), (5, 5)):
+        assert gate.sees(band(height, width), np.array([0, width - height]), height).shape == (2,)
+
+
+@pytest.mark.parametrize("name", ["unet", "classifier"])
+def test_another_net_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=r"net\.keras is no gate; give weights such as train --net gate makes"):
+        Gate.load(save(build_net(name, width=1, depth=1), tmp_path / "net.keras"))
+
+
+def test_weights_without_contract_are_refused(saved, tmp_path):
+    copy = tmp_path / "net.gate.keras"
+    copy.write_bytes(saved.read_bytes())
+
+    with pytest.raises(InputError, match=r"net\.gate\.json does not exist"):
+        Gate.load(copy)
+
+
+def test_a_gate_stands_beside_the_weights_it_works_for():
+    assert gate_path(Path("weights/default.keras")) == Path("weights/default.gate.keras")
+    assert gate_path(Path("ships.v2.keras")) == Path("ships.v2.gate.keras")
+    assert contract_path(gate_path(Path("weights/default.keras"))) == Path("weights/default.gate.json")

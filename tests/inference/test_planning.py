@@ -1,0 +1,104 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from shipseg_tiles.inference.planning import SizePlan, grid_over, plan_sizes, total
+from shipseg_tiles.inference.stitching import stitched_lines
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.tiling import TileGrid
+
+
+def contract(**changes):
+    values = {"weights_sha256": "", "net": "any", "patch": 64, "threshold": 0.5, "minimum_area": 0}
+    use = {"tile": 256, "overlap": 0.25, "tile_multiple": 16, "receptive_field": 0}
+    return Contract(**values | use | changes)
+
+
+def test_one_size_by_hand():
+    """768 px in tiles of 256 px at a stride of 192 begin at 0, 192, 384 and 512: 16 tiles of 65,536 pixels, 1,048,576
+    for the 589,824 of the image. 9 of them fit into a batch, so there are two batches of 8.
+
+    Lines: 768 columns, 256 lines of 22 bytes and 192 of 12. Batch: 8 tiles of 7 bytes a pixel, and 8 more bytes.
+    """
+    (plan,) = plan_sizes({(768, 768): 3}, contract())
+
+    assert plan.numbers() == {
+        "height": 768,
+        "width": 768,
+        "tile": 256,
+        "batch": 8,
+        "images": 3,
+        "tiles": 48,
+        "computed_twice": pytest.approx(1_048_576 / 589_824 - 1),
+        "megapixels": 3 * 1.048576,
+        "image_bytes": 3 * 589_824,
+        "line_bytes": 768 * (256 * 22 + 192 * 12),
+        "batch_bytes": 64 * 65_536,
+        "peak_bytes": 1_769_472 + 6_094_848 + 4_194_304,
+    }
+
+
+def test_filler_of_the_last_batch_is_shown_to_the_net_too():
+    """4 tiles of 384 px fit into a batch: 5 tiles side by side are two batches of 3, of which one tile is filler."""
+    (plan,) = plan_sizes({(384, 1920): 1}, contract(tile=384, overlap=0.0))
+
+    assert plan.tiles == 5
+    assert plan.numbers()["computed_twice"] == 0
+    assert plan.megapixels == pytest.approx(6 * 384**2 / 1e6)
+
+
+def test_a_small_image_takes_one_small_tile():
+    """50 px are rounded up to 64, the next multiple of 16; 64 x 64 are 4,096 pixels for 2,000."""
+    (plan,) = plan_sizes({(40, 50): 1}, contract(tile=768))
+
+    assert (plan.grid.tile, plan.tiles) == (64, 1)
+    assert plan.numbers()["computed_twice"] == pytest.approx(1.048)
+
+
+def test_tiles_lie_on_the_image_as_the_net_sees_it():
+    """Patches of 64 px that became 32 halve 200 x 301 px; 150.5 is rounded to the even 150. Both images are held."""
+    halved = contract(resize=32)
+
+    assert grid_over((200, 301), halved) == TileGrid(100, 150, 160, 120)
+    (plan,) = plan_sizes({(200, 301): 1}, halved)
+    assert (plan.height, plan.width) == (200, 301)
+    assert plan.image_bytes == 3 * (200 * 301 + 100 * 150)
+
+
+def test_the_most_frequent_size_comes_first():
+    plans = plan_sizes({(70, 60): 1, (50, 60): 2, (40, 60): 1}, contract())
+
+    assert [(plan.height, plan.images) for plan in plans] == [(50, 2), (40, 1), (70, 1)]
+
+
+def test_totals_by_hand():
+    """Two images of 100 x 100 px in 4 tiles of 64 px at stride 64, moved back to 36, and one of 64 x 64 px in one tile:
+    36,864 pixels for 24,096. The larger image needs the most of everything, but is in memory once at a time."""
+    plans = plan_sizes({(100, 100): 2, (64, 64): 1}, contract(tile=64, overlap=0.0))
+
+    everything = total(plans)
+
+    assert (everything["images"], everything["tiles"]) == (3, 9)
+    assert everything["computed_twice"] == pytest.approx(36_864 / 24_096 - 1)
+    assert everything["megapixels"] == pytest.approx(0.036864)
+    assert everything["image_bytes"] == 30_000
+    assert everything["peak_bytes"] == plans[0].numbers()["peak_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "tile", "overlap"), [((700, 3000), 256, 0.0), ((700, 3000), 256, 0.5), ((900, 900), 384, 0.25)]
+)
+def test_memory_is_what_stitching_takes(shape, tile, overlap):
+    """Measured beside the image, with a net that keeps nothing: within a tenth."""
+    grid = TileGrid.with_overlap(*shape, tile, overlap)
+    image = np.zeros((*shape, 3), dtype=np.uint8)
+    plan = SizePlan(*shape, 1, grid)
+
+    tracemalloc.start()
+    for _ in stitched_lines(image, lambda tiles: np.zeros(tiles.shape[:3], dtype=np.float32), grid):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak == pytest.approx(plan.line_bytes + plan.batch_bytes, rel=0.1)

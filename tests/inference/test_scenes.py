@@ -1,0 +1,602 @@
+import json
+import pickle
+import resource
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.scenes import (
+    MAXIMUM_SIDE,
+    Georeference,
+    create_raster,
+    is_scene,
+    open_scene,
+    parse_bands,
+    parse_scale,
+)
+from shipseg_tiles.zipped import ZipMember
+
+rasterio = pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
+
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+
+UTM = {"crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 6_000_000)}
+"""10 m pixels; the left border is the meridian of 9 degrees east, in the middle of the zone."""
+
+LAYOUTS = {
+    "strips": {},
+    "tiles": {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"},
+    "pixels": {"tiled": True, "blockxsize": 128, "blockysize": 32, "compress": "lzw", "interleave": "pixel"},
+    "cloud": {"driver": "COG", "blocksize": 128},
+}
+
+
+def noise(bands, height=300, width=200, dtype=np.uint8, top=256):
+    return np.random.default_rng(0).integers(0, top, (bands, height, width)).astype(dtype)
+
+
+def write_tiff(path, bands, **profile):
+    """Write (bands, height, width) as they are."""
+    count, height, width = bands.shape
+    profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": bands.dtype} | profile
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(bands)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "scene.tif"
+
+
+def whole(path, bands=None, scale=None):
+    """All pixels of a scene, and which of them are valid."""
+    with open_scene(path, bands, scale) as scene:
+        return scene[:, :], scene.valid(slice(None), slice(None))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (Path("missing.tif"), True),
+        (Path("b/missing.TIFF"), True),
+        (Path("a.tif.png"), False),
+        (Path("tif"), False),
+        (ZipMember(Path("a.zip"), "a.tif"), False),
+    ],
+)
+def test_tiffs_on_disk_are_scenes(path, expected):
+    assert is_scene(path) is expected
+
+
+@pytest.mark.parametrize(("bits", "shape", "expected"), [(8, (4, 5, 3), False), (8, (4, 5), False), (16, (4, 5), True)])
+def test_a_tiff_that_any_program_reads_is_an_image(tmp_path, bits, shape, expected):
+    Image.fromarray(np.zeros(shape, dtype=f"uint{bits}")).save(tmp_path / "a.tif")
+
+    assert is_scene(tmp_path / "a.tif") is expected
+
+
+def test_a_tiff_with_a_place_on_earth_is_a_scene(tmp_path):
+    assert is_scene(write_tiff(tmp_path / "a.tif", noise(3, 4, 5), **UTM))
+
+
+def test_bands_and_scales_are_parsed():
+    assert parse_bands("3,2,1") == (3, 2, 1)
+    assert parse_bands(" 8, 3,12") == (8, 3, 12)
+    assert parse_scale("0,3000") == (0, 3000)
+    assert parse_scale("-5.5, 1e-3") == (-5.5, 0.001)
+
+
+@pytest.mark.parametrize("text", ["", "1", "3,2", "4,3,2,1", "0,1,2", "-1,2,3", "1.5,2,3", "r,g,b", "3;2;1", "1,,2"])
+def test_bands_that_are_no_three_numbers_are_refused(text):
+    with pytest.raises(InputError, match=f"bands '{text}'.*such as 3,2,1"):
+        parse_bands(text)
+
+
+@pytest.mark.parametrize("text", ["", "3000", "0,1,2", "a,b", "0;1", "5,5", "3000,0", "nan,1", "0,nan", "0,inf"])
+def test_scales_that_are_no_two_growing_numbers_are_refused(text):
+    with pytest.raises(InputError, match=r"scale .*such as 0,3000"):
+        parse_scale(text)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_windows_are_those_of_the_array(layout, path):
+    colours = noise(3)
+    write_tiff(path, colours, **UTM, **LAYOUTS[layout])
+    image = np.moveaxis(colours, 0, -1)
+
+    with open_scene(path) as scene:
+        assert scene.shape == (300, 200, 3)
+        assert not scene.has_gaps
+        for window in [
+            np.s_[:, :],
+            np.s_[0:1, 0:1],
+            np.s_[60:70, 50:180],
+            np.s_[250:400, 190:],
+            np.s_[-10:, :-150],
+            np.s_[5:5, 3:9],
+        ]:
+            pixels = scene[window]
+            assert pixels.dtype == np.uint8
+            assert pixels.flags.c_contiguous
+            assert np.array_equal(pixels, image[window])
+            assert np.array_equal(scene.valid(*window), np.ones(image[window].shape[:2], dtype=bool))
+
+
+@pytest.mark.parametrize("alpha", [None, "alpha"])
+def test_gray_becomes_three_equal_channels(alpha, path):
+    gray = noise(1)
+    bands = gray if alpha is None else np.concatenate((gray, np.full_like(gray, 255)))
+    write_tiff(path, bands, photometric="MINISBLACK", alpha="YES")
+
+    pixels, valid = whole(path)
+
+    assert np.array_equal(pixels, np.stack([gray[0]] * 3, axis=-1))
+    assert valid.all()
+
+
+def test_alpha_says_what_is_valid(path):
+    """Valid is what is not wholly transparent; the colours below the rest are read as 0."""
+    colours, alpha = noise(3), np.full((1, 300, 200), 255, dtype=np.uint8)
+    alpha[0, 10:20, 30:50] = 0
+    alpha[0, 100:, :] = 1
+    write_tiff(path, np.concatenate((colours, alpha)), photometric="RGB", alpha="YES")
+    expected = np.ones((300, 200), dtype=bool)
+    expected[10:20, 30:50] = False
+
+    pixels, valid = whole(path)
+
+    assert np.array_equal(valid, expected)
+    assert np.array_equal(pixels, np.moveaxis(colours, 0, -1) * expected[..., np.newaxis])
+
+
+def test_deep_bands_are_chosen_and_scaled(path):
+    """Scale 100,3100 over bands 3, 2, 1: 100 -> 0, 3100 -> 255, 1600 -> 127.5, which rounds to the even 128,
+    700 -> 0.2 * 255 = 51; 0 and 60000 are outside and clipped."""
+    bands = np.zeros((4, 1, 3), dtype=np.uint16)
+    bands[2], bands[1], bands[0], bands[3] = [100, 3100, 1600], [700, 0, 60000], [0, 100, 3100], 9999
+    write_tiff(path, bands)
+
+    pixels, valid = whole(path, (3, 2, 1), (100, 3100))
+
+    assert pixels.tolist() == [[[0, 51, 0], [255, 0, 0], [128, 255, 255]]]
+    assert valid.all()
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32, np.float64])
+def test_signed_and_float_values_are_scaled(dtype, path):
+    """Scale -10,10: -10 -> 0, 10 -> 255, 2 -> 0.6 * 255 = 153, -100 is clipped."""
+    write_tiff(path, np.array([[[-10, 10, 2, -100]]], dtype=dtype))
+
+    assert whole(path, None, (-10, 10))[0][..., 0].tolist() == [[0, 255, 153, 0]]
+
+
+def test_8_bits_may_be_stretched_too(path):
+    """Scale 50,100: 50 -> 0, 100 -> 255, 60 -> 0.2 * 255 = 51."""
+    write_tiff(path, np.array([[[50, 100, 60, 255]]], dtype=np.uint8))
+
+    assert whole(path, scale=(50, 100))[0][..., 0].tolist() == [[0, 255, 51, 255]]
+
+
+def test_nan_is_no_data_and_infinity_is_clipped(path):
+    """A pixel is invalid if one of the bands in use is NaN; the fourth is not in use."""
+    bands = np.full((4, 1, 4), 0.5, dtype=np.float32)
+    bands[1, 0, 0] = np.nan
+    bands[3, 0, 1] = np.nan
+    bands[:, 0, 2] = np.inf
+    bands[:, 0, 3] = -np.inf
+    write_tiff(path, bands)
+
+    pixels, valid = whole(path, (3, 2, 1), (0, 1))
+
+    assert valid.tolist() == [[False, True, True, True]]
+    assert pixels[..., 0].tolist() == [[0, 128, 255, 0]]
+
+
+def test_nodata_is_what_no_band_has(path):
+    """The value 7 marks no data: in all bands it does, in one of them it is a colour. 7 scaled by 0,10 is 178.5."""
+    bands = np.full((3, 1, 3), 5, dtype=np.uint8)
+    bands[:, 0, 0] = 7
+    bands[0, 0, 1] = 7
+    write_tiff(path, bands, nodata=7)
+
+    pixels, valid = whole(path, scale=(0, 10))
+
+    assert valid.tolist() == [[False, True, True]]
+    assert pixels[0].tolist() == [[0, 0, 0], [178, 128, 128], [128, 128, 128]]
+
+
+def test_mask_inside_the_file_says_what_is_valid(path):
+    mask = np.random.default_rng(1).random((300, 200)) < 0.5
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(path, "w", driver="GTiff", count=3, height=300, width=200, dtype="uint8", tiled=True) as file,
+    ):
+        file.write(noise(3))
+        file.write_mask(mask)
+
+    with open_scene(path) as scene:
+        assert scene.has_gaps
+        assert np.array_equal(scene.valid(slice(100, 250), slice(7, 90)), mask[100:250, 7:90])
+        assert not scene[100:250, 7:90][~mask[100:250, 7:90]].any()
+
+
+@pytest.mark.parametrize(
+    ("bands", "expected"),
+    [
+        (noise(4), "has 4 bands of uint8; say which bands .*such as --bands 3,2,1$"),
+        (noise(2), "has 2 bands of uint8; say which bands"),
+        (noise(3, dtype=np.uint16), "has 3 bands of uint16; say which values .*such as --scale 0,3000$"),
+        (noise(1, dtype=np.int8, top=100), "has 1 band of int8; say which values"),
+        (noise(8, dtype=np.float32), "has 8 bands of float32; say which bands .*--bands 3,2,1, and which values"),
+    ],
+)
+def test_what_must_be_said_is_asked_for(bands, expected, path):
+    write_tiff(path, bands, photometric="MINISBLACK")
+
+    with pytest.raises(InputError, match=rf"scene\.tif {expected}"):
+        whole(path)
+
+
+@pytest.mark.parametrize("bands", [(3, 2, 5), (0, 1, 2), (1, 2), (1, 2, 3, 4), (-1, 1, 1)])
+def test_bands_that_the_file_lacks_are_refused(bands, path):
+    write_tiff(path, noise(4))
+
+    with pytest.raises(InputError, match=r"scene\.tif has 4 bands .*three numbers from 1 to 4"):
+        whole(path, bands)
+
+
+@pytest.mark.parametrize("scale", [(5, 5), (10, 0), (float("nan"), 1), (0, float("inf"))])
+def test_scales_that_do_not_grow_are_refused(scale, path):
+    write_tiff(path, noise(3))
+
+    with pytest.raises(InputError, match="value of white must be above"):
+        whole(path, scale=scale)
+
+
+def test_pixels_that_are_no_brightness_are_refused(path):
+    write_tiff(path, noise(1, dtype=np.complex64))
+    with pytest.raises(InputError, match="type complex64"):
+        whole(path, (1, 1, 1), (0, 1))
+
+    Image.fromarray(noise(1)[0]).convert("P").save(path)
+    with pytest.raises(InputError, match=r"scene\.tif has a palette.*-expand rgb"):
+        whole(path)
+
+
+def degrees(georeference, *points):
+    return georeference.to_degrees(np.array(points, dtype=float))
+
+
+def georeference_of(path, **place):
+    write_tiff(path, noise(3), **place)
+    with open_scene(path) as scene:
+        return scene.georeference
+
+
+def test_georeference_in_utm(path):
+    """The left border is the zone's meridian, 9 degrees; 6,000,000 m north of the equator along it, shortened by
+    0.9996, are 6,002,401 m of meridian: 54.148 degrees. 100 columns of 10 m are 1000 m / (0.9996 N cos(54.148)) with
+    N = 6,392,209: 1000 / 3,742,674 = 0.00026719 radians = 0.015309 degrees."""
+    georeference = georeference_of(path, **UTM)
+
+    assert georeference.transform == (10, 0, 500_000, 0, -10, 6_000_000)
+    np.testing.assert_allclose(degrees(georeference, (0, 0)), [(9, 54.1481)], atol=1e-4)
+    np.testing.assert_allclose(degrees(georeference, (100, 0))[0, 0] - 9, 0.015309, rtol=1e-3)
+    assert pickle.loads(pickle.dumps(georeference)) == georeference
+
+
+def test_georeference_in_web_mercator(path):
+    """x = R longitude, so 1,113,194.908 m are 10 degrees; y = R ln tan(45 + 60 / 2) = 6,378,137 ln 3.7320508 =
+    8,399,737.9 for 60 degrees north. 5 m pixels; column 0 and row 0 lie 100 and 40 pixels off."""
+    transform = rasterio.Affine(5, 0, 1_113_194.908 - 500, 0, -5, 8_399_737.89 + 200)
+
+    georeference = georeference_of(path, crs="EPSG:3857", transform=transform)
+
+    np.testing.assert_allclose(degrees(georeference, (100, 40)), [(10, 60)], atol=1e-6)
+
+
+def test_georeference_in_degrees(path):
+    transform = rasterio.Affine(0.5, 0, -20, 0, -0.25, 30)
+
+    georeference = georeference_of(path, crs="EPSG:4326", transform=transform)
+
+    np.testing.assert_allclose(degrees(georeference, (0, 0), (10, 40)), [(-20, 30), (-15, 20)], atol=1e-9)
+
+
+def test_georeference_that_is_turned(path):
+    """Rows run to the east and columns to the north: row 20 is 10 degrees east, column 10 is 1 degree north."""
+    transform = rasterio.Affine(0, 0.5, 10, 0.1, 0, 50)
+
+    georeference = georeference_of(path, crs="EPSG:4326", transform=transform)
+
+    np.testing.assert_allclose(degrees(georeference, (0, 0), (10, 20)), [(10, 50), (20, 51)], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {},
+        {"transform": UTM["transform"]},
+        {"crs": UTM["crs"]},
+        UTM | {"transform": rasterio.Affine(0, 0, 5, 0, 0, 5)},
+        UTM | {"crs": 'LOCAL_CS["harbour",UNIT["metre",1]]'},
+    ],
+    ids=["nothing", "no system", "no transform", "all in one point", "system of its own"],
+)
+def test_scenes_that_lie_nowhere_have_no_georeference(place, path):
+    assert georeference_of(path, **place) is None
+
+
+@pytest.mark.parametrize(
+    "place",
+    [UTM | {"transform": rasterio.Affine(10, 0, 1e30, 0, -10, 0)}, UTM | {"crs": "EPSG:4326"}],
+    ids=["outside the projection", "metres taken for degrees"],
+)
+def test_scenes_outside_the_earth_are_refused_at_once(place, path):
+    with pytest.raises(InputError, match=r"scene\.tif: pixels lie nowhere on earth.*; correct its"):
+        georeference_of(path, **place)
+
+
+def test_damaged_tile_is_named_and_the_others_are_read(path):
+    """The tile of rows 128 to 191 and columns 64 to 127 has its middle overwritten."""
+    colours = noise(3)
+    write_tiff(path, colours, **LAYOUTS["tiles"], interleave="pixel")
+    with rasterio.open(path) as dataset:
+        offset, length = (int(dataset.get_tag_item(f"BLOCK_{name}_1_2", "TIFF", bidx=1)) for name in ("OFFSET", "SIZE"))
+    data = bytearray(path.read_bytes())
+    data[offset + length // 2 : offset + length // 2 + 200] = b"\xff" * 200
+    path.write_bytes(data)
+
+    with open_scene(path) as scene:
+        with pytest.raises(InputError, match=r"scene\.tif is damaged in rows 150 to 159, columns 100 to 199 \(.+\)"):
+            scene[150:160, 100:200]
+        assert np.array_equal(scene[:, 128:], np.moveaxis(colours, 0, -1)[:, 128:])
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_cut_off_file_is_refused(layout, part, path, capfd):
+    write_tiff(path, noise(3), **LAYOUTS[layout])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+
+    with pytest.raises(InputError, match=r"scene\.tif is damaged .*fetch it again"):
+        whole(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_no_tiff_is_refused(path, tmp_path):
+    with pytest.raises(InputError, match=r"scene\.tif does not exist"):
+        whole(path)
+    with pytest.raises(InputError, match="does not exist or is no file"):
+        whole(tmp_path)
+    Image.fromarray(np.moveaxis(noise(3), 0, -1)).save(path, format="PNG")
+    with pytest.raises(InputError, match=r"scene\.tif is damaged or no TIFF"):
+        whole(path)
+    for content in (b"", b"II*\0", b"II*\0\x08\0\0\0\xff\xff", b"text" * 99):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"scene\.tif is damaged or no TIFF"):
+            whole(path)
+
+
+def vrt_of(path):
+    """A virtual dataset that shows another file."""
+    return (
+        '<VRTDataset rasterXSize="200" rasterYSize="300"><VRTRasterBand dataType="Byte" band="1">'
+        f"<SimpleSource><SourceFilename>{path}</SourceFilename><SourceBand>1</SourceBand></SimpleSource>"
+        "</VRTRasterBand></VRTDataset>"
+    )
+
+
+@pytest.mark.parametrize("name", ["/vsizip/{}/scene.tif", "http://localhost/scene.tif", "GTIFF_DIR:1:{}", "file://{}"])
+def test_names_that_only_gdal_understands_are_refused(name, path):
+    write_tiff(path, noise(3))
+
+    with pytest.raises(InputError, match="does not exist or is no file"):
+        whole(Path(name.format(path)))
+
+
+def test_no_other_file_is_followed(path, tmp_path):
+    """Neither a virtual dataset under a wrong name, nor what lies beside a scene and would change it."""
+    other = write_tiff(tmp_path / "other.tif", np.zeros((1, 300, 200), dtype=np.uint8))
+    path.write_text(vrt_of(other))
+    with pytest.raises(InputError, match="no TIFF"):
+        whole(path)
+
+    colours = noise(3)
+    write_tiff(path, colours)
+    Path(f"{path}.msk").write_text(vrt_of(other))
+    Path(f"{path}.aux.xml").write_text("<PAMDataset><SRS>EPSG:32632</SRS></PAMDataset>")
+    path.with_suffix(".tfw").write_text("10\n0\n0\n-10\n500000\n6000000\n")
+    with rasterio.open(path) as dataset:
+        assert len(dataset.files) == 5  # as GDAL would have it
+    with open_scene(path) as scene:
+        assert not scene.has_gaps
+        assert scene.georeference is None
+        assert np.array_equal(scene[:, :], np.moveaxis(colours, 0, -1))
+
+
+@pytest.mark.parametrize("name", ["a b.tif", "s3:bucket.tif", "scene #1?.tif", "Küste.tif", "%41.tif"])
+def test_odd_names_are_plain_files(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tiff(tmp_path / name, noise(3))
+
+    assert np.array_equal(whole(Path(name))[0], np.moveaxis(noise(3), 0, -1))
+
+
+def write_empty(path, height, width, **layout):
+    """Write a file of zeros that takes no space."""
+    profile = {"driver": "GTiff", "count": 3, "height": height, "width": width, "dtype": "uint8", "SPARSE_OK": True}
+    with rasterio.open(path, "w", **profile, **layout):
+        pass
+
+
+def test_scenes_that_are_too_large_are_refused(path):
+    write_empty(path, 1, MAXIMUM_SIDE + 1)
+    with pytest.raises(InputError, match=r"scene\.tif has 1 x 1048577 pixels"):
+        whole(path)
+
+    write_empty(path, 2**15, 2**14, tiled=True, blockysize=2**15, blockxsize=2**14)  # one tile of 1.6 GB
+    with pytest.raises(InputError, match=r"blocks of 32768 x 16384 pixels.*gdal_translate -of COG"):
+        whole(path)
+
+
+def test_large_scene_takes_little_memory(path):
+    """60,000 x 60,000 pixels are 10.8 GB."""
+    write_empty(path, 60_000, 60_000, tiled=True, compress="deflate")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with open_scene(path) as scene:
+        for corner in range(0, 60_000, 4_000):
+            assert scene[corner : corner + 384, corner : corner + 384].shape == (384, 384, 3)
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+def test_threads_may_share_a_scene(path):
+    colours = noise(3, 512, 512)
+    write_tiff(path, colours, **LAYOUTS["tiles"])
+    image = np.moveaxis(colours, 0, -1)
+    right = []
+
+    def read(scene, seed):
+        for row, column in np.random.default_rng(seed).integers(0, 400, (50, 2)):
+            window = np.s_[row : row + 100, column : column + 100]
+            right.append(np.array_equal(scene[window], image[window]))
+
+    with open_scene(path) as scene:
+        threads = [threading.Thread(target=read, args=(scene, seed)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert right == [True] * 200
+
+
+def written(path, values, georeference=None, valid=None, lines=130):
+    """Write a raster some lines at a time, which is not how its tiles are cut."""
+    ask = None if valid is None else lambda rows, columns: valid[rows, columns]
+    with create_raster(path, values.shape, georeference, values.dtype, ask) as raster:
+        for top in range(0, len(values), lines):
+            raster[top : top + lines, :] = values[top : top + lines]
+
+
+def test_raster_holds_what_was_written_where_it_lies(path):
+    values = (noise(1, 1100, 700)[0] > 200).astype(np.uint8) * 255
+    georeference = Georeference(rasterio.CRS.from_epsg(32632).to_wkt(), (10, 2, 500_000, 2, -10, 6_000_000))
+
+    written(path, values, georeference)
+
+    with rasterio.open(path) as dataset:
+        assert np.array_equal(dataset.read(1), values)
+        assert dataset.crs == rasterio.CRS.from_epsg(32632)
+        assert dataset.transform[:6] == (10, 2, 500_000, 2, -10, 6_000_000)
+        assert dataset.block_shapes == [(512, 512)]
+        assert dataset.compression.name == "deflate"
+        assert dataset.mask_flag_enums[0][0].name == "all_valid"
+    assert path.stat().st_size < values.size / 4
+
+
+def test_raster_marks_what_is_not_valid_and_keeps_its_values(path, tmp_path):
+    values = noise(1, 1100, 700)[0]
+    valid = np.random.default_rng(1).random((1100, 700)) < 0.9
+
+    written(path, values, None, valid)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["scene.tif"]
+    with rasterio.open(path) as dataset:
+        assert np.array_equal(dataset.read(1), values)
+        assert np.array_equal(dataset.read_masks(1) != 0, valid)
+        assert dataset.crs is None
+    pixels, still_valid = whole(path)
+    assert np.array_equal(still_valid, valid)
+    assert np.array_equal(pixels[..., 0], np.where(valid, values, 0))
+
+
+def test_raster_of_a_scene_takes_over_its_gaps(tmp_path):
+    source, target = tmp_path / "scene.tif", tmp_path / "masks" / "scene.tif"
+    colours = noise(3)
+    colours[:, 40:250, 10:20] = 0
+    write_tiff(source, colours, nodata=0, **UTM)
+
+    with open_scene(source) as scene:
+        with create_raster(target, scene.shape[:2], scene.georeference, valid=scene.valid) as raster:
+            for rows in (slice(0, 99), slice(99, 300)):
+                raster[rows, :] = scene[rows, :][..., 0] > 127
+        expected = scene.valid(slice(None), slice(None))
+
+    assert not expected[40:250, 10:20].any()
+    with rasterio.open(target) as dataset:
+        assert np.array_equal(dataset.read(1), colours[0] > 127)
+        assert np.array_equal(dataset.dataset_mask() != 0, expected)
+        assert dataset.crs == rasterio.CRS.from_epsg(32632)
+
+
+def test_raster_of_floats(path):
+    values = np.random.default_rng(0).random((300, 200), dtype=np.float32)
+
+    written(path, values)
+
+    with rasterio.open(path) as dataset:
+        assert dataset.dtypes == ("float32",)
+        assert np.array_equal(dataset.read(1), values)
+
+
+def stop_halfway(path):
+    with create_raster(path, (300, 200), None) as raster:
+        raster[0:100, :] = np.ones((100, 200))
+        raise KeyboardInterrupt
+
+
+def test_raster_that_fails_leaves_the_old_file(path, tmp_path):
+    path.write_bytes(b"old")
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_halfway(path)
+
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["scene.tif"]
+
+
+@pytest.mark.parametrize("limit", [100, 100_000, 700_000])
+def test_full_disk_is_noticed(limit, path, tmp_path):
+    """Files may have so many bytes; the noise takes 770,000. GDAL writes most of it when the file is closed."""
+    values = noise(1, 1100, 700)[0]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(OSError, match="disk full") as caught:
+            written(path, values)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_rasterio_the_extra_is_named(path, monkeypatch):
+    write_tiff(path, noise(3))
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+
+    with pytest.raises(InputError, match=r"needs rasterio: pip install 'shipseg-tiles\[scenes\]'"):
+        whole(path)
+    with pytest.raises(InputError, match="needs rasterio"), create_raster(path, (300, 200), None):
+        pass
+
+
+def test_import_loads_neither_rasterio_nor_shapely():
+    code = (
+        "import json, sys, shipseg_tiles.inference.scenes, shipseg_tiles.inference.vectors;"
+        "print(json.dumps([name for name in ('rasterio', 'shapely', 'keras') if name in sys.modules]))"
+    )
+
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+
+    assert json.loads(finished.stdout) == []
