@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.simulate import simulate_scene
 from shipseg_tiles.report.pictures import PREDICTED, TRUTH
-from shipseg_tiles.tiling import TileGrid, window_weights
+from shipseg_tiles.tiling import TileGrid, window_profile
 
 OUT = Path(__file__).parents[1] / "docs" / "pictures" / "stitching.png"
 SEED, SCENE = 77, 39
@@ -47,7 +47,7 @@ def draw_tiles(axis: Axes, image: NDArray[np.uint8]) -> None:
 
 def draw_weights(axis: Axes) -> None:
     """Draw what each tile of a row counts along a line through their middles, and the sum of it."""
-    profile = window_weights("hann", GRID.tile, GRID.stride)[GRID.tile // 2]
+    profile = window_profile("hann", GRID.tile, GRID.stride)
     total = np.zeros(GRID.width)
     for number, column in enumerate(GRID.columns.tolist()):
         total[column : column + GRID.tile] += profile
@@ -71,9 +71,9 @@ def draw_lines(axis: Axes, image: NDArray[np.uint8]) -> None:
     """Draw which lines are finished, which are held with the weights summed up so far, and which are not yet read."""
     held, bottom = int(GRID.corners[DONE, 0]), int(GRID.corners[DONE, 0]) + GRID.tile
     sums = np.zeros((GRID.height, GRID.width), dtype=np.float32)
-    weights = window_weights("hann", GRID.tile, GRID.stride)
+    profile = window_profile("hann", GRID.tile, GRID.stride)
     for row, column in GRID.corners[:DONE].tolist():
-        sums[row : row + GRID.tile, column : column + GRID.tile] += weights
+        sums[row : row + GRID.tile, column : column + GRID.tile] += np.outer(profile, profile)
     axis.imshow(image[:held], extent=(0, GRID.width, held, 0))
     axis.imshow(sums[held:bottom], cmap="Blues", extent=(0, GRID.width, bottom, held))
     axis.add_patch(Rectangle((0, held), GRID.width - 1, GRID.tile, fill=False, edgecolor=RED, linewidth=3))

@@ -6,7 +6,7 @@ Everybody else passes a `TileGrid` around and asks it.
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,6 +156,18 @@ class TileGrid:
         columns = self.columns[(self.columns + self.tile > region.left) & (self.columns < region.right)]
         return rows, columns
 
+    def weight_sums(self, profile: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Add up the window of all tiles, of which each has the weights `outer(profile, profile)`.
+
+        Args:
+            profile: See `window_profile`.
+
+        Returns:
+            float32 (padded height,) and (padded width,): the sum at a pixel is its row's times its column's.
+        """
+        height, width = self.padded_shape
+        return _added(self.rows, profile, height), _added(self.columns, profile, width)
+
     def bands(self, region: Region) -> list[Region]:
         """Cut a region of the image where rows of tiles begin: each band is final once its row of tiles is done."""
         tops = self.touching(region)[0].tolist()
@@ -237,14 +249,21 @@ def _border_distance(start: int, tile: int, side: int) -> NDArray[np.int64]:
     return nearest
 
 
+def _added(starts: NDArray[np.int64], profile: NDArray[np.floating[Any]], side: int) -> NDArray[np.float32]:
+    total = np.zeros(side)
+    for start in starts.tolist():
+        total[start : start + len(profile)] += profile
+    return total.astype(np.float32)
+
+
 def _edges(starts: NDArray[np.int64], tile: int) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.intp]]:
     """Return where tiles begin or end along an axis, ascending, and the index there of each tile's two edges."""
     edges = np.unique(np.concatenate([starts, starts + tile]))
     return edges, np.searchsorted(edges, starts), np.searchsorted(edges, starts + tile)
 
 
-def window_weights(name: WindowName, tile: int, stride: int) -> NDArray[np.float32]:
-    """Say how much each pixel of a tile counts where tiles overlap.
+def window_profile(name: WindowName, tile: int, stride: int) -> NDArray[np.float64]:
+    """Say how much a pixel counts where tiles overlap, along one axis; both axes multiplied are its weight.
 
     No weight is ever 0, so that the image's outermost pixels, which few tiles hold, divide by a positive sum.
 
@@ -256,7 +275,7 @@ def window_weights(name: WindowName, tile: int, stride: int) -> NDArray[np.float
         stride: Pixels from one tile to the next.
 
     Returns:
-        float32 (tile, tile), above 0, at most 1.
+        float64 (tile,), 0.0001 to 1.
 
     Raises:
         InputError: If there is no window of that name.
@@ -271,12 +290,10 @@ def window_weights(name: WindowName, tile: int, stride: int) -> NDArray[np.float
     elif name == "gaussian":
         profile = np.exp(-0.5 * (distance / (tile / 8)) ** 2)
     elif name == "core":
-        profile = np.where(distance <= stride / 2, 1.0, _BARELY)
+        profile = np.where(distance <= stride / 2, 1.0, 0.0)
     else:
         raise InputError(f"there is no window {name!r}; choose one of {', '.join(get_args(WindowName))}")
-    # Far out in a corner of a large tile a product would fall below what float32 sums can still tell apart.
-    weights: NDArray[np.float64] = np.maximum(np.outer(profile, profile), _BARELY)
-    return weights.astype(np.float32)
+    return np.maximum(profile, _BARELY)
 
 
 _BARELY = 1e-4

@@ -37,7 +37,7 @@ class Options(CommonOptions):
         "how overlapping tiles are blended", default="hann", choices=["uniform", "hann", "gaussian", "core"]
     )
     limit: int = option("look at so many of the images, evenly spaced", default=5, metavar="N")
-    tolerance: float = option("difference of probabilities that does not matter", default=0.01, metavar="P")
+    tolerance: float = option("difference of probabilities that does not matter", default=0.05, metavar="P")
 
 
 def run(options: Options) -> Outcome:
@@ -47,8 +47,6 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.scoring.seams import SeamOptions
 
     paths = _chosen(list_images(options.images), options.limit)
-    if not 0 < options.tolerance < 1:
-        raise InputError(f"tolerance {options.tolerance} must be above 0 and below 1")
     weights = options.weights or default_weights()
     contract = read_contract(weights)
     asked = SeamOptions(
@@ -56,11 +54,12 @@ def run(options: Options) -> Outcome:
         _numbers(options.tiles, int, "tiles"),
         _numbers(options.overlaps, float, "overlaps"),
         options.window,  # type: ignore[arg-type]  # the parser lets only window names through
+        options.tolerance,
     )
     seams = _measured(weights, paths, asked)
     from shipseg_tiles.report.seams import seam_numbers, write_seams
 
-    numbers = seam_numbers(seams, contract, options.tolerance)
+    numbers = seam_numbers(seams, asked)
     write_seams(numbers, options.out)
     data = {
         "weights": str(weights),
@@ -132,6 +131,6 @@ def _advice(profile: Mapping[str, Any], tolerance: float) -> str:
     if not profile["pixels"]:
         return f"tile {tile}: every image is one tile"
     if halo is None:
-        return f"tile {tile}: 99 of 100 pixels come below {tolerance:g} nowhere; use larger tiles"
-    trusted = f"tile {tile}: 99 of 100 pixels are below {tolerance:g} from {halo} px on"
+        return f"tile {tile}: differs by {tolerance:g} or more at any distance from its border; use larger tiles"
+    trusted = f"tile {tile}: differs by less than {tolerance:g} from {halo} px on"
     return f"{trusted}: overlap {overlap:.4g}" if overlap is not None else f"{trusted}: use larger tiles"

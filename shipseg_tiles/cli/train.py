@@ -25,7 +25,7 @@ class Options(CommonOptions):
     normalisation: str = option("what follows each convolution", default="batch", choices=["batch", "none"])
     encoder_weights: str = option("none, imagenet, or the path of weights", default="none", metavar="WHICH")
     start_from: str = option("weights of the same net to start from, to train them further", default="", metavar="FILE")
-    loss: str = option("name of the loss", default="dice-cross-entropy", metavar="NAME")
+    loss: str = option("name of the loss; auto: what suits the net", default="auto", metavar="NAME")
     augmentation: list[str] = option(
         "changes of patches besides turns and light, such as scale=0.3 paste=0.5 haze=0.4 blur=1 jpeg=1",
         default_factory=list,
@@ -107,8 +107,9 @@ def run(options: Options) -> Outcome:
         summary += f"; F1 on {scores['images']} full validation images {scores['f1']:.3f}"
     elif "miss_rate" in scores:
         summary += (
-            f"; on {scores['images']} full validation images the gate misses {100 * scores['miss_rate']:.1f} % of"
-            f" {scores['ships']} ships and skips {100 * scores['cells_skipped']:.0f} % of the cells"
+            f"; in tiles of {trained.contract.tile} px of {scores['images']} full validation images the gate misses"
+            f" {100 * scores['miss_rate']:.1f} % of {scores['ships']} ships and skips"
+            f" {100 * scores['tiles_skipped']:.0f} % of the tiles"
         )
     elif scores:
         summary += (

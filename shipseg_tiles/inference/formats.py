@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.inference.engines import OpenVinoNet, import_extra, import_openvino, write_saved_model
+from shipseg_tiles.inference.openvino_engine import OpenVinoNet, import_extra, import_openvino, write_saved_model
 
 Answers = Callable[[NDArray[np.uint8]], Any]
 """Maps uint8 (N, height, width, 3) to what a net answers."""
@@ -53,7 +53,7 @@ def _write_openvino(net: Any, folder: Path) -> None:
 
 
 def _open_openvino(folder: Path) -> Answers:
-    return OpenVinoNet(folder / "net.xml").predict_on_batch
+    return OpenVinoNet(import_openvino().Core().read_model(folder / "net.xml")).predict_on_batch
 
 
 def _open_saved_model(folder: Path) -> Answers:

@@ -14,7 +14,7 @@ from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.tiling import mirrored
 
 MARGIN = 1
-"""Cells around one above the threshold whose tiles are seen as well.
+"""Cells to the left and the right of a tile that count for it as well.
 
 The bow of a ship pokes out of the cell that gives it away by a few pixels, in which no gate can see a ship. A tile that
 holds those pixels and not the cell would lose them; where it overlaps with one that is seen, it would thin them out.
@@ -32,7 +32,7 @@ class Gate:
     Attributes:
         net: Keras model from uint8 (N, height, width, 3), sides multiples of `CELL`, to the probabilities that cells
             show a part of a ship, (N, height / CELL, width / CELL, 1).
-        contract: How it is used: the threshold, and what share of the ships it may miss there.
+        contract: How it is used: the thresholds by the size of tiles, and what share of the ships it may miss at them.
     """
 
     def __init__(self, net: Any, contract: Contract) -> None:
@@ -73,8 +73,8 @@ class Gate:
             answers[:, first : first + step] = self.net.predict_on_batch(part)[0, :, first - left :, 0][:, :step]
         return answers
 
-    def sees(self, band: NDArray[np.uint8], columns: NDArray[np.int64], tile: int) -> NDArray[np.bool_]:
-        """Say which tiles of a row may show a ship: those that touch a cell above the threshold, or its neighbours.
+    def peaks(self, band: NDArray[np.uint8], columns: NDArray[np.int64], tile: int) -> NDArray[np.float32]:
+        """Find the highest probability that counts for each tile of a row: of cells it touches and their neighbours.
 
         The net is shown the whole band, which has the same shape for each row of tiles of an image.
 
@@ -84,16 +84,38 @@ class Gate:
             tile: Side of a tile in pixels.
 
         Returns:
-            bool (N,).
+            float32 (N,), 0 to 1.
         """
+        highest = self.probabilities(band).max(axis=0)
+        firsts = np.maximum(columns // CELL - MARGIN, 0).tolist()
+        ends = ((columns + tile - 1) // CELL + MARGIN + 1).tolist()
+        return np.array([highest[first:end].max() for first, end in zip(firsts, ends, strict=True)], dtype=np.float32)
+
+    def sees(self, band: NDArray[np.uint8], columns: NDArray[np.int64], tile: int) -> NDArray[np.bool_]:
+        """Say which tiles of a row may show a ship: those whose peak is above the threshold for tiles of that size.
+
+        Args:
+            band: As for `peaks`, as the other arguments.
+            columns: See there.
+            tile: See there.
+
+        Returns:
+            bool (N,); all of them are seen if tiles are smaller than any that the gate was measured with.
+        """
+        threshold = self.threshold(tile)
+        if threshold is None:
+            return np.ones(len(columns), dtype=np.bool_)
         # As float64: in float32 a threshold between two neighbouring probabilities would become one of them.
-        above: NDArray[np.bool_] = np.any(self.probabilities(band) > np.float64(self.contract.threshold), axis=0)
-        # Counted from the left, so that each tile takes one difference however many cells it touches.
-        before = np.concatenate(([0], above.cumsum()))
-        first = np.maximum(columns // CELL - MARGIN, 0)
-        end = np.minimum((columns + tile - 1) // CELL + MARGIN + 1, len(above))
-        seen: NDArray[np.bool_] = before[end] > before[first]
+        seen: NDArray[np.bool_] = self.peaks(band, columns, tile) > np.float64(threshold)
         return seen
+
+    def threshold(self, tile: int) -> float | None:
+        """Return the threshold for tiles of a side in pixels: that of the largest known tiles that are no larger.
+
+        What is larger is seen for more reasons, so that no more is missed. None if all known tiles are larger.
+        """
+        known = [int(side) for side in self.contract.thresholds if int(side) <= tile]
+        return self.contract.thresholds[str(max(known))] if known else None
 
 
 def load_gate_net(weights: Path) -> Any:

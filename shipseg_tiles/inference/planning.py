@@ -59,17 +59,21 @@ class SizePlan:
 
     @property
     def line_bytes(self) -> int:
-        """Bytes of the lines under a row of tiles when the next row's turn has come.
+        """Bytes of lines, at most.
 
-        Of each pixel there are 3 bytes of colour, a sum of weights and a weighted sum in float32, all of them twice:
-        what both rows share is copied. Lines that leave take their probability and the zeros of two new sums besides.
+        There are 3 bytes of colour and a weighted sum in float32 for each pixel under a row of tiles; and, of the lines
+        that leave, a probability in float32, while those that left before them may still be in use.
         """
-        return self.grid.padded_shape[1] * (2 * (3 + 2 * 4) * self.grid.tile + 3 * 4 * self.grid.stride)
+        return self.grid.padded_shape[1] * ((3 + 4) * self.grid.tile + 2 * 4 * self.grid.stride)
 
     @property
     def batch_bytes(self) -> int:
-        """Bytes of a batch of tiles, its answers, the window and a weighted answer; not what the net needs between."""
-        return (batch_size(self.grid) * (3 + 4) + 2 * 4) * self.grid.tile**2
+        """Bytes of a batch of tiles, at most, without what the net needs between its input and its answer.
+
+        There are 3 bytes of colour and an answer in float32 for each pixel of it, while the answers to the batch before
+        may still be in use; and the window and a weighted answer for one tile.
+        """
+        return (batch_size(self.grid) * (3 + 2 * 4) + 2 * 4) * self.grid.tile**2
 
     def numbers(self) -> dict[str, Any]:
         """Return everything by name."""

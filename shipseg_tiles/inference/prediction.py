@@ -245,8 +245,8 @@ def _predict_region(options: PredictOptions, path: Path, region: Region) -> Iter
     with open_scene(path, options.bands, options.scale) as scene:
         for lines in predictor.lines(scene, region, "disagreement" in options.rasters):
             # What holds no data is no water either, but it cannot be a ship.
-            known = replace(lines, probability=lines.probability * scene.valid(*lines.place))
-            yield threshold_lines(known, scene.shape[0], predictor.contract.threshold, options.rasters)
+            lines.probability[~scene.valid(*lines.place)] = 0
+            yield threshold_lines(lines, scene.shape[0], predictor.contract.threshold, options.rasters)
 
 
 def _predict_region_at_once(options: PredictOptions, path: Path, region: Region) -> list[Strip]:

@@ -54,7 +54,7 @@ class Predictor:
 
         Args:
             weights: `.keras` file with its contract beside it.
-            window: See `window_weights`.
+            window: See `window_profile`.
             **changes: Values to use instead of the contract's; None keeps the contract's.
 
         Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.tiling import Region, TileGrid, WindowName, mirrored, window_weights
+from shipseg_tiles.tiling import Region, TileGrid, WindowName, mirrored, window_profile
 
 PredictTiles = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Maps uint8 (N, tile, tile, 3) to float32 (N, tile, tile)."""
@@ -23,6 +23,10 @@ the side of a tile to (n,)."""
 
 PIXELS_PER_BATCH = 768 * 768
 """Tiles are predicted together up to about so many pixels: beyond it nets gain no speed and take more memory."""
+
+
+_LINES_AT_ONCE = 64
+"""Lines that are read or divided together: both take memory of their own, and a wide scene has much in a tile's height."""
 
 
 class Source(Protocol):
@@ -79,7 +83,7 @@ def stitch(
         image: uint8 (height, width, 3).
         predict_tiles: The net. It is always called with the same number of tiles, some of them filler in the end.
         grid: Tiles over exactly this image.
-        window: See `window_weights`.
+        window: See `window_profile`.
 
     Returns:
         float32 (height, width) in the range of the net's answers.
@@ -115,7 +119,7 @@ def stitched_lines(
         predict_tiles: As for `stitch`.
         grid: Tiles over exactly this image. It stays anchored to the image if there is a region, whose pixels are
             therefore the same as without one.
-        window: See `window_weights`.
+        window: See `window_profile`.
         region: Part of the image to predict; None for all of it.
         sees: Which tiles the net is shown; the others count as tiles of probability 0. None for all of them.
         disagreement: Whether to measure it.
@@ -126,38 +130,47 @@ def stitched_lines(
     grid.check_shape(source.shape)
     region = region or grid.whole
     rows, columns = grid.touching(region)
-    weights = window_weights(window, grid.tile, grid.stride)
-    left = int(columns[0])
-    # The sum of weights, the weighted sum of the answers, and that of their squares if it is needed.
-    sums: NDArray[np.float32] = np.zeros((3 if disagreement else 2, grid.tile, _span(grid, columns)), dtype=np.float32)
-    top = int(rows[0])
+    profile = window_profile(window, grid.tile, grid.stride).astype(np.float32)
+    weights = np.outer(profile, profile)
+    totals = grid.weight_sums(profile)
+    left, top = int(columns[0]), int(rows[0])
+    # The weighted sum of the answers, and that of their squares if it is needed.
+    sums: NDArray[np.float32] = np.zeros((2 if disagreement else 1, grid.tile, _span(grid, columns)), dtype=np.float32)
     row_by_row = _rows_of_tiles(source, grid, rows, columns, sees)
     sizes = _batch_sizes(grid, fixed=sees is None)
     for row, column, answer in _answers(row_by_row, predict_tiles, grid.tile, sizes):
         if row != top:
-            yield from _finished(sums[:, : row - top], top, left, region)
-            sums = np.concatenate((sums[:, row - top :], np.zeros_like(sums[:, : row - top])), axis=1)
+            yield from _finished(sums[:, : row - top], totals, top, left, region)
+            _move_up(sums, row - top)
+            sums[:, grid.tile - (row - top) :] = 0
             top = row
-        tile = sums[:, :, column - left : column - left + grid.tile]
-        tile[0] += weights
         if answer is not None:
             weighted = weights * answer
-            for power in tile[1:]:
+            for power in sums[:, :, column - left : column - left + grid.tile]:
                 power += weighted
                 weighted = weighted * answer
-    yield from _finished(sums, top, left, region)
+    yield from _finished(sums, totals, top, left, region)
 
 
-def _finished(sums: NDArray[np.float32], top: int, left: int, region: Region) -> Iterator[Lines]:
-    """Divide sums by weights, where they belong to the region."""
-    first, last = max(region.top, top) - top, min(region.bottom - top, sums.shape[1])
+def _finished(
+    sums: NDArray[np.float32],
+    totals: tuple[NDArray[np.float32], NDArray[np.float32]],
+    top: int,
+    left: int,
+    region: Region,
+) -> Iterator[Lines]:
+    """Divide weighted sums by the sums of weights, where they belong to the region."""
+    first, last = max(region.top, top), min(region.bottom, top + sums.shape[1])
     if first >= last:
         return
-    inside = sums[:, first:last, region.left - left : region.right - left]
-    means = inside[1:] / inside[0]
+    rows, columns = totals[0][first:last], totals[1][region.left : region.right]
+    means = sums[:, first - top : last - top, region.left - left : region.right - left].copy()
+    for line in range(0, len(rows), _LINES_AT_ONCE):
+        some = slice(line, line + _LINES_AT_ONCE)
+        means[:, some] /= np.outer(rows[some], columns)  # the product first: a single tile's answer comes out as it was
     # Rounding may leave a variance of 0 just below it.
     spread = np.sqrt(np.maximum(means[1] - means[0] ** 2, 0)) if len(means) > 1 else None
-    yield Lines(top + first, region.left, means[0], spread)
+    yield Lines(first, region.left, means[0], spread)
 
 
 @dataclass(frozen=True)
@@ -181,14 +194,16 @@ def _rows_of_tiles(
     left, right = int(columns[0]), min(int(columns[-1]) + grid.tile, grid.width)
     if sees is not None:
         left, right = 0, grid.width  # whoever looks at whole lines must see the same ones for a region
-    band = np.empty((0, right - left, 3), dtype=np.uint8)
-    read = int(rows[0])
+    band = np.empty((1, min(grid.tile, grid.height), right - left, 3), dtype=np.uint8)
+    top = read = int(rows[0])
     for row in rows.tolist():
-        bottom = min(row + grid.tile, grid.height)
-        kept = band[len(band) - (read - row) :]
-        band = np.concatenate((kept, source[read:bottom, left:right]))
+        _move_up(band, row - top)
+        top, bottom = row, row + band.shape[1]
+        for first in range(read, bottom, _LINES_AT_ONCE):
+            last = min(first + _LINES_AT_ONCE, bottom)
+            band[0, first - top : last - top] = source[first:last, left:right]
         read = bottom
-        pixels = mirrored(band, grid.tile, grid.tile)
+        pixels = mirrored(band[0], grid.tile, grid.tile)
         seen = np.ones(len(columns), dtype=bool) if sees is None else sees(pixels, columns - left, grid.tile)
         yield _RowOfTiles(row, left, pixels, columns, seen)
 
@@ -229,6 +244,12 @@ def _answered(
         raise InputError(f"the net answers {batch.shape[:3]} tiles with {answers.shape}")
     for row, column, place in waiting:
         yield row, column, None if place is None else answers[place]
+
+
+def _move_up(lines: NDArray[Any], count: int) -> None:
+    """Move (N, lines, ...) up by `count` lines in place; the last ones are left as they are."""
+    if count:
+        lines[:, :-count] = lines[:, count:].copy()  # a few lines, those that two rows of tiles share
 
 
 def batch_size(grid: TileGrid) -> int:

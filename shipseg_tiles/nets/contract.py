@@ -11,7 +11,7 @@ from shipseg_tiles.files import write_json
 
 FORMAT_VERSION = 1
 
-_LATER = {"miss_rate": None}
+_LATER = ("miss_rate", "thresholds")
 """What contracts that were written before there were gates do not name."""
 
 
@@ -33,7 +33,9 @@ class Contract:
         channels: Channels of the image, red, green, blue.
         resize: Side to which such patches were resized; images are resized likewise before the net. None if not.
         gate: The gate that decides which tiles the net sees; None if all of them.
-        miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss at its threshold; None for others.
+        miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss; None for others.
+        thresholds: Of a gate: above which probability a tile is seen, by the side in pixels of the smallest tiles that
+            this is good for; `threshold` is that for `tile`. Empty for others.
         trained_on: Store fingerprint, counts, ratio and options of the training.
         scores: Scores, with the data that they were measured on.
         format_version: Version of this layout.
@@ -52,6 +54,7 @@ class Contract:
     resize: int | None = None
     gate: None = None
     miss_rate: float | None = None
+    thresholds: dict[str, float] = field(default_factory=dict)
     trained_on: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
@@ -70,6 +73,9 @@ class Contract:
             raise InputError(f"overlap {self.overlap} must be at least 0 and below 1")
         if self.miss_rate is not None and not 0 <= self.miss_rate < 1:
             raise InputError(f"miss rate {self.miss_rate} must be at least 0 and below 1")
+        for side, threshold in self.thresholds.items():
+            if not side.isdecimal() or not 0 < threshold < 1:
+                raise InputError(f"threshold {threshold} of tiles of {side} px must be above 0 and below 1")
 
 
 def contract_path(weights: Path) -> Path:
@@ -93,8 +99,9 @@ def read_contract(weights: Path) -> Contract:
         if not needed.is_file():
             raise InputError(f"{needed} does not exist; weights NAME.keras need their contract NAME.json beside them")
     try:
-        values = _LATER | json.loads(path.read_text(encoding="utf-8"))
-        contract = Contract(**{item.name: values[item.name] for item in fields(Contract)})
+        values = json.loads(path.read_text(encoding="utf-8"))
+        names = [item.name for item in fields(Contract) if item.name in values or item.name not in _LATER]
+        contract = Contract(**{name: values[name] for name in names})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError) as error:

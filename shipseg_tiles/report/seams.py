@@ -10,36 +10,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shipseg_tiles.files import write_text, written_whole
-from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.scoring.seams import Profile, Seams, overlap_for, summarise_differences
+from shipseg_tiles.scoring.seams import Profile, SeamOptions, Seams, overlap_for, summarise_differences
 
 _COLOURS = ("#648fff", "#dc267f", "#ffb000", "#785ef0", "#fe6100")
 """IBM's palette, which stays apart for every kind of colour blindness; `TRUTH` and `PREDICTED` belong to it."""
 
 _MARKERS = "os^Dv"
 
+_PROFILE = ("pixels", "mean", "at_stake", "percentile_99")
+
 _LINEAR_BELOW = 1e-3
 """The axis of differences is logarithmic above it, and linear below, where it reaches 0."""
 
 
-def seam_numbers(seams: Seams, contract: Contract, tolerance: float) -> dict[str, Any]:
+def seam_numbers(seams: Seams, options: SeamOptions) -> dict[str, Any]:
     """Return what was measured, and the tiles that follow, as numbers.
 
     Args:
         seams: The measurement.
-        contract: How the net is used.
-        tolerance: Difference of probabilities that does not matter, above 0.
+        options: What it was asked for.
 
     Returns:
         `images`; `receptive_field` of the contract, at the net's scale as all pixels here; `tolerance`; `profiles`, for
         each tile its `halo` and the `overlap` that follows (None if the tile is too small), and by distance `pixels`,
-        `mean` and `percentile_99`; `stitched`, for each `tile` and `overlap` what `summarise_differences` says.
+        `mean`, `at_stake` and `percentile_99`; `stitched`, for each `tile` and `overlap` what `summarise_differences`
+        says.
     """
     return {
         "images": seams.images,
-        "receptive_field": contract.receptive_field,
-        "tolerance": tolerance,
-        "profiles": [_profile_numbers(profile, contract, tolerance) for profile in seams.profiles.values()],
+        "receptive_field": options.contract.receptive_field,
+        "tolerance": options.tolerance,
+        "profiles": [_profile_numbers(profile, options.contract.tile_multiple) for profile in seams.profiles.values()],
         "stitched": [
             {"tile": tile, "overlap": overlap, **summarise_differences(differences)}
             for (tile, overlap), differences in seams.differences.items()
@@ -47,14 +48,15 @@ def seam_numbers(seams: Seams, contract: Contract, tolerance: float) -> dict[str
     }
 
 
-def _profile_numbers(profile: Profile, contract: Contract, tolerance: float) -> dict[str, Any]:
-    halo = profile.halo(tolerance)
+def _profile_numbers(profile: Profile, multiple: int) -> dict[str, Any]:
+    halo = profile.halo
     return {
         "tile": profile.tile,
         "halo": halo,
-        "overlap": None if halo is None else overlap_for(halo, profile.tile, contract.tile_multiple),
+        "overlap": None if halo is None else overlap_for(halo, profile.tile, multiple),
         "pixels": profile.pixels.tolist(),
         "mean": profile.mean.tolist(),
+        "at_stake": profile.at_stake.tolist(),
         "percentile_99": profile.percentile_99.tolist(),
     }
 
@@ -78,16 +80,15 @@ def write_seams(numbers: dict[str, Any], out: Path) -> None:
         out: Folder, made if it is not there.
     """
     write_text(out / "seams.csv", pd.DataFrame(numbers["stitched"]).to_csv(index=False))
-    profiles = [
-        pd.DataFrame({name: profile[name] for name in ("tile", "pixels", "mean", "percentile_99")})
-        .rename_axis("distance")
-        .reset_index()
-        for profile in numbers["profiles"]
-    ]
-    columns = ["tile", "distance", "pixels", "mean", "percentile_99"]
-    write_text(out / "profile.csv", pd.concat(profiles)[columns].to_csv(index=False))
+    profiles = [_profile_table(profile) for profile in numbers["profiles"]]
+    write_text(out / "profile.csv", pd.concat(profiles).to_csv(index=False))
     with written_whole(out / "seams.png") as temporary:
         _draw(numbers).savefig(temporary, dpi=110)
+
+
+def _profile_table(profile: dict[str, Any]) -> pd.DataFrame:
+    measured = {name: profile[name] for name in _PROFILE}
+    return pd.DataFrame({"tile": profile["tile"], "distance": range(len(profile["pixels"])), **measured})
 
 
 def _draw(numbers: dict[str, Any]) -> Figure:
@@ -106,9 +107,10 @@ def _draw(numbers: dict[str, Any]) -> Figure:
 def _draw_profiles(axis: Axes, numbers: dict[str, Any]) -> None:
     """Draw the differences over the distance to the border, and what they are to be compared with."""
     for number, profile in enumerate(numbers["profiles"]):
-        colour, distances = _COLOURS[number % len(_COLOURS)], np.arange(len(profile["pixels"]))
-        axis.plot(distances, profile["percentile_99"], color=colour, label=f"tile {profile['tile']}, 99th percentile")
-        axis.plot(distances, profile["mean"], color=colour, linestyle=":", label=f"tile {profile['tile']}, mean")
+        name, colour = f"tile {profile['tile']}", _COLOURS[number % len(_COLOURS)]
+        distances = np.arange(len(profile["pixels"]))
+        axis.plot(distances, profile["percentile_99"], color=colour, label=f"{name}, 99th percentile at stake")
+        axis.plot(distances, profile["mean"], color=colour, linestyle=":", label=f"{name}, mean of all")
     axis.axhline(numbers["tolerance"], color="black", linewidth=1, label=f"tolerance {numbers['tolerance']:g}")
     if numbers["receptive_field"] is not None:
         field = numbers["receptive_field"]

@@ -29,77 +29,97 @@ class SeamOptions:
         contract: How the net is used; its own tile and overlap do not matter here.
         tiles: Sides of tiles in pixels.
         overlaps: Shares of its side that a tile shares with the next, 0 to below 1.
-        window: How overlapping tiles are blended, see `window_weights`.
+        window: How overlapping tiles are blended, see `window_profile`.
+        tolerance: Difference of probabilities that does not matter, above 0 and below 1.
 
     Raises:
-        InputError: If the contract does not allow one of the tiles or overlaps.
+        InputError: If the contract does not allow one of the tiles or overlaps, or the tolerance is out of its range.
     """
 
     contract: Contract
     tiles: tuple[int, ...]
     overlaps: tuple[float, ...]
     window: WindowName = "hann"
+    tolerance: float = 0.05
 
     def __post_init__(self) -> None:
         """Refuse what could not be measured, before anything is."""
         for tile, overlap in product(self.tiles, self.overlaps):
             replace(self.contract, tile=tile, overlap=overlap)
+        if not 0 < self.tolerance < 1:
+            raise InputError(f"tolerance {self.tolerance} must be above 0 and below 1")
 
 
 class Profile:
     """Differences between raw tiles and the whole, by the distance to the nearest border of the tile inside the image.
 
+    Most pixels are water of which nobody says anything but 0, whatever is missing around them: among all pixels the
+    share of ships in the images would decide the percentile. It is therefore one of the pixels at stake, those where
+    tile or whole answer the tolerance or more; all others differ by less than the tolerance anyway.
+
     Attributes:
         tile: Side of the tiles in pixels.
+        tolerance: Difference of probabilities that does not matter, above 0.
     """
 
-    def __init__(self, tile: int) -> None:
+    def __init__(self, tile: int, tolerance: float) -> None:
         self.tile = tile
-        self._counts: NDArray[np.int64] = np.zeros((tile, _STEPS + 1), dtype=np.int64)  # by distance and difference
+        self.tolerance = tolerance
+        self._pixels: NDArray[np.int64] = np.zeros(tile, dtype=np.int64)
         self._sums = np.zeros(tile)
+        self._counts: NDArray[np.int64] = np.zeros((tile, _STEPS + 1), dtype=np.int64)  # by distance and difference
 
-    def add(self, distance: NDArray[np.int64], difference: NDArray[np.float32]) -> None:
+    def add(self, distance: NDArray[np.int64], tiled: NDArray[np.float32], whole: NDArray[np.float32]) -> None:
         """Count the pixels of a tile.
 
         Args:
             distance: int64 (tile, tile), see `TileGrid.border_distance`.
-            difference: float32 (tile, tile), 0 to 1, between the tile and the whole.
+            tiled: float32 (tile, tile), 0 to 1, what the net answers if it sees the tile.
+            whole: The same, what it answers if it sees the whole image.
         """
         has_border = distance < self.tile
-        distances, differences = distance[has_border], difference[has_border]
-        place = distances * (_STEPS + 1) + np.rint(differences * _STEPS).astype(np.int64)
-        self._counts += np.bincount(place, minlength=self._counts.size).reshape(self._counts.shape)
-        self._sums += np.bincount(distances, weights=differences, minlength=self.tile)
+        distance, tiled, whole = distance[has_border], tiled[has_border], whole[has_border]
+        difference = np.abs(tiled - whole)
+        self._pixels += np.bincount(distance, minlength=self.tile)
+        self._sums += np.bincount(distance, weights=difference, minlength=self.tile)
+        at_stake = np.maximum(tiled, whole) >= self.tolerance
+        place = distance * (_STEPS + 1) + np.rint(difference * _STEPS).astype(np.int64)
+        self._counts += np.bincount(place[at_stake], minlength=self._counts.size).reshape(self._counts.shape)
 
     @property
     def pixels(self) -> NDArray[np.int64]:
         """int64 (D,), how many pixels were seen at each distance, from 0 to the largest that there was."""
-        counts: NDArray[np.int64] = np.trim_zeros(self._counts.sum(axis=1), "b")
-        return counts
+        pixels: NDArray[np.int64] = np.trim_zeros(self._pixels, "b")
+        return pixels
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """float64 (D,), mean difference at each distance."""
-        pixels = self.pixels
-        means: NDArray[np.float64] = self._sums[: len(pixels)] / pixels
+        """float64 (D,), mean difference of all of them."""
+        means: NDArray[np.float64] = self._sums[: len(self.pixels)] / self.pixels
         return means
 
     @property
+    def at_stake(self) -> NDArray[np.int64]:
+        """int64 (D,), how many of them are at stake."""
+        counts: NDArray[np.int64] = self._counts[: len(self.pixels)].sum(axis=1)
+        return counts
+
+    @property
     def percentile_99(self) -> NDArray[np.float64]:
-        """float64 (D,), what 99 of 100 pixels at a distance do not differ by more than, in thousandths."""
-        pixels = self.pixels
-        enough = self._counts[: len(pixels)].cumsum(axis=1) * 100 >= 99 * pixels[:, np.newaxis]
+        """float64 (D,), what 99 of 100 of those differ by at most, in thousandths; 0 where there is none."""
+        at_stake = self.at_stake[:, np.newaxis]
+        enough = self._counts[: len(at_stake)].cumsum(axis=1) * 100 >= 99 * at_stake
         steps: NDArray[np.intp] = enough.argmax(axis=1)
         return steps / _STEPS
 
-    def halo(self, tolerance: float) -> int | None:
-        """Find the smallest distance from which on the 99th percentile stays below the tolerance.
+    @property
+    def halo(self) -> int | None:
+        """The smallest distance from which on the 99th percentile stays below the tolerance.
 
-        Returns:
-            Pixels at the border of a tile that are not to be trusted; None if it is above even at the largest
-            distance, or no tile has a border inside an image.
+        So many pixels at the border of a tile are not to be trusted. None if it is not below even at the largest
+        distance, or no tile has a border inside an image.
         """
-        above = np.flatnonzero(self.percentile_99 >= tolerance)
+        above = np.flatnonzero(self.percentile_99 >= self.tolerance)
         halo = int(above[-1]) + 1 if above.size else 0
         return halo if halo < len(self.pixels) else None
 
@@ -234,7 +254,8 @@ def _compare(seams: Seams, image: NDArray[np.uint8], predict_tiles: PredictTiles
     height, width = whole.shape
     for tile in options.tiles:
         if tile <= min(height, width):
-            _add_raw_tiles(seams.profiles.setdefault(tile, Profile(tile)), image, whole, predict_tiles)
+            profile = seams.profiles.setdefault(tile, Profile(tile, options.tolerance))
+            _add_raw_tiles(profile, image, whole, predict_tiles)
             for overlap in options.overlaps:
                 grid = TileGrid.with_overlap(height, width, tile, overlap)
                 stitched = stitch(image, predict_tiles, grid, options.window)
@@ -251,7 +272,7 @@ def _add_raw_tiles(
     for row, column in grid.corners.tolist():
         place = np.s_[row : row + tile, column : column + tile]
         answer = predict_tiles(image[place][np.newaxis])[0]
-        profile.add(grid.border_distance(row, column), np.abs(answer - whole[place]))
+        profile.add(grid.border_distance(row, column), answer, whole[place])
 
 
 def comparable_part(image: NDArray[np.uint8], multiple: int) -> NDArray[np.uint8]:

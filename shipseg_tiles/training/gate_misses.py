@@ -1,6 +1,6 @@
-"""What a gate misses and what it spares, on full validation images."""
+"""What a gate misses and what it spares, on full validation images, tile by tile as `predict` would ask it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,32 +11,33 @@ from shipseg_tiles.images import decode_image
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.nets.gate import CELL
 from shipseg_tiles.patches.store import FullImage
-from shipseg_tiles.rle import decode_indices
+from shipseg_tiles.rle import PixelIndices, decode_indices
+from shipseg_tiles.tiling import TileGrid
 
 
 @dataclass(frozen=True)
 class GateAnswers:
-    """What a gate answers of some images. Only the highest probability of several cells decides whether they are seen.
+    """What a gate answers of tiles of one size that cover images; see `Gate.peaks`.
 
     Attributes:
-        ships: float32 (S,), for each labelled ship the highest probability of the cells that it touches. A ship is
-            missed if that is not above the threshold.
-        cells: float32 (C,), the probabilities of all cells of all images.
-        empty_images: float32 (E,), for each image without a ship the highest probability of its cells.
+        ships: float32 (S,), for each labelled ship the highest peak of the tiles that hold a part of it. A ship is
+            missed if that is not above the threshold: no tile in which it could be found is seen.
+        tiles: float32 (T,), the peaks of all tiles.
+        empty_images: float32 (E,), for each image without a ship the highest peak of its tiles.
     """
 
     ships: NDArray[np.float32]
-    cells: NDArray[np.float32]
+    tiles: NDArray[np.float32]
     empty_images: NDArray[np.float32]
 
     def threshold(self, miss_rate: float) -> float:
-        """Find the threshold that spares the most cells of all at which no more than a share of the ships is missed.
+        """Find the threshold that skips the most tiles of all at which no more than a share of the ships is missed.
 
-        Only the gaps between the probabilities of ships differ in the ships that are missed. Of the highest that will
-        do the middle is taken: what is seen next will fall close to what was seen.
+        Only the gaps between the peaks of ships differ in the ships that are missed. Of the highest that will do the
+        middle is taken: what is seen next will fall close to what was seen.
 
         Args:
-            miss_rate: The share, 0 to below 1. If more of the ships have a probability of 0, they are missed.
+            miss_rate: The share, 0 to below 1. If more of the ships have a peak of 0, they are missed.
 
         Returns:
             The threshold, above 0 and below 1.
@@ -51,40 +52,61 @@ class GateAnswers:
         """Return what a threshold does.
 
         Returns:
-            The numbers of `ships`, `cells` and `empty_images`; `miss_rate`, the share of the ships that are missed;
-            `cells_skipped` and `empty_images_skipped`, the shares of all cells, and of the empty images as a whole,
-            that are not above the threshold. A share of nothing is None.
+            The `threshold`; the numbers of `ships`, `tiles` and `empty_images`; `miss_rate`, the share of the ships
+            that are missed; `tiles_skipped` and `empty_images_skipped`, the shares of all tiles, and of the empty
+            images as a whole, that are not seen. A share of nothing is None.
         """
         return {
+            "threshold": threshold,
             "ships": len(self.ships),
             "miss_rate": _share_left_out(self.ships, threshold),
-            "cells": len(self.cells),
-            "cells_skipped": _share_left_out(self.cells, threshold),
+            "tiles": len(self.tiles),
+            "tiles_skipped": _share_left_out(self.tiles, threshold),
             "empty_images": len(self.empty_images),
             "empty_images_skipped": _share_left_out(self.empty_images, threshold),
         }
 
 
-def _share_left_out(probabilities: NDArray[np.float32], threshold: float) -> float | None:
-    return float(np.mean(probabilities <= np.float64(threshold))) if len(probabilities) else None
+def _share_left_out(peaks: NDArray[np.float32], threshold: float) -> float | None:
+    return float(np.mean(peaks <= np.float64(threshold))) if len(peaks) else None
 
 
-def ask_gate(gate: Gate, images: Sequence[FullImage]) -> GateAnswers:
-    """Let a gate see full images, each as a whole.
+def ask_gate(gate: Gate, images: Iterable[FullImage], sides: Sequence[int]) -> dict[int, GateAnswers]:
+    """Ask a gate about full images.
 
     Args:
         gate: The gate.
         images: One or more full images with their labels.
+        sides: Sides in pixels of the tiles that it is asked about, each time for whole images. Tiles lie side by side:
+            where they overlap, a ship has more tiles in which it can be found.
+
+    Returns:
+        The answers by the side of the tiles.
     """
-    ships: list[np.float32] = []
-    cells, empty_images = [], []
+    answers: dict[int, list[GateAnswers]] = {side: [] for side in sides}
     for image in images:
         pixels = decode_image(image.data, image.name)
-        probabilities = gate.probabilities(pixels)
-        cells.append(probabilities.ravel())
-        if not image.ships:
-            empty_images.append(probabilities.max())
-        for ship in image.ships:
-            columns, rows = np.divmod(decode_indices(ship, pixels.shape[0] * pixels.shape[1]), pixels.shape[0])
-            ships.append(probabilities[rows // CELL, columns // CELL].max())
-    return GateAnswers(np.array(ships), np.concatenate(cells), np.array(empty_images))
+        ships = [decode_indices(ship, pixels.shape[0] * pixels.shape[1]) for ship in image.ships]
+        for side in sides:
+            answers[side].append(_ask_about(gate, pixels, ships, side))
+    return {side: _joined(parts) for side, parts in answers.items()}
+
+
+def _ask_about(gate: Gate, pixels: NDArray[np.uint8], ships: Sequence[PixelIndices], side: int) -> GateAnswers:
+    height, width = pixels.shape[:2]
+    grid = TileGrid.covering(height, width, side, 0.0, CELL)
+    padded = grid.pad(pixels)
+    peaks = np.concatenate(
+        [gate.peaks(padded[row : row + grid.tile], grid.columns, grid.tile) for row in grid.rows.tolist()]
+    )
+    holding = [grid.pixels_per_tile(rows, columns) > 0 for columns, rows in (np.divmod(ship, height) for ship in ships)]
+    of_ships = np.array([peaks[held].max() for held in holding], dtype=np.float32)
+    return GateAnswers(of_ships, peaks, peaks.max(keepdims=True)[: not ships])
+
+
+def _joined(parts: Sequence[GateAnswers]) -> GateAnswers:
+    return GateAnswers(
+        np.concatenate([part.ships for part in parts]),
+        np.concatenate([part.tiles for part in parts]),
+        np.concatenate([part.empty_images for part in parts]),
+    )

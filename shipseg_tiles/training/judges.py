@@ -1,6 +1,6 @@
 """What decides which epoch is best, and what stands in the contract because of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from shipseg_tiles.nets.build import CLASSIFIERS, GATES
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.patches.store import FullImage
 from shipseg_tiles.scoring.classification import best_threshold, compare_labels
-from shipseg_tiles.training.gate_misses import ask_gate
+from shipseg_tiles.training.gate_misses import GateAnswers, ask_gate
 from shipseg_tiles.training.options import MISS_RATE, TrainOptions
 from shipseg_tiles.training.true_dice import measure_true_dice
 
@@ -28,6 +28,10 @@ TRUE_DICE = {
 }
 """Columns of the history by the names that scores have. The true dice proper is the mean over all images: it is the
 one that falls when a net sees ships where there are none."""
+
+GATE_TILES = (128, 256, 512, 768)
+"""Sides in pixels of the tiles that a gate is measured with, ascending. The smaller, the less there is in a tile by
+which a ship that the gate overlooks is seen all the same, and the lower is the threshold."""
 
 
 class Judge(Protocol):
@@ -105,13 +109,13 @@ class ClassifierJudge:
 
 
 class GateJudge:
-    """Judges by the share of cells that a gate skips on full validation images.
+    """Judges by the share of tiles that a gate skips on full validation images.
 
-    A share of cells says nothing without a share of missed ships. So each epoch gets the threshold at which the same
-    share of ships is missed.
+    A share of tiles says nothing without a share of missed ships. So each epoch gets the thresholds at which the same
+    share of ships is missed, one for each size of tiles.
     """
 
-    monitor = "val_cells_skipped"
+    monitor = "val_tiles_skipped"
     sign = 1
 
     def __init__(self, images: Sequence[FullImage], miss_rate: float) -> None:
@@ -126,27 +130,40 @@ class GateJudge:
         """
         if not any(image.ships for image in images):
             raise InputError(
-                f"none of the {len(images)} full validation images shows a ship: the threshold of a gate is found on"
+                f"none of the {len(images)} full validation images shows a ship: the thresholds of a gate are found on"
                 " their ships; give make-patches more --full-images"
             )
         self.images = images
         self.miss_rate = miss_rate
 
     def judge(self, net: Any, usage: Contract) -> tuple[dict[str, float], Contract]:
-        """Ask about the images and choose the threshold."""
-        answers = ask_gate(Gate(net, usage), self.images)
-        threshold = answers.threshold(self.miss_rate)
-        scores = answers.summary(threshold)
-        names = ("miss_rate", "cells_skipped", "empty_images_skipped")
+        """Ask about the images and choose the thresholds."""
+        answers = ask_gate(Gate(net, usage), self.images, GATE_TILES)
+        thresholds = {str(side): found.threshold(self.miss_rate) for side, found in answers.items()}
+        contract = replace(
+            usage,
+            tile=GATE_TILES[-1],
+            threshold=thresholds[str(GATE_TILES[-1])],
+            miss_rate=self.miss_rate,
+            thresholds=thresholds,
+        )
+        scores = _gate_scores(answers, contract)
+        names = ("threshold", "miss_rate", "empty_images_skipped")
         columns = {f"val_{name}": scores[name] for name in names if scores[name] is not None}
-        contract = replace(usage, threshold=threshold, miss_rate=self.miss_rate)
-        return columns | {"val_threshold": threshold}, contract
+        by_tile = [scores["by_tile"][side]["tiles_skipped"] for side in thresholds]
+        return {self.monitor: sum(by_tile) / len(by_tile), **columns}, contract
 
     def score(self, weights: Path, contract: Contract) -> dict[str, Any]:
-        """Return what is missed and what is skipped at the stored threshold."""
-        data = f"{len(self.images)} validation images of the store; epoch and threshold were chosen by them"
-        answers = ask_gate(Gate.load(weights), self.images)
-        return {"data": data, "images": len(self.images), **answers.summary(contract.threshold)}
+        """Return what is missed and what is skipped at the stored thresholds."""
+        data = f"{len(self.images)} validation images of the store; epoch and thresholds were chosen by them"
+        answers = ask_gate(Gate.load(weights), self.images, GATE_TILES)
+        return {"data": data, "images": len(self.images), **_gate_scores(answers, contract)}
+
+
+def _gate_scores(answers: Mapping[int, GateAnswers], contract: Contract) -> dict[str, Any]:
+    """Return the scores at the thresholds of a contract: those for its tile, and `by_tile` those for each size."""
+    by_tile = {str(side): found.summary(contract.thresholds[str(side)]) for side, found in answers.items()}
+    return {**by_tile[str(contract.tile)], "by_tile": by_tile}
 
 
 class LossJudge:

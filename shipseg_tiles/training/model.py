@@ -48,7 +48,7 @@ def prepare_stage(model: AugmentedNet, stage: Stage, patch: int, options: TrainO
     choose_layers(model.net, stage.layers)
     model.compile(
         optimizer=build_optimizer(options.learning_rate, options.weight_decay, options.moving_average),
-        loss=build_loss(options.loss),
+        loss=_loss(options),
         metrics=[_metric(options.net)],
         # XLA on a CPU made these nets train at half the speed; other backends compile in their own way.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
@@ -70,6 +70,11 @@ def _load(weights: Path, net: str) -> Any:
     if net in GATES:
         return load_gate_net(weights)
     return load_net(weights, "classifier" if net in CLASSIFIERS else "segmenter")
+
+
+def _loss(options: TrainOptions) -> keras.losses.Loss:
+    suiting = "weighted-cross-entropy" if options.net in GATES else "dice-cross-entropy"
+    return build_loss(suiting if options.loss == "auto" else options.loss)
 
 
 def _metric(net: str) -> keras.metrics.Metric:

@@ -22,7 +22,8 @@ class TrainOptions:
         normalisation: What follows each convolution.
         encoder_weights: `none`, `imagenet`, or a path, see `load_encoder`.
         start_from: `.keras` file of the same net to start from; empty for fresh weights.
-        loss: Name of the loss, see `build_loss`.
+        loss: Name of the loss, see `build_loss`; `auto` is `weighted-cross-entropy` for a gate, and
+            `dice-cross-entropy` for all others.
         augmentation: What is changed in patches, as `NAME=VALUE`, see `AugmentationOptions`.
         ship_fraction: Share of ship patches in every batch, such as `0.5`; or such as `0.9:0.5`, from the first of
             `epochs` to the last.
@@ -57,7 +58,7 @@ class TrainOptions:
     normalisation: str = "batch"
     encoder_weights: str = "none"
     start_from: str = ""
-    loss: str = "dice-cross-entropy"
+    loss: str = "auto"
     augmentation: tuple[str, ...] = ()
     ship_fraction: str = "0.5"
     mined_fraction: float = 0.0

@@ -92,8 +92,8 @@ def test_halo_overlap_and_table_of_a_known_net(check, nets, images, tmp_path):
     )
     assert lines[1].split() == ["tile", "overlap", "mean", "maximum", "changed", "dice", "cost"]
     assert lines[6:] == [
-        "tile 16: 99 of 100 pixels are below 0.01 from 3 px on: overlap 0.5",
-        "tile 32: 99 of 100 pixels are below 0.01 from 3 px on: overlap 0.25",
+        "tile 16: differs by less than 0.05 from 3 px on: overlap 0.5",
+        "tile 32: differs by less than 0.05 from 3 px on: overlap 0.25",
         "receptive field by the contract: 3 px",
     ]
 
@@ -138,7 +138,7 @@ def test_tiles_that_never_come_below_the_tolerance_are_told(check):
     _, output, _, result = check("--tiles", "4,8", "--overlaps", "0", "--limit", 1, "--tolerance", 0.001)
 
     assert [(profile["halo"], profile["overlap"]) for profile in result["profiles"]] == [(3, None), (3, None)]
-    assert "tile 8: 99 of 100 pixels are below 0.001 from 3 px on: use larger tiles" in output
+    assert "tile 8: differs by less than 0.001 from 3 px on: use larger tiles" in output
 
 
 @pytest.mark.parametrize(("brightness", "doubts"), [(100, True), (200, False)])

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import warnings
 
+import keras
 import pytest
 from PIL import Image
 
@@ -11,17 +12,21 @@ from shipseg_tiles.errors import SkippedImageWarning
 from shipseg_tiles.nets.contract import Contract, checksum, write_contract
 
 
+def write_its_contract(path):
+    """Write the contract of a file, for tiles of 64 px side by side."""
+    values = {"weights_sha256": checksum(path), "net": "any", "patch": 64, "threshold": 0.5, "minimum_area": 4}
+    use = {"tile": 64, "overlap": 0.0, "tile_multiple": 16, "receptive_field": 0}
+    write_contract(Contract(**values | use), path)
+
+
 @pytest.fixture
 def folder(tmp_path):
-    """Two images of 100 x 150 px and one of 64 x 64 px; weights that nobody loads, for tiles of 64 px side by side."""
+    """Two images of 100 x 150 px and one of 64 x 64 px; weights that nobody loads."""
     (tmp_path / "images").mkdir()
     for name, size in (("a.png", (150, 100)), ("b.jpg", (150, 100)), ("c.tif", (64, 64))):
         Image.new("RGB", size).save(tmp_path / "images" / name)
-    weights = tmp_path / "net.keras"
-    weights.write_bytes(b"no net")
-    values = {"weights_sha256": checksum(weights), "net": "any", "patch": 64, "threshold": 0.5, "minimum_area": 4}
-    use = {"tile": 64, "overlap": 0.0, "tile_multiple": 16, "receptive_field": 0}
-    write_contract(Contract(**values | use), weights)
+    (tmp_path / "net.keras").write_bytes(b"no net")
+    write_its_contract(tmp_path / "net.keras")
     return tmp_path
 
 
@@ -45,16 +50,16 @@ def plan(capfd, monkeypatch, folder):
 def test_a_plan_by_hand(plan):
     """100 x 150 px take tiles at rows 0, 36 and columns 0, 64, 86: 6 tiles of 4,096 pixels, 24,576 for 15,000, in one
     batch. The small image is one tile: 53,248 for 34,096 of all. Memory of a large one: 45,000 bytes of the image; 150
-    columns of 64 lines with 22 and 12 bytes; 6 tiles of 7 bytes a pixel and 8 more."""
+    columns of 64 lines with 7 and 8 bytes; 6 tiles of 11 bytes a pixel and 8 bytes for one."""
     status, output, _, result = plan()
 
     assert status == 0
     assert output.splitlines() == [
         "          image   images   tile     tiles   twice  megapixels       MB",
-        "      100 x 150        2     64        12    64 %         0.0      0.6",
+        "      100 x 150        2     64        12    64 %         0.0      0.5",
         "        64 x 64        1     64         1     0 %         0.0      0.2",
-        "            all        3               13    56 %         0.1      0.6",
-        "memory: at most 0.0 MB for an image, 0.3 MB for lines under tiles, 0.2 MB for a batch;"
+        "            all        3               13    56 %         0.1      0.5",
+        "memory: at most 0.0 MB for an image, 0.1 MB for lines under tiles, 0.3 MB for a batch;"
         " what the net needs comes on top",
         "time: unknown; give --like RUN.json of an earlier predict, or --seconds-per-megapixel",
     ]
@@ -68,9 +73,9 @@ def test_a_plan_by_hand(plan):
         "computed_twice": pytest.approx(13 * 4096 / 34_096 - 1),
         "megapixels": pytest.approx(0.053248),
         "image_bytes": 45_000,
-        "line_bytes": 150 * 64 * 34,
-        "batch_bytes": 50 * 4096,
-        "peak_bytes": 45_000 + 326_400 + 204_800,
+        "line_bytes": 150 * 64 * 15,
+        "batch_bytes": 74 * 4096,
+        "peak_bytes": 45_000 + 144_000 + 303_104,
         "seconds_per_megapixel": None,
         "seconds": None,
     }
@@ -109,6 +114,23 @@ def test_time_like_an_earlier_run(plan, folder):
     assert result["seconds_per_megapixel"] == pytest.approx(100)
     assert result["seconds"] == pytest.approx(5.3248)
     assert output.splitlines()[-1] == "time: 5 s, at 100 s a megapixel"
+
+
+def test_a_run_of_predict_says_what_a_plan_needs(plan, folder):
+    """With a net of a single pixel, which answers in no time, and the same images: the plan is the time it took."""
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+    net = keras.Model(pixels, keras.layers.Conv2D(1, 1, activation="sigmoid")(keras.layers.Rescaling(1 / 255)(pixels)))
+    net.save(folder / "net.keras")
+    write_its_contract(folder / "net.keras")
+    flags = ["--images", "images", "--weights", "net.keras", "--out", "predictions"]
+    finished = subprocess.run(
+        [sys.executable, "-m", "shipseg_tiles", "predict", *flags], capture_output=True, text=True, timeout=200
+    )
+    assert finished.returncode == 0, finished.stderr
+
+    _, _, _, result = plan("--like", "predictions/run.json")
+
+    assert result["seconds"] == pytest.approx(json.loads((folder / "predictions" / "run.json").read_text())["seconds"])
 
 
 @pytest.mark.parametrize(
@@ -187,7 +209,7 @@ def test_sizes_beyond_the_most_frequent_are_counted(plan, folder):
     assert len(result["sizes"]) == 13
     assert output.splitlines()[11:13] == [
         "    and 3 sizes",
-        "            all       14               35    65 %         0.1      0.6",
+        "            all       14               35    65 %         0.1      0.5",
     ]
 
 

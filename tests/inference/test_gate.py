@@ -26,6 +26,7 @@ def contract(**changes):
         "tile_multiple": 32,
         "receptive_field": None,
         "miss_rate": 0.01,
+        "thresholds": {"16": 0.5},
     }
     return Contract(**values | changes)
 
@@ -51,8 +52,9 @@ def band(height, width, *bright):
     return pixels
 
 
-def sees(pixels, *columns, tile, **changes):
-    return Gate(Brightest(), contract(**changes)).sees(pixels, np.array(columns), tile).tolist()
+def sees(pixels, *columns, tile, threshold=0.5):
+    gate = Gate(Brightest(), contract(thresholds={"1": threshold}))
+    return gate.sees(pixels, np.array(columns), tile).tolist()
 
 
 def save(net, path, **changes):
@@ -97,6 +99,36 @@ def test_a_probability_at_the_threshold_is_not_above_it():
 
     assert sees(pixels, 0, tile=32, threshold=255 / 256) == [False]
     assert sees(pixels, 0, tile=32, threshold=float(np.nextafter(255 / 256, 0))) == [True]
+
+
+@pytest.mark.parametrize(
+    ("tile", "seen"),
+    [
+        # Smaller than any that is known: nothing is left out.
+        (31, True),
+        # From 32 on 0.25 holds, which 128/256 is above; from 64 on 0.5, which it is not.
+        (32, True),
+        (63, True),
+        (64, False),
+        (100, False),
+    ],
+)
+def test_the_threshold_is_that_of_the_largest_known_tiles_that_are_no_larger(tile, seen):
+    gate = Gate(Brightest(), contract(thresholds={"64": 0.5, "32": 0.25}))
+    pixels = np.full((tile, tile, 3), 128, dtype=np.uint8)
+
+    assert gate.sees(pixels, np.array([0]), tile).tolist() == [seen]
+
+
+def test_peaks_by_hand():
+    """Cells of 64/256, 32/256 and 0 in turn: tiles of 32 px see one of them and its neighbours."""
+    pixels = np.zeros((32, 160, 3), dtype=np.uint8)
+    pixels[5, 40], pixels[31, 64] = 64, 32
+
+    peaks = Gate(Brightest(), contract()).peaks(pixels, np.array([0, 32, 64, 96, 128]), 32)
+
+    assert peaks.dtype == np.float32
+    assert peaks.tolist() == [0.25, 0.25, 0.25, 0.125, 0]
 
 
 @settings(deadline=None, max_examples=200)
@@ -155,7 +187,7 @@ def test_a_wide_band_is_seen_in_pieces_with_the_same_answers(saved, monkeypatch,
 def test_a_saved_gate_answers_bands_of_any_size(saved):
     gate = Gate.load(saved)
 
-    assert gate.contract.miss_rate == 0.01
+    assert (gate.contract.miss_rate, gate.contract.thresholds) == (0.01, {"16": 0.5})
     for height, width in ((64, 64), (50, 333), (5, 5)):
         assert gate.sees(band(height, width), np.array([0, width - height]), height).shape == (2,)
 

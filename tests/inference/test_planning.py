@@ -19,7 +19,7 @@ def test_one_size_by_hand():
     """768 px in tiles of 256 px at a stride of 192 begin at 0, 192, 384 and 512: 16 tiles of 65,536 pixels, 1,048,576
     for the 589,824 of the image. 9 of them fit into a batch, so there are two batches of 8.
 
-    Lines: 768 columns, 256 lines of 22 bytes and 192 of 12. Batch: 8 tiles of 7 bytes a pixel, and 8 more bytes.
+    Lines: 768 columns, 256 lines of 7 bytes and 192 of 8. Batch: 8 tiles of 11 bytes a pixel, and 8 bytes for one.
     """
     (plan,) = plan_sizes({(768, 768): 3}, contract())
 
@@ -33,9 +33,9 @@ def test_one_size_by_hand():
         "computed_twice": pytest.approx(1_048_576 / 589_824 - 1),
         "megapixels": 3 * 1.048576,
         "image_bytes": 3 * 589_824,
-        "line_bytes": 768 * (256 * 22 + 192 * 12),
-        "batch_bytes": 64 * 65_536,
-        "peak_bytes": 1_769_472 + 6_094_848 + 4_194_304,
+        "line_bytes": 768 * (256 * 7 + 192 * 8),
+        "batch_bytes": 96 * 65_536,
+        "peak_bytes": 1_769_472 + 2_555_904 + 6_291_456,
     }
 
 
@@ -89,8 +89,8 @@ def test_totals_by_hand():
 @pytest.mark.parametrize(
     ("shape", "tile", "overlap"), [((700, 3000), 256, 0.0), ((700, 3000), 256, 0.5), ((900, 900), 384, 0.25)]
 )
-def test_memory_is_what_stitching_takes(shape, tile, overlap):
-    """Measured beside the image, with a net that keeps nothing: within a tenth."""
+def test_stitching_takes_the_memory_that_is_planned(shape, tile, overlap):
+    """Measured beside the image, with a net that keeps nothing: never more, and at most a fifth less."""
     grid = TileGrid.with_overlap(*shape, tile, overlap)
     image = np.zeros((*shape, 3), dtype=np.uint8)
     plan = SizePlan(*shape, 1, grid)
@@ -101,4 +101,5 @@ def test_memory_is_what_stitching_takes(shape, tile, overlap):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert peak == pytest.approx(plan.line_bytes + plan.batch_bytes, rel=0.1)
+    planned = plan.line_bytes + plan.batch_bytes
+    assert 0.8 * planned < peak < planned

