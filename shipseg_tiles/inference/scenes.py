@@ -31,8 +31,7 @@ MAXIMUM_BLOCK_BYTES = 2**30
 """Files in larger blocks are refused: a block is the least that can be read of a compressed TIFF."""
 
 _CACHE_BYTES = 96 * 2**20
-"""What GDAL may keep of unpacked blocks: more than a row of them takes in a scene 60,000 pixels wide. Of itself it would
-take a twentieth of the machine's memory."""
+"""What GDAL may keep of unpacked blocks: more than a row of them in a scene 60,000 pixels wide."""
 
 _PLACE_TAGS = {33550, 33922, 34264, 34735}
 """Of GeoTIFF (OGC 19-008r4): pixel scale, tie points, transformation and keys."""

@@ -26,7 +26,7 @@ PIXELS_PER_BATCH = 768 * 768
 
 
 _LINES_AT_ONCE = 64
-"""Lines that are read or divided together: both take memory of their own, and a wide scene has much in a tile's height."""
+"""Lines that are read or divided together: both take memory of their own, much of it in a wide scene."""
 
 
 class Source(Protocol):

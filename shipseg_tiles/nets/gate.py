@@ -11,9 +11,8 @@ from keras import layers
 
 from shipseg_tiles.nets.blocks import convolve, encoder_model, raw_pixels
 
-_GROWTH = (1, 1, 2, 3, 4)
-"""How many times the width each halving has filters. The first two, at many pixels, are what costs; further down it is
-cheap to look again."""
+_GROWTH = (0.5, 1, 2, 3, 4)
+"""How many times the width each halving has filters."""
 
 CELL = 2 ** len(_GROWTH)
 """Side in pixels of a cell. Few ships are longer than two, and a tile of 128 px has 16 of them."""
@@ -26,7 +25,7 @@ def gate_encoder(width: int) -> keras.Model:
     """Build a plain convolutional net that ends at the cells.
 
     Args:
-        width: Filters at half and at quarter resolution.
+        width: Filters at quarter resolution; there are half as many at half of it, where they cost most.
 
     Returns:
         Model from uint8 (N, height, width, 3) to features at the strides 1, 2, 4 ... `CELL`; the first are the pixels
@@ -35,8 +34,9 @@ def gate_encoder(width: int) -> keras.Model:
     pixels = raw_pixels()
     maps = [layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(pixels)]
     for level, growth in enumerate(_GROWTH, start=1):
-        features = convolve(maps[-1], growth * width, f"down{level}", 1, strides=2)
-        maps.append(convolve(features, growth * width, f"down{level}", 2) if growth > 1 else features)
+        filters = max(1, int(growth * width))
+        features = convolve(maps[-1], filters, f"down{level}", 1, strides=2)
+        maps.append(convolve(features, filters, f"down{level}", 2) if level > 1 else features)
     return encoder_model(pixels, maps)
 
 
