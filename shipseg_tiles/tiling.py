@@ -100,12 +100,14 @@ class TileGrid:
 
     @classmethod
     def covering(cls, height: int, width: int, tile: int, overlap: float, multiple: int) -> "TileGrid":
-        """As `with_overlap`, but cover a small image with one tile that is no larger than it must be.
+        """As `with_overlap`, for a net whose poolings need sides that are a `multiple`.
 
-        A full tile would be filler for the most part there. The side of the smaller one is a `multiple` too, as nets
-        with poolings need it.
+        Tiles begin at multiples as well, at a somewhat larger overlap if need be, unless that would be none: there the
+        poolings of all tiles divide the image alike, and their answers differ less. A small image gets one tile that is
+        no larger than it must be.
         """
-        return cls.with_overlap(height, width, min(tile, -(-max(height, width) // multiple) * multiple), overlap)
+        grid = cls.with_overlap(height, width, min(tile, -(-max(height, width) // multiple) * multiple), overlap)
+        return cls(height, width, grid.tile, grid.stride // multiple * multiple or grid.stride)
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:

@@ -94,10 +94,7 @@ class Gate:
     def sees(self, band: NDArray[np.uint8], columns: NDArray[np.int64], tile: int) -> NDArray[np.bool_]:
         """Say which tiles of a row may show a ship: those whose peak is above the threshold for tiles of that size.
 
-        Args:
-            band: As for `peaks`, as the other arguments.
-            columns: See there.
-            tile: See there.
+        The arguments are those of `peaks`.
 
         Returns:
             bool (N,); all of them are seen if tiles are smaller than any that the gate was measured with.

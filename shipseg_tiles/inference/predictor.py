@@ -13,6 +13,7 @@ from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
 from shipseg_tiles.inference.memory import BackingOff
+from shipseg_tiles.inference.planning import grid_over, training_shape
 from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitched_lines
 from shipseg_tiles.inference.symmetries import over_symmetries
 from shipseg_tiles.nets.contract import Contract, read_contract
@@ -65,9 +66,7 @@ class Predictor:
 
     def grid(self, height: int, width: int) -> TileGrid:
         """Return the tiles over an image of that size; for a net of resized patches, over the resized image."""
-        height, width = training_shape((height, width), self.contract)
-        contract = self.contract
-        return TileGrid.covering(height, width, contract.tile, contract.overlap, contract.tile_multiple)
+        return grid_over((height, width), self.contract)
 
     def lines(self, source: Source, region: Region | None = None, disagreement: bool = False) -> Iterator[Lines]:
         """Predict an image, or a region of it, and yield its lines from the top as they become final.
@@ -144,14 +143,6 @@ def _resized(stitched: list[Lines], shape: tuple[int, int], region: Region) -> L
         enlarged([lines.probability for lines in stitched]),
         enlarged(spread) if spread else None,
     )
-
-
-def training_shape(shape: tuple[int, int], contract: Contract) -> tuple[int, int]:
-    """Return the (height, width) at which the net sees an image: resized as the patches of the training were."""
-    if contract.resize is None:
-        return shape
-    scale = contract.resize / contract.patch
-    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:

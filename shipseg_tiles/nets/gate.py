@@ -15,7 +15,7 @@ _GROWTH = (0.5, 1, 2, 3, 4)
 """How many times the width each halving has filters."""
 
 CELL = 2 ** len(_GROWTH)
-"""Side in pixels of a cell. Few ships are longer than two, and a tile of 128 px has 16 of them."""
+"""Side in pixels of a cell: half of 5,791 ships of the competition are no longer."""
 
 REACH = 4
 """How many cells away, at most, pixels can change the answer of a cell."""

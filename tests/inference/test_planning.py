@@ -57,10 +57,13 @@ def test_a_small_image_takes_one_small_tile():
 
 
 def test_tiles_lie_on_the_image_as_the_net_sees_it():
-    """Patches of 64 px that became 32 halve 200 x 301 px; 150.5 is rounded to the even 150. Both images are held."""
+    """Patches of 64 px that became 32 halve 200 x 301 px; 150.5 is rounded to the even 150. Both images are held.
+
+    Of 160 px a stride of 0.75 is 120, the multiple of 16 below it 112.
+    """
     halved = contract(resize=32)
 
-    assert grid_over((200, 301), halved) == TileGrid(100, 150, 160, 120)
+    assert grid_over((200, 301), halved) == TileGrid(100, 150, 160, 112)
     (plan,) = plan_sizes({(200, 301): 1}, halved)
     assert (plan.height, plan.width) == (200, 301)
     assert plan.image_bytes == 3 * (200 * 301 + 100 * 150)
