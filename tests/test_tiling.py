@@ -145,7 +145,7 @@ def test_a_small_image_is_covered_by_a_tile_that_is_no_larger_than_it_must_be(he
     [(256, 0.25, 16, 192), (256, 0.3, 16, 176), (96, 0.5, 32, 32), (32, 0.25, 32, 24)],
 )
 def test_tiles_begin_where_poolings_do(tile, overlap, multiple, stride):
-    """0.7 * 256 is 179, 11 * 16 is 176 and 12 * 16 too much; 48 becomes 32. Only 24 cannot be made smaller to fit 32."""
+    """0.7 * 256 is 179, 11 * 16 is 176 and 12 * 16 too much; 48 becomes 32. Only 24 cannot fit 32."""
     assert TileGrid.covering(1000, 1000, tile, overlap, multiple) == TileGrid(1000, 1000, tile, stride)
 
 
