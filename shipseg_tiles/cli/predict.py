@@ -57,7 +57,7 @@ class Options(CommonOptions):
         metavar="FILE.keras",
     )
     engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
-    precision: str = option("of the net's arithmetic", default="float32", choices=["float32", "bfloat16"])
+    precision: str = option("of the net's arithmetic", default="float32", choices=["float32", "bfloat16", "int8"])
     symmetries: bool = option(
         "take the mean over the 8 symmetries of each tile, at 8 times the cost", default=False, action="store_true"
     )

@@ -18,17 +18,18 @@ FILES = {
 }
 
 
-NETS = ["unet", "mobilenetv2-unet", "classifier"]
+CASES = [
+    *(("unet", to) for to in MODULES),
+    *(("mobilenetv2-unet", to) for to in MODULES if to != "saved-model"),  # which converts nothing
+    ("classifier", "openvino"),
+]
 """All kinds of layers: joined and added features, pooling, transposed and separable convolutions, uneven padding."""
 
 
-def cases():
-    """Nets and formats, skipped where packages are missing. They are found, not imported: OpenVINO reports that."""
-    for to, modules in MODULES.items():
-        missing = [module for module in modules if not find_spec(module)]
-        skipped = pytest.mark.skipif(bool(missing), reason=f"needs {' and '.join(missing)}")
-        for name in NETS[:1] if to == "saved-model" else NETS:  # which converts nothing
-            yield pytest.param(name, to, marks=skipped)
+def case(name, to):
+    """Skipped where packages are missing. They are found, not imported: OpenVINO reports that."""
+    missing = [module for module in MODULES[to] if not find_spec(module)]
+    return pytest.param(name, to, marks=pytest.mark.skipif(bool(missing), reason=f"needs {' and '.join(missing)}"))
 
 
 def decided_net(name):
@@ -40,7 +41,7 @@ def decided_net(name):
     return net
 
 
-@pytest.mark.parametrize(("name", "to"), list(cases()))
+@pytest.mark.parametrize(("name", "to"), [case(*names) for names in CASES])
 def test_what_is_written_answers_as_keras_at_any_size(name, to, tmp_path):
     """Runtimes may sum in another order, and fold batch normalisation into convolutions: a few of the last of 24 bits,
     6e-8 each. Batches of two sizes show that none was fixed."""
