@@ -17,6 +17,7 @@ from shipseg_tiles.inference.planning import grid_over, training_shape
 from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitched_lines
 from shipseg_tiles.inference.symmetries import over_symmetries
 from shipseg_tiles.nets.contract import Contract, read_contract
+from shipseg_tiles.nets.gate import answers_cells
 from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.tiling import Region, TileGrid, WindowName
@@ -178,6 +179,8 @@ def load_net(weights: Path, kind: NetKind = "segmenter") -> Any:
     """
     net = load_model(weights)
     answer = getattr(net, "output_shape", None)
+    if kind == "segmenter" and answers_cells(net):
+        raise InputError(f"{weights} is a gate; give the weights of a net that segments")
     if answer == _ANSWERS[kind] and net.input_shape == (None, None, None, 3):
         return net
     if answer == _ANSWERS["classifier"] and kind == "segmenter":

@@ -44,7 +44,8 @@ def nets(tmp_path_factory):
     save(folder / "net.keras", keras.layers.Identity())
     save(folder / "other.keras", keras.layers.Rescaling(1.0))
     none = keras.layers.Rescaling(0.0)
-    save(folder / "other.gate.keras", lambda brightness: none(keras.layers.MaxPooling2D(32)(brightness)))
+    cells = keras.layers.MaxPooling2D(32)
+    save(folder / "other.gate.keras", lambda brightness: none(cells(brightness)), thresholds={"16": 0.5})
     return folder
 
 
@@ -266,7 +267,7 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_done(shipseg, nets, many, undist
 
     ended = stopped_by(signal.SIGINT, command(nets, many, out), out)
 
-    assert ended == (130, "", "error: interrupted\n")
+    assert ended == (130, "", "what is done is kept: go on with the same command\nerror: interrupted\n")
     done = done_in(out)
     assert 5 <= len(done) < IMAGES
     assert not (out / "submission.csv").exists()
@@ -450,9 +451,9 @@ def test_images_have_no_bands_and_no_scale(predict, images, tmp_path, flags):
 
 
 def test_what_is_done_of_a_damaged_scene_is_kept_for_the_same_command(predict, deep, tmp_path, monkeypatch):
-    """Tiles of 32 px at a stride of 24 begin at the rows 0, 24, 48 and 68; one row of them is a batch. A line has
+    """Tiles of 32 px at a stride of 16 begin at the rows 0, 16, 32, 48, 64 and 68; one row of them is a batch. A line has
     640 bytes, and the last ones end the file."""
-    monkeypatch.setattr("shipseg_tiles.inference.stitching.PIXELS_PER_BATCH", 3 * 32**2)
+    monkeypatch.setattr("shipseg_tiles.inference.stitching.PIXELS_PER_BATCH", 4 * 32**2)
     whole, out = deep.read_bytes(), tmp_path / "out"
     flags = ["--images", deep, "--bands", "3,2,1", "--scale", "0,3000", "--tile", 32]
     deep.write_bytes(whole[:-10_000])
@@ -465,7 +466,7 @@ def test_what_is_done_of_a_damaged_scene_is_kept_for_the_same_command(predict, d
     finished = predict(*flags)
 
     assert (status, complaint) == (2, "error: none of the images could be read; the warnings above say why\n")
-    assert {"000000000.npz"} <= kept < {f"{top:09}.npz" for top in (0, 24, 48, 68)}
+    assert {"000000000.npz"} <= kept < {f"{top:09}.npz" for top in (0, 16, 32, 48, 64, 68)}
     assert refused[0] == 2
     assert "was begun with --threshold None, not 0.4" in refused[1]
     assert (finished[0], finished[2], finished[3]["resumed"]) == (

@@ -47,7 +47,8 @@ def nets(tmp_path_factory):
         folder / "classifier.keras", lambda shares: keras.layers.GlobalMaxPooling2D()(mean_of(1)(shares)), threshold=0.9
     )
     nothing = keras.layers.Rescaling(0.0)
-    save(folder / "blind.keras", lambda shares: mean_of(1)(nothing(keras.layers.MaxPooling2D(32)(shares))))
+    cells = keras.layers.MaxPooling2D(32)
+    save(folder / "blind.keras", lambda shares: mean_of(1)(nothing(cells(shares))), thresholds={"16": 0.5})
     return folder
 
 

@@ -380,6 +380,11 @@ def test_a_classifier_is_refused_as_such(tmp_path):
         Predictor.load(save(net, tmp_path / "net.keras"))
 
 
+def test_a_gate_is_refused_as_such(tmp_path):
+    with pytest.raises(InputError, match=r"net\.keras is a gate; give the weights of a net that segments"):
+        Predictor.load(save(build_net("gate", width=1, depth=1), tmp_path / "net.keras"))
+
+
 def test_a_net_with_code_inside_is_refused_and_the_code_does_not_run(tmp_path):
     """The lambda of the layer would leave a file behind if it ever ran while loading."""
     evidence = tmp_path / "the code ran"

@@ -139,17 +139,18 @@ def test_a_training_with_a_break_is_the_training_without(straight, easy, tmp_pat
 
 
 def test_a_training_may_be_prolonged_and_keeps_its_best_weights(straight, easy, tmp_path):
-    """The fourth epoch is no better than the best before it, so its weights are not the ones that are kept."""
+    """The fifth epoch is no better than the best before it, so its weights are not the ones that are kept."""
     shutil.copytree(straight[1].parent, tmp_path, dirs_exist_ok=True)
     out = tmp_path / "net.keras"
 
-    prolonged = train(easy, out, replace(TINY, epochs=4), resume=True)
+    before, kept = train(easy, out, replace(TINY, epochs=4), resume=True), out.read_bytes()
+    prolonged = train(easy, out, replace(TINY, epochs=5), resume=True)
 
     scores = history(out)["val_true_dice"]
-    assert len(scores) == prolonged.epochs == 4
-    assert scores[3] <= scores[:3].max()
-    assert prolonged.contract == straight[0].contract
-    assert out.read_bytes() == straight[1].read_bytes()
+    assert len(scores) == prolonged.epochs == before.epochs + 1 == 5
+    assert scores[4] <= scores[:4].max()
+    assert prolonged.contract == before.contract
+    assert out.read_bytes() == kept
 
 
 @pytest.fixture(scope="module")
