@@ -451,8 +451,8 @@ def test_images_have_no_bands_and_no_scale(predict, images, tmp_path, flags):
 
 
 def test_what_is_done_of_a_damaged_scene_is_kept_for_the_same_command(predict, deep, tmp_path, monkeypatch):
-    """Tiles of 32 px at a stride of 16 begin at the rows 0, 16, 32, 48, 64 and 68; one row of them is a batch. A line has
-    640 bytes, and the last ones end the file."""
+    """Tiles of 32 px at a stride of 16 begin at the rows 0, 16, 32, 48, 64 and 68; one row of them is a batch. A line
+    has 640 bytes, and the last ones end the file."""
     monkeypatch.setattr("shipseg_tiles.inference.stitching.PIXELS_PER_BATCH", 4 * 32**2)
     whole, out = deep.read_bytes(), tmp_path / "out"
     flags = ["--images", deep, "--bands", "3,2,1", "--scale", "0,3000", "--tile", 32]
