@@ -6,7 +6,6 @@ a lower scene of the same width tells as much about memory.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -27,6 +26,13 @@ KINDS = 12
 
 SIDE = 768
 
+MEASURE = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Runs in a small process of its own: a process is counted with the memory of the one that it was started from."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -40,15 +46,13 @@ def main() -> None:
         weights = make_cheap_net(folder / "cheap.keras") if options.cheap_net else default_weights()
         command = ["--images", str(folder / "scene.tif"), "--weights", str(weights), "--out", str(folder / "out")]
         began = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "shipseg_tiles", "predict", *command])
-        _, status, usage = os.wait4(process.pid, 0)
+        verb = [sys.executable, "-m", "shipseg_tiles", "predict", *command]
+        measured = subprocess.run([sys.executable, "-c", MEASURE, *verb], check=True, stdout=subprocess.PIPE, text=True)
         seconds = time.perf_counter() - began
-        if status:
-            sys.exit("predict failed")
         size = (folder / "scene.tif").stat().st_size
-    megapixels = options.height * options.width / 1e6
+    megapixels, memory = options.height * options.width / 1e6, int(measured.stdout) / 2**20
     print(f"{options.height} x {options.width} px ({megapixels:.0f} megapixels, {size / 1e9:.2f} GB as GeoTIFF)")
-    print(f"{seconds:.0f} s, {megapixels / seconds:.1f} megapixels/s, peak memory {usage.ru_maxrss / 2**20:.2f} GiB")
+    print(f"{seconds:.0f} s, {megapixels / seconds:.1f} megapixels/s, peak memory {memory:.2f} GiB")
 
 
 def make_scene(path: Path, height: int, width: int) -> None:
