@@ -25,12 +25,11 @@ from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image
 from shipseg_tiles.masks import separate_objects
-from shipseg_tiles.nets.contract import default_weights
+from shipseg_tiles.nets.contract import default_weights, gate_path
 from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.scoring.score import ImageScore, score_image, summarise
 
 with quiet_import():
-    from shipseg_tiles.inference.gate import gate_path
     from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
     from shipseg_tiles.report.predictions import PredictionFolder
 

@@ -75,14 +75,11 @@ def run(options: Options) -> Outcome:
 
 def _planned(images: Path, weights: Path, tile: int | None, overlap: float | None) -> "tuple[list[SizePlan], int]":
     """Plan the prediction of all images; return also how many were left out because they are bad."""
-    from dataclasses import replace
-
     from shipseg_tiles.images import list_images
     from shipseg_tiles.inference.planning import plan_sizes
-    from shipseg_tiles.nets.contract import read_contract
+    from shipseg_tiles.nets.contract import changed_contract
 
-    given = {name: value for name, value in {"tile": tile, "overlap": overlap}.items() if value is not None}
-    contract = replace(read_contract(weights), **given)  # type: ignore[arg-type]  # each value is of its name's type
+    contract = changed_contract(weights, tile=tile, overlap=overlap)
     paths = list_images(images)
     sizes = _sizes(paths)
     if not sizes:

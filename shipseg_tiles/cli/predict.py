@@ -152,9 +152,11 @@ def _weights(options: Options) -> Path:
 
 
 def _gate(options: Options) -> Path | None:
+    from shipseg_tiles.nets.contract import gate_path
+
     if options.gate == "off":
         return None
-    beside = _weights(options).with_suffix(".gate.keras")
+    beside = gate_path(_weights(options))
     return Path(options.gate) if options.gate else beside if beside.is_file() else None
 
 

@@ -125,8 +125,3 @@ def load_gate_net(weights: Path) -> Any:
     if not answers_cells(net):
         raise InputError(f"{weights} is no gate; give weights such as train --net gate makes")
     return net
-
-
-def gate_path(weights: Path) -> Path:
-    """Return where the gate of a segmenter's `.keras` file stands: `NAME.gate.keras` beside `NAME.keras`."""
-    return weights.with_suffix(".gate.keras")

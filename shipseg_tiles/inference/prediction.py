@@ -17,9 +17,10 @@ from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold
 from shipseg_tiles.inference.engines import load_engine
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.memory import TileTooLargeError
-from shipseg_tiles.inference.predictor import Predictor, changed_contract
+from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder
+from shipseg_tiles.nets.contract import changed_contract
 from shipseg_tiles.processes import map_in_chunks
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import Region, WindowName
@@ -142,7 +143,8 @@ def predict_files(
     """
     _refuse_equal_stems(paths)
     scenes = [path for path in paths if isinstance(path, Path) and is_scene(path)]
-    images = [path for path in paths if not (isinstance(path, Path) and path in scenes)]
+    of_scenes: set[AnyPath] = set(scenes)
+    images = [path for path in paths if path not in of_scenes]
     if (options.bands or options.scale) and images:
         raise InputError(f"{images[0]} is an image of 8 bits; leave --bands and --scale away, they are for GeoTIFFs")
     attempt = partial(_attempt, options)

@@ -1,7 +1,6 @@
 """A trained net with its contract, ready for images of any size."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +13,9 @@ from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
 from shipseg_tiles.inference.memory import BackingOff
 from shipseg_tiles.inference.planning import grid_over, training_shape
-from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitched_lines
+from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitch_into, stitched_lines
 from shipseg_tiles.inference.symmetries import over_symmetries
-from shipseg_tiles.nets.contract import Contract, read_contract
+from shipseg_tiles.nets.contract import Contract, changed_contract
 from shipseg_tiles.nets.gate import answers_cells
 from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.rle import PixelIndices
@@ -105,8 +104,7 @@ class Predictor:
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict the ship probability, 0 to 1, of each pixel: uint8 (height, width, 3) to float32 (height, width)."""
         result = np.empty(image.shape[:2], dtype=np.float32)
-        for lines in self.lines(image):
-            result[lines.place] = lines.probability
+        stitch_into(result, self.lines(image))
         return result
 
     def strips(self, source: Source, region: Region | None = None, rasters: tuple[str, ...] = ()) -> Iterator[Strip]:
@@ -124,11 +122,6 @@ class Predictor:
 
     def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(self.net.predict_on_batch(tiles), dtype=np.float32)[..., 0]
-
-
-def changed_contract(weights: Path, **changes: Any) -> Contract:
-    """Read the contract of weights and change values in it; None keeps the contract's."""
-    return replace(read_contract(weights), **{name: value for name, value in changes.items() if value is not None})
 
 
 def _resized(stitched: list[Lines], shape: tuple[int, int], region: Region) -> Lines:

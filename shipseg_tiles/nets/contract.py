@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,11 @@ def contract_path(weights: Path) -> Path:
     return weights.with_suffix(".json")
 
 
+def gate_path(weights: Path) -> Path:
+    """Return where the gate of a segmenter's `.keras` file stands: `NAME.gate.keras` beside `NAME.keras`."""
+    return weights.with_suffix(".gate.keras")
+
+
 def write_contract(contract: Contract, weights: Path) -> None:
     """Write the contract beside its weights."""
     write_json(contract_path(weights), asdict(contract))
@@ -111,6 +116,11 @@ def read_contract(weights: Path) -> Contract:
     if contract.weights_sha256 != checksum(weights):
         raise InputError(f"{path} was written for other weights than {weights}; keep the two files together")
     return contract
+
+
+def changed_contract(weights: Path, **changes: Any) -> Contract:
+    """Read the contract of weights and change values in it; None keeps the contract's."""
+    return replace(read_contract(weights), **{name: value for name, value in changes.items() if value is not None})
 
 
 def checksum(path: Path) -> str:

@@ -1,5 +1,4 @@
 import json
-import warnings
 
 import keras
 import numpy as np
@@ -7,7 +6,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shipseg_tiles.cli.main import main
 from shipseg_tiles.errors import SkippedImageWarning
 from shipseg_tiles.nets.contract import Contract, checksum, write_contract
 
@@ -46,21 +44,6 @@ def archive(tmp_path):
         Image.fromarray(pixels).save(tmp_path / "images" / name)
     (tmp_path / "labels.csv").write_text(HEADER + "a.png,1 4\nb.png,\nc.png,1 4\nd.png,\n")
     return tmp_path
-
-
-@pytest.fixture
-def shipseg(capfd, monkeypatch):
-    """Run the command line in this process and return its exit status, its output and its complaint."""
-    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # main sets it for good
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        output, complaint = capfd.readouterr()
-        return ended.value.code, output, complaint
-
-    return run
 
 
 @pytest.fixture

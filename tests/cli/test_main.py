@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +12,10 @@ from PIL import Image
 
 import shipseg_tiles
 from shipseg_tiles.cli import make_patches, predict, simulate, train
-from shipseg_tiles.cli.main import VERBS, main, parse_options
+from shipseg_tiles.cli.main import VERBS, parse_options
 from shipseg_tiles.errors import InputError
 
 HEADER = "ImageId,EncodedPixels\n"
-
-
-@pytest.fixture
-def shipseg(capfd, monkeypatch):
-    """Run the command line in this process and return its exit status, its output and its complaint."""
-    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # main sets it for good
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        output, complaint = capfd.readouterr()
-        return ended.value.code, output, complaint
-
-    return run
 
 
 @pytest.fixture

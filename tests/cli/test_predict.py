@@ -79,21 +79,6 @@ SHIP = "ship.png,2011 4 2111 4 2211 4 2311 4 2411 4 2511 4\n"
 
 
 @pytest.fixture
-def shipseg(capfd, monkeypatch):
-    """Run the command line in this process and return its exit status, its output and its complaint."""
-    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # main sets it for good
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        output, complaint = capfd.readouterr()
-        return ended.value.code, output, complaint
-
-    return run
-
-
-@pytest.fixture
 def predict(shipseg, nets, images, tmp_path):
     """Predict the images, and return status, complaint, submission and record, the last two if they are there."""
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.gate import Gate, gate_path
+from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+from shipseg_tiles.nets.contract import Contract, checksum, contract_path, gate_path, write_contract
 from shipseg_tiles.tiling import TileGrid
 
 
