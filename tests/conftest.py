@@ -1,13 +1,23 @@
 """What many tests look at: a small simulated archive and the store that is cut out of it. Neither may be changed."""
 
+import shutil
 import signal
+from collections.abc import Iterator
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
+
+BROWSER_FLAGS = (
+    "--headless=new --window-size=1280,1000 --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    " --disable-background-networking --disable-component-update --disable-sync"
+)
+"""No screen, root or not, and nothing that the browser asks of the network by itself."""
 
 # A shell starts what runs in its background deaf to Ctrl-C, and processes inherit that: the tests send it for real.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,3 +37,19 @@ def store(scenes: Archive, tmp_path_factory: pytest.TempPathFactory) -> PatchSto
     options = MakeOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
     make_patches(scenes, path, options, workers=1)
     return PatchStore(path)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Debian's chromium without a screen, with a profile of its own; tests that need it skip where there is none."""
+    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in programs:
+        pytest.skip("no browser: install Debian's packages chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(programs[0])
+    for flag in (*BROWSER_FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})  # so that a test can look for errors of scripts
+    driver = webdriver.Chrome(options=options, service=Service(programs[1]))
+    yield driver
+    driver.quit()
