@@ -27,7 +27,8 @@ from shipseg_tiles.images import read_image
 from shipseg_tiles.masks import separate_objects
 from shipseg_tiles.nets.contract import default_weights, gate_path
 from shipseg_tiles.rle import PixelIndices
-from shipseg_tiles.scoring.score import ImageScore, score_image, summarise
+from shipseg_tiles.scoring.image_score import ImageScore, score_image
+from shipseg_tiles.scoring.score import summarise
 
 with quiet_import():
     from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
@@ -73,12 +74,12 @@ def main() -> None:
         ways = {title: Way(predict) for title, predict in all_ways(options.weights, Path(folder)).items()}
         scores: dict[str, list[ImageScore]] = {}
         for name in tqdm(names, disable=None):
-            pixels = archive.labels.mask(name, read_image(archive.files[name]).shape[:2]).size
-            truth = archive.labels.ship_indices(name, pixels)
+            height, width = read_image(archive.files[name]).shape[:2]
+            truth = archive.labels.ship_indices(name, height * width)
             for title, way in ways.items():
                 found = way(archive.files[name])
                 if found is not None:
-                    scores.setdefault(title, []).append(score_image(name, truth, found))
+                    scores.setdefault(title, []).append(score_image(name, truth, found, (height, width)))
     ships = sum(bool(archive.labels.ships[name]) for name in names)
     print(f"{len(names)} images, {ships} of them with ships; {options.weights}")
     report(ways, {title: summarise(found) for title, found in scores.items()})

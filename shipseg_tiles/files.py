@@ -2,12 +2,19 @@
 
 import json
 import os
+import platform
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from shipseg_tiles.errors import InputError
+
+_UNFINISHED = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9a-f]{1,7})-(?P<started>[0-9a-f]+)\.partial\..+")
+"""Names of files that are being written: they tell by whom, so that nobody removes what another one still writes."""
 
 
 @contextmanager
@@ -15,10 +22,13 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name only when the block ends well.
 
     The temporary name keeps all suffixes, because many writers choose the format by it. Folders above `path` are
-    made. If the block raises, whatever was written is removed and `path` is as it was before.
+    made. If the block raises, whatever was written is removed and `path` is as it was before. What writers that were
+    killed have left in the folder is removed too, when this process writes there for the first time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    _remove_leftovers(path.parent)
+    process = os.getpid()
+    temporary = path.with_name(f".{_machine()}-{process:x}-{_started(process) or 0:x}.partial.{path.name}")
     try:
         yield temporary
         temporary.replace(path)
@@ -28,6 +38,48 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=256)
+def _remove_leftovers(folder: Path) -> None:
+    with suppress(OSError):  # of a folder that may be written to, but not read; or a file that is somebody else's
+        for entry in list(os.scandir(folder)):
+            name = _UNFINISHED.fullmatch(entry.name)
+            if name and entry.is_file(follow_symlinks=False) and name["machine"] == _machine() and not _runs(name):
+                Path(entry).unlink(missing_ok=True)
+
+
+def _runs(writer: re.Match[str]) -> bool:
+    """Say whether the process of this machine that a name tells of is still there; if nobody knows, it is."""
+    process = int(writer["process"], 16)
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _started(process) in (None, int(writer["started"], 16))
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """Return 8 hexadecimal digits for this machine, or this container: within it a number is one process at a time."""
+    namespace = Path("/proc/self/ns/pid")
+    inside = namespace.readlink() if namespace.is_symlink() else ""
+    return sha256(f"{platform.node()} {inside}".encode()).hexdigest()[:8]
+
+
+def _started(process: int) -> int | None:
+    """Return when a process was started, in ticks since the system was: its number may have been another's before.
+
+    It is -1 for one that was killed and waits for its parent to notice, and None where nobody says, as on other systems
+    than Linux.
+    """
+    try:
+        state, *others = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return -1 if state in "ZX" else int(others[18])
 
 
 def write_text(path: Path, text: str) -> None:

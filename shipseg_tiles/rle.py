@@ -19,6 +19,10 @@ PixelIndices = NDArray[np.int64]
 """Sorted 0-based column-major pixel numbers: index = column * height + row."""
 
 
+class OutsideImageError(InputError):
+    """A run leaves its image: it is wrong, or the image has another size than was thought."""
+
+
 def encode(mask: NDArray[np.generic]) -> str:
     """Write a mask as run-length text.
 
@@ -58,7 +62,8 @@ def decode(text: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
         uint8 (height, width), 1 on ships and 0 elsewhere.
 
     Raises:
-        InputError: If the text is no list of pairs of positive numbers, or a run leaves the image.
+        InputError: If the text is no list of pairs of positive numbers.
+        OutsideImageError: If a run leaves the image.
     """
     return mask_of(decode_indices(text, shape[0] * shape[1]), shape)
 
@@ -87,7 +92,7 @@ def decode_indices(text: str, pixels: int | None = None) -> PixelIndices:
     outside = np.flatnonzero((starts > limit) | (lengths > limit - starts + 1))
     if outside.size:
         start, length = starts[outside[0]], lengths[outside[0]]
-        raise InputError(f"run '{start} {length}' leaves the image of {limit} pixels")
+        raise OutsideImageError(f"run '{start} {length}' leaves the image of {limit} pixels")
     return _spread(starts - 1, lengths)
 
 

@@ -1,4 +1,8 @@
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -78,6 +82,91 @@ def test_json_without_nan_and_the_old_file_stays(tmp_path):
 
     assert json.loads(path.read_text()) == {"dice": 0.5}
     assert names_in(tmp_path) == ["score.json"]
+
+
+WRITE_SLOWLY = """
+import sys, time
+from pathlib import Path
+from shipseg_tiles.files import written_whole
+with written_whole(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    print(temporary.name, flush=True)
+    time.sleep(100)
+"""
+
+
+@pytest.fixture
+def write_slowly():
+    """Start processes that write files and do not finish; return each with the name that its file has until then."""
+    processes = []
+
+    def start(path):
+        process = subprocess.Popen([sys.executable, "-c", WRITE_SLOWLY, path], stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        return process, process.stdout.readline().rstrip()
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_a_killed_writer_left_is_removed_and_what_others_write_is_not(write_slowly, tmp_path, waits):
+    """Whether or not its parent has noticed that it ended."""
+    killed, left = write_slowly(tmp_path / "a.png")
+    _, being_written = write_slowly(tmp_path / "b.png")
+    os.kill(killed.pid, signal.SIGKILL)
+    if waits:
+        killed.wait()
+    else:
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+    assert names_in(tmp_path) == sorted([left, being_written])
+
+    write_text(tmp_path / "c.txt", "whole")
+
+    assert names_in(tmp_path) == sorted([being_written, "c.txt"])
+
+
+def test_what_a_killed_writer_of_the_same_file_left_is_removed(write_slowly, tmp_path):
+    killed, _ = write_slowly(tmp_path / "a.png")
+    killed.kill()
+    killed.wait()
+
+    write_text(tmp_path / "a.png", "whole")
+
+    assert names_in(tmp_path) == ["a.png"]
+
+
+def test_leftovers_are_known_by_their_writer_and_nothing_else_is_touched(tmp_path):
+    """No process has the number 0xfffffff; and this one was not started at tick 1."""
+    with written_whole(tmp_path / "own.png") as temporary:
+        temporary.write_bytes(b"")
+        machine, process, started = temporary.name.removeprefix(".").split(".")[0].split("-")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    gone = [f".{machine}-fffffff-{started}.partial.a.png"]
+    if int(started, 16):
+        gone.append(f".{machine}-{process}-1.partial.b.png")  # the number was given anew
+    kept = [
+        f".{machine}-{process}-{started}.partial.c.png",
+        f".00000000-fffffff-{started}.partial.d.png",  # on another machine
+        f".{machine}-fffffff-{started}.partial.folder",
+        f".{machine}-fffffff-{started}.partial.link.png",
+        f".{machine}-fffffff-{started}.partial",
+        f"{machine}-fffffff-{started}.partial.e.png",
+        ".77.partial.f.png",
+        ".partial.g.png",
+    ]
+    (folder / kept[2]).mkdir()
+    (folder / kept[3]).symlink_to(tmp_path / "own.png")
+    for name in [*gone, *kept]:
+        if not (folder / name).exists():
+            (folder / name).write_bytes(b"")
+
+    write_text(folder / "new.txt", "")
+
+    assert names_in(folder) == sorted([*kept, "new.txt"])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Labels: which ships each image shows, read from the competition's CSV or from a folder of mask PNGs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shipseg_tiles import rle
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name
+from shipseg_tiles.images import read_size
 from shipseg_tiles.masks import read_mask
 from shipseg_tiles.zipped import located
 
@@ -26,10 +27,12 @@ class Labels:
         source: Where they came from, for messages.
         ships: By image file name, sorted: the run-length text of each ship, in the order of the source; an empty
             tuple for an image without ships.
+        shapes: By image file name, (height, width) in pixels of those images whose masks tell it. A CSV tells none.
     """
 
     source: str
     ships: dict[str, tuple[str, ...]]
+    shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def ship_indices(self, image: str, pixels: int | None = None) -> list[rle.PixelIndices]:
         """Return the pixel indices of each ship of an image that has `pixels` pixels (None: unknown).
@@ -40,7 +43,7 @@ class Labels:
         try:
             return [rle.decode_indices(ship, pixels) for ship in self.ships[image]]
         except InputError as error:
-            raise InputError(f"{self.source}: {image}: {error}") from None
+            raise type(error)(f"{self.source}: {image}: {error}") from None
 
     def pixel_indices(self, image: str, pixels: int | None = None) -> rle.PixelIndices:
         """Return the sorted distinct indices of all ship pixels of an image; ships may overlap. Raises as above."""
@@ -52,7 +55,8 @@ class Labels:
 
     def only(self, images: Iterable[str]) -> "Labels":
         """Return the labels of some of the images."""
-        return Labels(self.source, {image: self.ships[image] for image in images})
+        ships = {image: self.ships[image] for image in images}
+        return Labels(self.source, ships, {image: self.shapes[image] for image in ships if image in self.shapes})
 
     def to_csv(self) -> str:
         """Write the competition's CSV: one row a ship, one row with an empty field for an image without."""
@@ -80,6 +84,23 @@ def read_labels(source: Path) -> Labels:
     return labels
 
 
+def read_predictions(source: Path) -> Labels:
+    """Read predictions from a folder that `predict` wrote, or from whatever else `read_labels` reads.
+
+    Of such a folder the submission counts, as masks of an earlier run may lie among those of the last one. They tell
+    the sizes of the images.
+
+    Raises:
+        InputError: As `read_labels`.
+    """
+    submission = source / "submission.csv"
+    if not submission.is_file():
+        return read_labels(source)
+    labels = read_labels(submission)
+    masks = {image: source / "masks" / f"{Path(image).stem}.png" for image in labels.ships}
+    return replace(labels, shapes={image: read_size(mask) for image, mask in masks.items() if mask.is_file()})
+
+
 def parse_labels(data: bytes, source: str) -> Labels:
     """Read labels from the bytes of a competition CSV; `source` is for messages. Raises as `read_labels`."""
     try:
@@ -104,4 +125,5 @@ def _from_masks(folder: Path) -> Labels:
     if not paths:
         raise InputError(f"{folder} holds no mask; masks are files NAME.png")
     files = [read_mask(path) for path in paths]
-    return Labels(str(folder), {file.image: file.ships for file in sorted(files, key=lambda file: file.image)})
+    files.sort(key=lambda file: file.image)
+    return Labels(str(folder), {file.image: file.ships for file in files}, {file.image: file.shape for file in files})

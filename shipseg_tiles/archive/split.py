@@ -141,15 +141,7 @@ def read_sides(path: Path) -> dict[str, str]:
         InputError: If the file is missing or no such CSV, a row names no image or no side, or an image stands on two
             sides.
     """
-    try:
-        table = pd.read_csv(BytesIO(path.read_bytes()), dtype=str, keep_default_na=False)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
-        raise InputError(f"{path} has more fields in a row than columns in its first line; remove the extra fields")
-    absent = [column for column in ("ImageId", "split") if column not in table]
-    if absent:
-        raise InputError(f"{path} has no column {' and '.join(absent)}; its first line must hold ImageId,split")
+    table = _read_table(path)
     sides: dict[str, str] = {}
     for name, text in zip(table["ImageId"], table["split"], strict=True):
         side = text.strip()
@@ -160,3 +152,32 @@ def read_sides(path: Path) -> dict[str, str]:
     if not sides:
         raise InputError(f"{path} holds no row below its first line; write one for each image")
     return sides
+
+
+def read_scenes(path: Path) -> dict[str, str] | None:
+    """Read which place each image shows from the column scene of such a CSV; None if it has no such column.
+
+    Raises:
+        InputError: As `read_sides`, or if a row names no place.
+    """
+    table = _read_table(path)
+    if "scene" not in table:
+        return None
+    scenes = {name: text.strip() for name, text in zip(table["ImageId"], table["scene"], strict=True)}
+    for name, scene in scenes.items():
+        if not scene:
+            raise InputError(f"{path}: {name} has no scene; write the number of its place, or remove the column")
+    return scenes
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(BytesIO(path.read_bytes()), dtype=str, keep_default_na=False)
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise InputError(f"{path} has more fields in a row than columns in its first line; remove the extra fields")
+    absent = [column for column in ("ImageId", "split") if column not in table]
+    if absent:
+        raise InputError(f"{path} has no column {' and '.join(absent)}; its first line must hold ImageId,split")
+    return table

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, SegmenterOptions, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,25 +16,20 @@ Number = TypeVar("Number", int, float)
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
-    """Options of `check-seams`."""
-
+class _Folders(CommonOptions):
     images: Path = option("folder or zip of images, or one image", metavar="DIR_OR_FILE")
     out: Path = option("folder for seams.csv, profile.csv and seams.png", metavar="DIR")
-    weights: Path | None = option(
-        "weights with their contract beside them (default: those that ship with the project)",
-        default=None,
-        type=Path,
-        metavar="FILE.keras",
-    )
+
+
+@dataclass(kw_only=True)
+class Options(SegmenterOptions, _Folders):
+    """Options of `check-seams`."""
+
     tiles: str = option("sides of tiles in pixels, with commas between", default="128,256,384", metavar="A,B,C")
     overlaps: str = option(
         "shares of its side that a tile shares with the next, with commas between",
         default="0,0.25,0.5",
         metavar="A,B,C",
-    )
-    window: str = option(
-        "how overlapping tiles are blended", default="hann", choices=["uniform", "hann", "gaussian", "core"]
     )
     limit: int = option("look at so many of the images, evenly spaced", default=5, metavar="N")
     tolerance: float = option("difference of probabilities that does not matter", default=0.05, metavar="P")
@@ -43,11 +38,10 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Measure, draw and recommend."""
     from shipseg_tiles.images import list_images
-    from shipseg_tiles.nets.contract import default_weights, read_contract
+    from shipseg_tiles.nets.contract import read_contract
     from shipseg_tiles.scoring.seams import SeamOptions
 
-    paths = _chosen(list_images(options.images), options.limit)
-    weights = options.weights or default_weights()
+    weights = options.segmenter()
     contract = read_contract(weights)
     asked = SeamOptions(
         contract,
@@ -56,6 +50,7 @@ def run(options: Options) -> Outcome:
         options.window,  # type: ignore[arg-type]  # the parser lets only window names through
         options.tolerance,
     )
+    paths = _chosen(list_images(options.images), options.limit)
     seams = _measured(weights, paths, asked)
     from shipseg_tiles.report.seams import seam_numbers, write_seams
 

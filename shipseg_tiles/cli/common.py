@@ -34,6 +34,61 @@ class CommonOptions:
     )
 
 
+@dataclass(kw_only=True)
+class SegmenterOptions(CommonOptions):
+    """Options of verbs that predict images in tiles.
+
+    In `--help` they come after those of a class that stands behind this one among the bases of a verb's options.
+    """
+
+    weights: Path | None = option(
+        "weights with their contract beside them (default: those that ship with the project)",
+        default=None,
+        type=Path,
+        metavar="FILE.keras",
+    )
+    window: str = option(
+        "how overlapping tiles are blended", default="hann", choices=["uniform", "hann", "gaussian", "core"]
+    )
+
+    def segmenter(self) -> Path:
+        """Return the weights, those that ship with the project if none are named."""
+        from shipseg_tiles.nets.contract import default_weights
+
+        return self.weights or default_weights()
+
+
+@dataclass(kw_only=True)
+class TilingOptions(SegmenterOptions):
+    """Options of verbs that predict images in tiles as `predict` does, or tell what that takes."""
+
+    tile: int | None = option("side of a tile in pixels (default: the contract's)", default=None, type=int, metavar="N")
+    overlap: float | None = option(
+        "share of its side that a tile shares with the next (default: the contract's)",
+        default=None,
+        type=float,
+        metavar="F",
+    )
+    symmetries: bool = option(
+        "take the mean over the 8 symmetries of each tile, at 8 times the cost", default=False, action="store_true"
+    )
+    gate: str = option(
+        "weights of a gate, which decides which tiles the net is shown, or off (default: NAME.gate.keras beside"
+        " the weights NAME.keras, if it is there)",
+        default="",
+        metavar="FILE.keras",
+    )
+
+    def gate_weights(self) -> Path | None:
+        """Return the weights of the gate; None if all tiles are shown."""
+        from shipseg_tiles.nets.contract import gate_path
+
+        if self.gate == "off":
+            return None
+        beside = gate_path(self.segmenter())
+        return Path(self.gate) if self.gate else beside if beside.is_file() else None
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a verb did.

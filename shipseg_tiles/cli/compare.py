@@ -49,6 +49,7 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Compare; presets that an earlier run of the same command has scored are not trained again."""
     from shipseg_tiles.files import write_json, write_text
+    from shipseg_tiles.report.comparison import write_comparison
     from shipseg_tiles.training.presets import read_preset
 
     if not options.minutes > 0:
@@ -66,8 +67,9 @@ def run(options: Options) -> Outcome:
     write_text(options.out / "comparison.md", table + "\n")
     write_json(options.out / "comparison.json", rows)
     ships = sum(bool(test.labels.ships[name]) for name in test.files)
-    summary = f"{len(test.files)} test images, {ships} with ships; {options.minutes:g} minutes each\n{table}"
-    return Outcome(summary, {"test_images": len(test.files), "minutes": options.minutes, "presets": rows})
+    lead = f"{len(test.files)} test images, {ships} with ships; {options.minutes:g} minutes each"
+    write_comparison(options.out / "comparison.html", lead, table, rows)
+    return Outcome(f"{lead}\n{table}", {"test_images": len(test.files), "minutes": options.minutes, "presets": rows})
 
 
 def _check(presets: "Sequence[Preset]") -> None:

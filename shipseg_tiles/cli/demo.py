@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shipseg_tiles.cli import make_patches, predict, score, simulate, train
+from shipseg_tiles.cli import make_patches, predict, report, score, simulate, train
 from shipseg_tiles.cli.common import CommonOptions, Outcome, option
 
 TEST_SEED_STEP = 1_000_000
@@ -29,9 +29,9 @@ def run(options: Options) -> Outcome:
     known = _simulate(out / "scenes", options.images, options.seed)
     unseen = _simulate(out / "test_scenes", max(8, options.images // 4), options.seed + TEST_SEED_STEP)
     weights = _train(out, known, options.epochs)
-    _step(predict.run(predict.Options(images=unseen.images, out=predictions, weights=weights)))
+    _step(predict.run(predict.Options(images=unseen.images, out=predictions, weights=weights, probabilities=True)))
     scored = score.run(score.Options(labels=unseen.labels, predictions=predictions))
-    page = _write_page(out / "report.html", unseen, predictions, weights)
+    page = _write_report(out / "report.html", unseen, predictions)
     seconds = time.monotonic() - began
     summary = f"{scored.summary}\ndone in {seconds:.0f} s; look at {page} and {predictions / 'pictures'}"
     return Outcome(summary, scored.data | {"seconds": round(seconds, 1), "page": str(page)})
@@ -67,15 +67,8 @@ def _step(outcome: Outcome) -> dict[str, Any]:
     return outcome.data
 
 
-def _write_page(page: Path, scenes: _Scenes, predictions: Path, weights: Path) -> Path:
-    from shipseg_tiles.archive.archive import open_archive
-    from shipseg_tiles.archive.labels import read_labels
-    from shipseg_tiles.report.page import write_page
-    from shipseg_tiles.scoring.score import score_labels
-
-    archive = open_archive(scenes.images, scenes.labels)
-    predicted = read_labels(predictions / "submission.csv")
-    curves = weights.with_suffix(".training") / "curves.png"
-    scores = score_labels(archive.labels, predicted)
-    write_page(page, "Ships in synthetic scenes", archive, predicted, scores, curves=curves)
+def _write_report(page: Path, scenes: _Scenes, predictions: Path) -> Path:
+    title = "Ships in synthetic scenes"
+    shown = report.Options(predictions=predictions, labels=scenes.labels, images=scenes.images, out=page, title=title)
+    _step(report.run(shown))
     return page

@@ -30,11 +30,14 @@ VERBS = {
     "mine": "keep the background on which a net sees ships, to train on it",
     "mine-and-train": "mine and train in turn, and keep the best",
     "plan": "tell tiles, memory and time of a prediction before it",
+    "calibrate": "choose threshold, minimum area, gate and separation on validation images",
     "predict": "find ships in images of any size",
     "check-seams": "measure how far tiled prediction is from that of the whole image",
+    "serve": "find ships in images that are dropped on a page in the browser",
     "classify": "say of each image whether it shows a ship",
     "export": "write a net for other runtimes, and check that it answers there as in Keras",
     "score": "compare predictions with labels: true dice and F2",
+    "report": "show on one page how good predictions are: numbers, charts and pictures",
     "demo": "do all of it on synthetic scenes",
 }
 
@@ -103,11 +106,14 @@ def _preset_flags(name: str, verb: str, options_class: type[Any]) -> list[str]:
 
 def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) -> list[str]:
     """Turn what a YAML file sets into flags, so that one parser checks both."""
-    names = {field.name for field in fields(options_class) if "args" not in field.metadata} - {"config"}
+    types = {field.name: field.type for field in fields(options_class) if "args" not in field.metadata}
     flags = []
     for key, value in values.items():
-        if str(key).replace("-", "_") not in names:
+        name = str(key).replace("-", "_")
+        if name not in types or name == "config":
             raise InputError(f"{source}: there is no option {key!r}")
+        if isinstance(value, bool) and types[name] is str:
+            value = "on" if value else "off"  # words, but YAML takes them for truth values
         if value is not False and value is not None:
             flag = f"--{str(key).replace('_', '-')}"
             if isinstance(value, list):

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
     from shipseg_tiles.inference.planning import SizePlan
+    from shipseg_tiles.nets.contract import Contract
     from shipseg_tiles.zipped import AnyPath
 
 _SIZES_SHOWN = 10
@@ -19,72 +20,100 @@ _SIZES_SHOWN = 10
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class _Images(CommonOptions):
+    images: Path = option("folder or zip of images, or one image", metavar="DIR_OR_FILE")
+
+
+@dataclass(kw_only=True)
+class Options(TilingOptions, _Images):
     """Options of `plan`; those of the same name are those of `predict`."""
 
-    images: Path = option("folder or zip of images, or one image", metavar="DIR_OR_FILE")
-    weights: Path | None = option(
-        "weights with their contract beside them (default: those that ship with the project)",
-        default=None,
-        type=Path,
-        metavar="FILE.keras",
-    )
-    tile: int | None = option("side of a tile in pixels (default: the contract's)", default=None, type=int, metavar="N")
-    overlap: float | None = option(
-        "share of its side that a tile shares with the next (default: the contract's)",
-        default=None,
-        type=float,
-        metavar="F",
-    )
-    window: str = option(
-        "how overlapping tiles are blended; costs the same whichever it is",
-        default="hann",
-        choices=["uniform", "hann", "gaussian", "core"],
-    )
     seconds_per_megapixel: float | None = option(
         "time that a million pixels of tiles take, to tell the time of all", default=None, type=float, metavar="S"
     )
     like: Path | None = option(
-        "take that time from the run.json of an earlier predict on this machine",
+        "take that time, and the share of tiles that a gate lets the net see, from the run.json of an earlier predict"
+        " on this machine",
         default=None,
         type=Path,
         metavar="RUN.json",
     )
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What the run.json of an earlier `predict` tells.
+
+    Attributes:
+        seconds_per_megapixel: Of what its net was shown.
+        seen: Share of the tiles that its gate let the net see, 0 to 1; None if there was no gate.
+    """
+
+    seconds_per_megapixel: float
+    seen: float | None
+
+
 def run(options: Options) -> Outcome:
     """Plan."""
     from shipseg_tiles.inference.planning import total
-    from shipseg_tiles.nets.contract import default_weights
 
-    weights = options.weights or default_weights()
-    plans, skipped = _planned(options.images, weights, options.tile, options.overlap)
-    rate = _rate(options)
+    earlier = _read_run(options.like) if options.like else None
+    gate = _gate(options)
+    plans, skipped = _planned(options, gated=gate is not None)
     everything = total(plans)
+    seen = 1.0 if gate is None else earlier.seen if earlier else None
+    rate = _rate(options, earlier)
+    shown = [share * everything["megapixels"] for share in ((0.0, 1.0) if seen is None else (seen, seen))]
     data = {
-        "weights": str(weights),
+        "weights": str(options.segmenter()),
         "window": options.window,
+        "gate": gate and str(gate),
+        "symmetries": options.symmetries,
         "skipped": skipped,
         **everything,
+        "seen": seen,
+        "least_megapixels": shown[0],
+        "most_megapixels": shown[1],
         "seconds_per_megapixel": rate,
-        "seconds": None if rate is None else rate * everything["megapixels"],
+        "least_seconds": None if rate is None else rate * shown[0],
+        "seconds": None if rate is None else rate * shown[1],
         "sizes": [plan.numbers() for plan in plans],
     }
     return Outcome(_summary(data), data)
 
 
-def _planned(images: Path, weights: Path, tile: int | None, overlap: float | None) -> "tuple[list[SizePlan], int]":
+def _gate(options: Options) -> Path | None:
+    """Return the weights of the gate; None if there is none, or it lets the net see all tiles of that size."""
+    from shipseg_tiles.nets.contract import gate_threshold, read_contract
+
+    weights, contract = options.gate_weights(), _contract(options)
+    if weights is None or gate_threshold(read_contract(weights), contract.tile, contract.gate) is None:
+        return None
+    if contract.resize:
+        with quiet_import():
+            from shipseg_tiles.inference.gate import refuse_gate_of_resized
+
+        refuse_gate_of_resized(contract, weights)
+    return weights
+
+
+def _contract(options: Options) -> "Contract":
+    from shipseg_tiles.nets.contract import changed_contract
+
+    return changed_contract(options.segmenter(), tile=options.tile, overlap=options.overlap)
+
+
+def _planned(options: Options, gated: bool) -> "tuple[list[SizePlan], int]":
     """Plan the prediction of all images; return also how many were left out because they are bad."""
     from shipseg_tiles.images import list_images
     from shipseg_tiles.inference.planning import plan_sizes
-    from shipseg_tiles.nets.contract import changed_contract
 
-    contract = changed_contract(weights, tile=tile, overlap=overlap)
-    paths = list_images(images)
+    paths = list_images(options.images)
     sizes = _sizes(paths)
     if not sizes:
         raise InputError("none of the images could be read; the warnings above say why")
-    return plan_sizes(sizes, contract), len(paths) - sizes.total()
+    plans = plan_sizes(sizes, _contract(options), gated=gated, symmetries=options.symmetries)
+    return plans, len(paths) - sizes.total()
 
 
 def _sizes(paths: "Sequence[AnyPath]") -> Counter[tuple[int, int]]:
@@ -103,33 +132,25 @@ def _sizes(paths: "Sequence[AnyPath]") -> Counter[tuple[int, int]]:
     return sizes
 
 
-def _rate(options: Options) -> float | None:
+def _rate(options: Options, earlier: _Run | None) -> float | None:
     """Return the seconds that a megapixel takes; None if nobody said."""
     if options.seconds_per_megapixel is None:
-        return _rate_of(options.like) if options.like else None
+        return earlier.seconds_per_megapixel if earlier else None
     if not 0 < options.seconds_per_megapixel < float("inf"):
         raise InputError(f"seconds per megapixel {options.seconds_per_megapixel} must be above 0")
     return options.seconds_per_megapixel
 
 
-def _rate_of(run: Path) -> float:
-    """Divide the seconds of an earlier prediction by what is planned for it today."""
-    from shipseg_tiles.inference.planning import total
-
+def _read_run(path: Path) -> _Run:
     try:
-        record = json.loads(run.read_text(encoding="utf-8"))
-        seconds, count, how = float(record["seconds"]), int(record["images"]), record["options"]
-        source = Path(how["images"]), Path(record["weights"]), int(how["tile"]), float(how["overlap"])
+        record = json.loads(path.read_text(encoding="utf-8"))
+        seconds, megapixels = float(record["seconds"]), float(record["net_megapixels"])
+        tiles, skipped, gate = int(record["tiles"]), int(record["tiles_skipped"]), record["gate"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{run} is no run.json of predict ({error!r}); give --seconds-per-megapixel") from None
-    if record.get("resumed") or how.get("region"):
-        raise InputError(f"{run} is of a run that left out pixels or was resumed; give --seconds-per-megapixel")
-    planned = total(_planned(*source)[0])
-    if planned["images"] != count:
-        raise InputError(
-            f"{run} is of {count} images, and {source[0]} has {planned['images']} now; give --seconds-per-megapixel"
-        )
-    return seconds / float(planned["megapixels"])
+        raise InputError(f"{path} is no run.json of predict ({error!r}); give --seconds-per-megapixel") from None
+    if record.get("resumed") or not megapixels > 0:
+        raise InputError(f"{path} is of a run that was resumed or showed its net nothing; give --seconds-per-megapixel")
+    return _Run(seconds / megapixels, 1 - skipped / tiles if gate else None)
 
 
 def _summary(data: Mapping[str, Any]) -> str:
@@ -144,6 +165,7 @@ def _summary(data: Mapping[str, Any]) -> str:
             f"memory: at most {_megabytes(data['image_bytes'])} MB for an image,"
             f" {_megabytes(data['line_bytes'])} MB for lines under tiles,"
             f" {_megabytes(data['batch_bytes'])} MB for a batch; what the net needs comes on top",
+            *_gated(data),
             _time(data),
         ]
     )
@@ -160,7 +182,20 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:.1f}"
 
 
+def _gated(data: Mapping[str, Any]) -> list[str]:
+    """Say in a line what the gate lets the net see, if there is one."""
+    if data["gate"] is None:
+        return []
+    if data["seen"] is None:
+        return [
+            f"gate: the net is shown between none and all of the tiles, 0 to {data['most_megapixels']:.1f} megapixels;"
+            " --like RUN.json of a run with a gate tells the share"
+        ]
+    return [f"gate: {100 * data['seen']:.0f} % of the tiles are shown, {data['most_megapixels']:.1f} megapixels"]
+
+
 def _time(data: Mapping[str, Any]) -> str:
     if data["seconds"] is None:
         return "time: unknown; give --like RUN.json of an earlier predict, or --seconds-per-megapixel"
-    return f"time: {data['seconds']:.0f} s, at {data['seconds_per_megapixel']:.3g} s a megapixel"
+    least = "" if data["seen"] is not None else f"{data['least_seconds']:.0f} to "
+    return f"time: {least}{data['seconds']:.0f} s, at {data['seconds_per_megapixel']:.3g} s a megapixel"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, option, quiet_import
 
 if TYPE_CHECKING:
     from shipseg_tiles.inference.prediction import PredictOptions
@@ -17,38 +17,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
-    """Options of `predict`."""
-
+class _Folders(CommonOptions):
     images: Path = option("folder or zip of images and GeoTIFFs, or one of them", metavar="DIR_OR_FILE")
     out: Path = option("folder for masks/, pictures/, submission.csv and run.json", metavar="DIR")
-    weights: Path | None = option(
-        "weights with their contract beside them (default: those that ship with the project)",
-        default=None,
-        type=Path,
-        metavar="FILE.keras",
-    )
-    tile: int | None = option("side of a tile in pixels (default: the contract's)", default=None, type=int, metavar="N")
-    overlap: float | None = option(
-        "share of its side that a tile shares with the next (default: the contract's)",
-        default=None,
-        type=float,
-        metavar="F",
-    )
-    window: str = option(
-        "how overlapping tiles are blended", default="hann", choices=["uniform", "hann", "gaussian", "core"]
-    )
+
+
+@dataclass(kw_only=True)
+class Options(TilingOptions, _Folders):
+    """Options of `predict`."""
+
     threshold: float | None = option(
         "probability above which a pixel is ship (default: the contract's)", default=None, type=float, metavar="P"
     )
     minimum_area: int | None = option(
         "drop ships of fewer pixels (default: the contract's)", default=None, type=int, metavar="N"
     )
-    gate: str = option(
-        "weights of a gate, which decides which tiles the net is shown, or off (default: NAME.gate.keras beside"
-        " the weights NAME.keras, if it is there)",
+    separate_touching: str = option(
+        "cut objects where they are narrow if the parts are better rectangles (default: the contract's)",
         default="",
-        metavar="FILE.keras",
+        choices=["on", "off"],
     )
     classifier: Path | None = option(
         "weights of a classifier: images in which it sees no ship get an empty mask at once",
@@ -58,9 +45,6 @@ class Options(CommonOptions):
     )
     engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
     precision: str = option("of the net's arithmetic", default="float32", choices=["float32", "bfloat16", "int8"])
-    symmetries: bool = option(
-        "take the mean over the 8 symmetries of each tile, at 8 times the cost", default=False, action="store_true"
-    )
     region: str = option(
         "predict only this part of each image; its pixels are as without it",
         default="",
@@ -92,16 +76,13 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.files import write_json
     from shipseg_tiles.images import list_images
     from shipseg_tiles.jobs import open_job
-    from shipseg_tiles.nets.contract import read_contract
 
     paths = list_images(options.images)
-    for needed in (_weights(options), options.classifier, _gate(options)):
-        if needed:
-            read_contract(needed)  # before the slow import, so that a wrong path is answered at once
+    _check(options, paths)  # before the slow import, so that a slip is answered at once
     with quiet_import():
         from shipseg_tiles.inference.prediction import load_nets
 
-    how = _predict_options(options)
+    how = predict_options(options)
     predictor, classifier = load_nets(how)
     began = time.monotonic()
     with open_job(options.out / "run.json", _recorded(options, how)) as job:
@@ -111,14 +92,32 @@ def run(options: Options) -> Outcome:
         "weights_sha256": predictor.contract.weights_sha256,
         "options": _in_use(options, how, predictor.contract),
         "classifier": classifier and _net_record(how.classifier, classifier.contract),
-        "gate": how.gate and _net_record(how.gate, read_contract(how.gate)),
+        "gate": how.gate and _gate_record(how.gate, predictor.contract),
         **counts,
-        "skipped": len(paths) - counts["images"],
         "resumed": job.resumed,
         "seconds": round(time.monotonic() - began, 3),
     }
     write_json(options.out / "run.json", run_record)
     return Outcome(_summary(run_record, options.out), run_record)
+
+
+def _check(options: Options, paths: "list[AnyPath]") -> None:
+    """Refuse what can be known to be wrong without any net."""
+    from shipseg_tiles.inference.scenes import import_rasterio, is_scene
+    from shipseg_tiles.inference.vectors import import_shapely
+    from shipseg_tiles.nets.contract import changed_contract, read_contract
+
+    _parsed(options)
+    changes = {name: getattr(options, name) for name in ("tile", "overlap", "threshold", "minimum_area")}
+    changed_contract(options.segmenter(), **changes)
+    for needed in (options.classifier, options.gate_weights()):
+        if needed:
+            read_contract(needed)
+    has_scenes = any(is_scene(path) for path in paths)
+    if has_scenes:
+        import_rasterio()
+    if has_scenes or options.vectors:
+        import_shapely()
 
 
 def _predict(options: Options, how: "PredictOptions", paths: "list[AnyPath]", job: "Job") -> dict[str, Any]:
@@ -142,57 +141,60 @@ def _predict(options: Options, how: "PredictOptions", paths: "list[AnyPath]", jo
     finally:
         if folder.is_empty:
             job.forget()  # nothing stands in the way of other options
-    return folder.finish()
+    return {"skipped": len(todo.keys() - folder.records.keys()), **folder.finish()}
 
 
-def _weights(options: Options) -> Path:
-    from shipseg_tiles.nets.contract import default_weights
-
-    return options.weights or default_weights()
-
-
-def _gate(options: Options) -> Path | None:
-    from shipseg_tiles.nets.contract import gate_path
-
-    if options.gate == "off":
-        return None
-    beside = gate_path(_weights(options))
-    return Path(options.gate) if options.gate else beside if beside.is_file() else None
-
-
-def _predict_options(options: Options) -> "PredictOptions":
+def predict_options(options: Options) -> "PredictOptions":
+    """Return everything that decides what is predicted, as `serve` needs it too."""
     from shipseg_tiles.inference.prediction import PredictOptions
-    from shipseg_tiles.inference.scenes import parse_bands, parse_scale
-    from shipseg_tiles.tiling import parse_region
 
     given = {field.name for field in fields(PredictOptions)} & set(vars(options))
     return PredictOptions(
         **{name: getattr(options, name) for name in given}
         | {
-            "weights": _weights(options),
-            "gate": _gate(options),
-            "region": parse_region(options.region) if options.region else None,
-            "bands": parse_bands(options.bands) if options.bands else None,
-            "scale": parse_scale(options.scale) if options.scale else None,
+            "weights": options.segmenter(),
+            "gate": options.gate_weights(),
+            "separate_touching": {"on": True, "off": False}.get(options.separate_touching),
+            **_parsed(options),
             "rasters": ("probability",) * options.probabilities + ("disagreement",) * options.disagreement,
         }
     )
 
 
+def _parsed(options: Options) -> dict[str, Any]:
+    from shipseg_tiles.inference.scenes import parse_bands, parse_scale
+    from shipseg_tiles.tiling import parse_region
+
+    return {
+        "region": parse_region(options.region) if options.region else None,
+        "bands": parse_bands(options.bands) if options.bands else None,
+        "scale": parse_scale(options.scale) if options.scale else None,
+    }
+
+
 def _recorded(options: Options, how: "PredictOptions") -> dict[str, Any]:
     """Return all flags that decide the result, with nets by what is in them: a changed net is another option."""
-    from shipseg_tiles.nets.contract import read_contract
-
     others = {"json", "config", "out", "pictures", "cluster"}
     flags = {name: None if value == "" else value for name, value in vars(options).items() if name not in others}
     nets = {name: getattr(how, name) for name in ("weights", "gate", "classifier")}
-    shown = {name: path and read_contract(path).weights_sha256 for name, path in nets.items()}
+    shown = {name: path and _identity(path) for name, path in nets.items()}
     return flags | shown | {"images": str(options.images)}
+
+
+def _identity(weights: Path) -> str:
+    """Name a net by what is in its file, and in its contract as well if that was calibrated since training."""
+    from shipseg_tiles.nets.contract import checksum, contract_path, read_contract
+
+    contract = read_contract(weights)
+    calibrated = f", calibrated: {checksum(contract_path(weights))[:16]}" if contract.calibration else ""
+    return contract.weights_sha256 + calibrated
 
 
 def _in_use(options: Options, how: "PredictOptions", contract: "Contract") -> dict[str, Any]:
     """Return the options as they came to be used, those that were left to the contract among them."""
-    named = {name: getattr(contract, name) for name in ("tile", "overlap", "threshold", "minimum_area")}
+    from shipseg_tiles.inference.prediction import CHANGEABLE
+
+    named = {name: getattr(contract, name) for name in CHANGEABLE}
     others = asdict(how)
     for net in ("weights", "gate", "classifier"):
         del others[net]
@@ -201,6 +203,17 @@ def _in_use(options: Options, how: "PredictOptions", contract: "Contract") -> di
 
 def _net_record(weights: Path | None, contract: "Contract") -> dict[str, Any]:
     return {"weights": str(weights), "weights_sha256": contract.weights_sha256, "threshold": contract.threshold}
+
+
+def _gate_record(weights: Path, segmenter: "Contract") -> dict[str, Any]:
+    """Say above which peak tiles of the recommended side were seen, and whether calibration chose that."""
+    from shipseg_tiles.nets.contract import gate_threshold, read_contract
+
+    gate, chosen = read_contract(weights), segmenter.gate
+    return _net_record(weights, gate) | {
+        "threshold": gate_threshold(gate, segmenter.tile, chosen),
+        "calibrated": chosen is not None and chosen.holds_for(gate, segmenter.tile),
+    }
 
 
 def _summary(record: dict[str, Any], out: Path) -> str:

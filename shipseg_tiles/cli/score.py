@@ -1,9 +1,15 @@
 """`shipseg-tiles score`: predictions against labels."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.errors import InputError
+
+if TYPE_CHECKING:
+    from shipseg_tiles.scoring.patch_gap import GapStep
 
 
 @dataclass(kw_only=True)
@@ -17,17 +23,70 @@ class Options(CommonOptions):
         default="error",
         choices=["error", "empty", "skip"],
     )
+    images: Path | None = option(
+        "folder or zip of the images, whose sizes count; else those of masks, else 768 x 768",
+        default=None,
+        type=Path,
+        metavar="DIR",
+    )
+    patch: int | None = option(
+        "also go step by step from the dice of ship patches of N pixels to the true dice",
+        default=None,
+        type=int,
+        metavar="N",
+    )
+    unstitched: Path | None = option(
+        "with --patch, predictions of single patches (predict --tile N --overlap 0)",
+        default=None,
+        type=Path,
+        metavar="DIR_OR_CSV",
+    )
+    leave_out_calibrated: bool = option(
+        "leave out images that the weights were calibrated on, instead of refusing to score them",
+        default=False,
+        action="store_true",
+    )
 
 
 def run(options: Options) -> Outcome:
     """Score."""
-    from shipseg_tiles.archive.labels import read_labels
+    from shipseg_tiles.archive.labels import read_labels, read_predictions
+    from shipseg_tiles.images import list_images
+    from shipseg_tiles.scoring.calibrated import refuse_calibrated, without
+    from shipseg_tiles.scoring.patch_gap import measure_patch_gap
     from shipseg_tiles.scoring.score import score_labels, summarise, summary_rows
 
-    truth = read_labels(options.labels)
-    submission = options.predictions / "submission.csv"  # its masks may have others of an earlier run among them
-    predicted = read_labels(submission if submission.is_file() else options.predictions)
-    result = summarise(score_labels(truth, predicted, options.missing))
+    if options.unstitched and options.patch is None:
+        raise InputError("--unstitched needs --patch, the side of the patches that were predicted alone")
+    files = list_images(options.images) if options.images else None
+    truth, predicted = read_labels(options.labels), read_predictions(options.predictions)
+    flattered = refuse_calibrated(truth, options.predictions, options.leave_out_calibrated)
+    truth, predicted = without(truth, flattered), without(predicted, flattered)
+    scores = score_labels(truth, predicted, options.missing, files)
+    result = summarise(scores)
+    rows = [(row.value, row.interval, row.meaning) for row in summary_rows(result)]
     lines = [f"{result['images']} images, {result['ship_images']} with ships"]
-    lines += [f"  {value:>6}  {meaning}" for value, meaning in summary_rows(result)]
+    lines += _table([("value", "95 % interval", "meaning"), *rows])
+    if options.patch is not None:
+        single = without(read_predictions(options.unstitched), flattered) if options.unstitched else None
+        steps = measure_patch_gap(options.patch, scores, truth, predicted, single, options.missing)
+        result["patch_gap"] = [asdict(step) for step in steps]
+        lines += _gap_lines(options.patch, steps)
     return Outcome("\n".join(lines), result)
+
+
+def _gap_lines(patch: int, steps: "Sequence[GapStep]") -> list[str]:
+    from shipseg_tiles.scoring.patch_gap import MEANINGS
+
+    rows = [(_number(step.dice, ".4f"), _number(step.change, "+.4f"), MEANINGS[step.name]) for step in steps]
+    return [f"from the dice of patches of {patch} px to the true dice", *_table([("dice", "change", "meaning"), *rows])]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _table(rows: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Align three columns."""
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return [f"  {row[0]:>{first}}  {row[1]:>{second}}  {row[2]}" for row in rows]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from shipseg_tiles.inference.separation import separate_touching
 from shipseg_tiles.inference.stitching import Lines
 from shipseg_tiles.masks import connected_objects
 from shipseg_tiles.rle import PixelIndices
@@ -25,6 +26,8 @@ class Strip:
         pixels: Ship pixels, sorted, numbered in the whole image.
         probabilities: float32, of the same pixels.
         rasters: uint8 (lines, width) by name, see `RASTERS`; those that were asked for.
+        tiles: As of `Lines`.
+        tiles_skipped: As of `Lines`.
     """
 
     top: int
@@ -32,6 +35,8 @@ class Strip:
     pixels: PixelIndices
     probabilities: NDArray[np.float32]
     rasters: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    tiles: int = 0
+    tiles_skipped: int = 0
 
     @property
     def place(self) -> tuple[slice, slice]:
@@ -70,24 +75,29 @@ def threshold_lines(lines: Lines, height: int, threshold: float, rasters: Iterab
         if name in set(rasters) and values is not None
     }
     pixels = (columns + lines.left) * height + rows + lines.top
-    return Strip(lines.top, lines.left, pixels, lines.probability[rows, columns], kept)
+    probabilities = lines.probability[rows, columns]
+    return Strip(lines.top, lines.left, pixels, probabilities, kept, lines.tiles, lines.tiles_skipped)
 
 
-def join_ships(strips: Iterable[Strip], height: int, minimum_area: int) -> list[Ship]:
+def join_ships(strips: Iterable[Strip], height: int, minimum_area: int, separate: bool = False) -> list[Ship]:
     """Join the ship pixels of all strips of an image into ships, each of them once wherever strips meet.
 
     Args:
         strips: Of one image.
         height: Its height.
         minimum_area: Ships of fewer pixels are dropped.
+        separate: Whether to cut objects into ships that touch, see `separate_touching`, before any is dropped.
 
     Returns:
-        8-connected objects, in the column-major order of their first pixels.
+        8-connected objects, or parts of them, in the column-major order of their first pixels.
     """
     parts = [(strip.pixels, strip.probabilities) for strip in strips]
     pixels = np.concatenate([part for part, _ in parts])
     probabilities = np.concatenate([part for _, part in parts])
     order = np.argsort(pixels, kind="stable")
     pixels, probabilities = pixels[order], probabilities[order]
-    objects = [ship for ship in connected_objects(pixels, height) if ship.size >= minimum_area]
-    return [Ship(ship, float(probabilities[np.searchsorted(pixels, ship)].mean())) for ship in objects]
+    objects = connected_objects(pixels, height)
+    if separate:
+        objects = separate_touching(objects, height)
+    ships = [ship for ship in objects if ship.size >= minimum_area]
+    return [Ship(ship, float(probabilities[np.searchsorted(pixels, ship)].mean())) for ship in ships]

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
-from shipseg_tiles.nets.contract import Contract, read_contract
+from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, read_contract
 from shipseg_tiles.nets.gate import CELL, REACH, answers_cells
 from shipseg_tiles.nets.saved import load_model
-from shipseg_tiles.tiling import mirrored
+from shipseg_tiles.tiling import TileGrid, mirrored
 
 MARGIN = 1
 """Cells to the left and the right of a tile that count for it as well.
@@ -33,24 +33,27 @@ class Gate:
         net: Keras model from uint8 (N, height, width, 3), sides multiples of `CELL`, to the probabilities that cells
             show a part of a ship, (N, height / CELL, width / CELL, 1).
         contract: How it is used: the thresholds by the size of tiles, and what share of the ships it may miss at them.
+        calibrated: How the contract of the segmenter behind it says that a gate is used; None if it says nothing.
     """
 
-    def __init__(self, net: Any, contract: Contract) -> None:
+    def __init__(self, net: Any, contract: Contract, calibrated: GateUse | None = None) -> None:
         self.net = net
         self.contract = contract
+        self.calibrated = calibrated
 
     @classmethod
-    def load(cls, weights: Path) -> "Gate":
+    def load(cls, weights: Path, calibrated: GateUse | None = None) -> "Gate":
         """Load weights with their contract.
 
         Args:
             weights: `.keras` file with its contract beside it.
+            calibrated: How the contract of the segmenter says that a gate is used.
 
         Raises:
             InputError: If the files do not belong together or hold no gate.
         """
         contract = read_contract(weights)
-        return cls(load_gate_net(weights), contract)
+        return cls(load_gate_net(weights), contract, calibrated)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict the probability, 0 to 1, that each cell of an image, or of a part of one, shows a part of a ship.
@@ -97,7 +100,7 @@ class Gate:
         The arguments are those of `peaks`.
 
         Returns:
-            bool (N,); all of them are seen if tiles are smaller than any that the gate was measured with.
+            bool (N,); all of them are seen if there is no threshold for such tiles, see `gate_threshold`.
         """
         threshold = self.threshold(tile)
         if threshold is None:
@@ -107,12 +110,20 @@ class Gate:
         return seen
 
     def threshold(self, tile: int) -> float | None:
-        """Return the threshold for tiles of a side in pixels: that of the largest known tiles that are no larger.
+        """Return the threshold for tiles of a side in pixels, None if all of them are seen; see `gate_threshold`."""
+        return gate_threshold(self.contract, tile, self.calibrated)
 
-        What is larger is seen for more reasons, so that no more is missed. None if all known tiles are larger.
-        """
-        known = [int(side) for side in self.contract.thresholds if int(side) <= tile]
-        return self.contract.thresholds[str(max(known))] if known else None
+    def tile_peaks(self, image: NDArray[np.uint8], grid: TileGrid) -> NDArray[np.float32]:
+        """Find the peaks of all tiles of an image: uint8 (height, width, 3) to (N,) in the order of `grid.corners`."""
+        padded = grid.pad(image)
+        rows = [self.peaks(padded[row : row + grid.tile], grid.columns, grid.tile) for row in grid.rows.tolist()]
+        return np.concatenate(rows)
+
+
+def refuse_gate_of_resized(contract: Contract, gate: Path) -> None:
+    """Refuse a gate, by its weights, in front of a net whose contract says that images are resized for it."""
+    if contract.resize:
+        raise InputError(f"{gate} sees images as they are, the net behind it sees them resized; use --gate off")
 
 
 def load_gate_net(weights: Path) -> Any:

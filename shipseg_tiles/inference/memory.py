@@ -1,12 +1,27 @@
-"""Nets that run out of memory get smaller batches."""
+"""Batches that fit into memory: a guess before the first one, and smaller ones for nets that run out of it."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.stitching import PredictTiles
+from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH, PredictTiles
+
+BYTES_PER_PIXEL = 500
+"""What a net takes for each pixel of a batch. Those that `build_net` makes at 16 filters took up to 440, on processors,
+with Keras and with OpenVINO."""
+
+_CONTROL_GROUPS = {
+    "": ("", "memory.max", "memory.current", ""),
+    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+}
+"""Of version 2 and version 1, by their name in /proc/self/cgroup: the folder, the files of limit and use, and what the
+names in memory.stat begin with."""
 
 _SIGNS = ("out of memory", "resource_exhausted", "oom when allocating", "failed to allocate", "bad_alloc")
 """What errors of TensorFlow, JAX, PyTorch and OpenVINO say, in lower case; none of them share a class."""
@@ -14,6 +29,62 @@ _SIGNS = ("out of memory", "resource_exhausted", "oom when allocating", "failed 
 
 class TileTooLargeError(InputError):
     """Memory does not suffice for a single tile, whatever the image."""
+
+
+@lru_cache(maxsize=1)
+def pixels_that_fit(root: Path = Path("/")) -> int:
+    """Guess how many pixels a batch may have: `PIXELS_PER_BATCH`, or half, a quarter ... of it if that does not fit.
+
+    A net may take half of the memory that is free; the rest is for whatever else runs here. The answer stays that of
+    the first call, so that all of a process is predicted in batches of the same shapes.
+
+    Args:
+        root: See `free_bytes`.
+    """
+    free = free_bytes(root)
+    pixels = PIXELS_PER_BATCH
+    while free is not None and pixels > 1 and pixels * BYTES_PER_PIXEL > free // 2:
+        pixels //= 2
+    return pixels
+
+
+def free_bytes(root: Path = Path("/")) -> int | None:
+    """Find out how much more memory this process may take: what Linux has left, or a control group of the process.
+
+    Args:
+        root: Folder of `proc` and `sys`.
+
+    Returns:
+        Bytes; None where nobody says, as on other systems.
+    """
+    try:
+        available = 1024 * _numbers(root / "proc/meminfo")["MemAvailable:"]
+        groups = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except (OSError, KeyError, ValueError):
+        return None
+    return min([available, *(left for group in groups for left in _left_to_group(root / "sys/fs/cgroup", group))])
+
+
+def _left_to_group(mount: Path, line: str) -> Iterator[int]:
+    """Yield what is left of the limits of a control group in bytes, its own and of those that it is in.
+
+    Copies of files that were read count as used, but are given back.
+    """
+    _, controllers, path = line.split(":", 2)
+    for controller in _CONTROL_GROUPS.keys() & set(controllers.split(",")):
+        folder, limit, used, prefix = _CONTROL_GROUPS[controller]
+        group = mount / folder / path.lstrip("/")
+        for place in (group, *group.parents):
+            with suppress(OSError, KeyError, ValueError):  # no group, or "max" for no limit
+                copies = _numbers(place / "memory.stat")
+                given_back = copies[f"{prefix}inactive_file"] + copies[f"{prefix}active_file"]
+                yield int((place / limit).read_text()) - int((place / used).read_text()) + given_back
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """Read the first two words of each line: a name and a whole number."""
+    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
+    return {words[0]: int(words[1]) for words in lines}
 
 
 class BackingOff:

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shipseg_tiles.inference.memory import pixels_that_fit
 from shipseg_tiles.inference.stitching import batch_size
+from shipseg_tiles.inference.symmetries import VIEWS
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.tiling import TileGrid
 
@@ -32,12 +34,18 @@ class SizePlan:
         width: Their width.
         images: How many there are.
         grid: The tiles over each of them, at the net's scale.
+        batch: Tiles that are predicted together.
+        gated: Whether a gate decides which tiles the net is shown.
+        symmetries: Whether the net is shown each tile in 8 views.
     """
 
     height: int
     width: int
     images: int
     grid: TileGrid
+    batch: int
+    gated: bool = False
+    symmetries: bool = False
 
     @property
     def tiles(self) -> int:
@@ -46,10 +54,8 @@ class SizePlan:
 
     @property
     def megapixels(self) -> float:
-        """Millions of pixels that the net is shown: all tiles, and filler in the last batch of each image."""
-        size = batch_size(self.grid)
-        batches = -(-len(self.grid) // size)
-        return self.images * batches * size * self.grid.tile**2 / 1e6
+        """Millions of pixels that the net is shown, if it is shown all tiles; without filler in a last batch."""
+        return self.images * self.grid.computed_pixels * (VIEWS if self.symmetries else 1) / 1e6
 
     @property
     def image_bytes(self) -> int:
@@ -61,19 +67,23 @@ class SizePlan:
     def line_bytes(self) -> int:
         """Bytes of lines, at most.
 
-        There are 3 bytes of colour and a weighted sum in float32 for each pixel under a row of tiles; and, of the lines
-        that leave, a probability in float32, while those that left before them may still be in use.
+        There are 3 bytes of colour and a weighted sum in float32 for each pixel under a row of tiles, and behind a gate
+        the sum of the weights; and, of the lines that leave, a probability in float32, while those that left before
+        them may still be in use.
         """
-        return self.grid.padded_shape[1] * ((3 + 4) * self.grid.tile + 2 * 4 * self.grid.stride)
+        held = 3 + 4 + (4 if self.gated else 0)
+        return self.grid.padded_shape[1] * (held * self.grid.tile + 2 * 4 * self.grid.stride)
 
     @property
     def batch_bytes(self) -> int:
         """Bytes of a batch of tiles, at most, without what the net needs between its input and its answer.
 
         There are 3 bytes of colour and an answer in float32 for each pixel of it, while the answers to the batch before
-        may still be in use; and the window and a weighted answer for one tile.
+        may still be in use; and the window and a weighted answer for one tile. With symmetries there are a view of the
+        batch and what is answered to it as well, in two copies.
         """
-        return (batch_size(self.grid) * (3 + 2 * 4) + 2 * 4) * self.grid.tile**2
+        held = 3 + 2 * 4 + (3 + 2 * 4 if self.symmetries else 0)
+        return (self.batch * held + 2 * 4) * self.grid.tile**2
 
     def numbers(self) -> dict[str, Any]:
         """Return everything by name."""
@@ -81,25 +91,30 @@ class SizePlan:
             "height": self.height,
             "width": self.width,
             "tile": self.grid.tile,
-            "batch": batch_size(self.grid),
+            "batch": self.batch,
             **total([self]),
         }
 
 
-def plan_sizes(sizes: Mapping[tuple[int, int], int], contract: Contract) -> list[SizePlan]:
+def plan_sizes(
+    sizes: Mapping[tuple[int, int], int], contract: Contract, *, gated: bool = False, symmetries: bool = False
+) -> list[SizePlan]:
     """Plan the prediction of images.
 
     Args:
         sizes: How many images there are of each (height, width).
         contract: How the net is used.
+        gated: Whether it stands behind a gate.
+        symmetries: Whether it is shown each tile in 8 views.
 
     Returns:
         A plan for each size, the most frequent one first.
     """
-    return [
-        SizePlan(*shape, images, grid_over(shape, contract))
-        for shape, images in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
-    ]
+    plans = []
+    for shape, images in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        grid = grid_over(shape, contract)
+        plans.append(SizePlan(*shape, images, grid, batch_size(grid, pixels_that_fit()), gated, symmetries))
+    return plans
 
 
 def total(plans: Sequence[SizePlan]) -> dict[str, Any]:
@@ -107,8 +122,9 @@ def total(plans: Sequence[SizePlan]) -> dict[str, Any]:
 
     Returns:
         `images` and `tiles`, how many; `computed_twice`, pixels of tiles over pixels of the images, at the net's
-        scale, less 1; `megapixels` that the net is shown; and, as memory is taken for one image after the other, the
-        largest `image_bytes`, `line_bytes` and `batch_bytes` of any, and the largest sum of the three, `peak_bytes`.
+        scale, less 1; `megapixels` that the net is shown if it is shown all tiles; and, as memory is taken for one
+        image after the other, the largest `image_bytes`, `line_bytes` and `batch_bytes` of any, and the largest sum of
+        the three, `peak_bytes`.
     """
     pixels = sum(plan.images * plan.grid.height * plan.grid.width for plan in plans)
     computed = sum(plan.images * plan.grid.computed_pixels for plan in plans)

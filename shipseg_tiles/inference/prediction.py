@@ -1,7 +1,7 @@
 """Image files to ships, on this machine or on many, in a way that can be stopped and taken up again."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -13,18 +13,25 @@ from tqdm import tqdm
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.classifier import Classifier
-from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
+from shipseg_tiles.inference.detection import Ship, Strip, threshold_lines
 from shipseg_tiles.inference.engines import load_engine
-from shipseg_tiles.inference.gate import Gate
+from shipseg_tiles.inference.gate import Gate, refuse_gate_of_resized
 from shipseg_tiles.inference.memory import TileTooLargeError
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder
+from shipseg_tiles.inference.symmetries import VIEWS
 from shipseg_tiles.nets.contract import changed_contract
 from shipseg_tiles.processes import map_in_chunks
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import Region, WindowName
 from shipseg_tiles.zipped import AnyPath
+
+CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "separate_touching")
+"""What the contract says and an option of the same name may change."""
+
+Progress = Callable[[int, int], None]
+"""Told of each row of tiles that is done: how many are, and of how many. What it raises ends the prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +40,11 @@ class PredictOptions:
 
     Attributes:
         weights: `.keras` file of a segmenter, with its contract beside it.
-        tile: Side of a tile in pixels; None for the contract's, as with the next three.
+        tile: Side of a tile in pixels; None for the contract's, as with the next four.
         overlap: Share of its side that a tile shares with the next.
         threshold: Probability above which a pixel is ship.
         minimum_area: Ships of fewer pixels are dropped.
+        separate_touching: Whether objects are cut into ships that touch.
         window: How overlapping tiles are blended.
         gate: Weights of a gate, which decides which tiles the net is shown; None for all of them.
         classifier: Weights of a classifier, which decides in which images ships are looked for; None for all.
@@ -54,6 +62,7 @@ class PredictOptions:
     overlap: float | None = None
     threshold: float | None = None
     minimum_area: int | None = None
+    separate_touching: bool | None = None
     window: WindowName = "hann"
     gate: Path | None = None
     classifier: Path | None = None
@@ -67,6 +76,22 @@ class PredictOptions:
 
 
 @dataclass(frozen=True)
+class TileCounts:
+    """What a net was shown.
+
+    Attributes:
+        tiles: How many tiles were done. A row of them that is done again, where the shares of a cluster meet or a
+            scene is taken up again, counts again.
+        tiles_skipped: How many of these the gate skipped.
+        net_pixels: Pixels of the others, as often as the net was shown them.
+    """
+
+    tiles: int = 0
+    tiles_skipped: int = 0
+    net_pixels: int = 0
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The ships of an image.
 
@@ -76,7 +101,9 @@ class Prediction:
         ships: No two share a pixel.
         strips: What the lines of the image show, from the top; they hold the rasters that were asked for.
         passed_over: Whether a classifier said that there is no ship, so that none was looked for.
+        calibrated: Whether the contract was calibrated on this image, so that its score is flattered.
         georeference: Where the image lies; None if nobody knows.
+        counts: What the net was shown of it.
     """
 
     name: str
@@ -84,7 +111,9 @@ class Prediction:
     ships: list[Ship]
     strips: Sequence[Strip]
     passed_over: bool = False
+    calibrated: bool = False
     georeference: Georeference | None = None
+    counts: TileCounts = TileCounts()
 
     @property
     def in_memory(self) -> bool:
@@ -113,15 +142,15 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
     Raises:
         InputError: If a file is missing or holds another kind of net, or an option is out of its range.
     """
-    changes = {name: getattr(options, name) for name in ("tile", "overlap", "threshold", "minimum_area")}
+    changes = {name: getattr(options, name) for name in CHANGEABLE}
     contract = changed_contract(options.weights, **changes)  # before the slow part
-    if contract.resize and options.gate:
-        raise InputError(f"{options.gate} sees images as they are, {options.weights} sees them resized; use --gate off")
+    if options.gate:
+        refuse_gate_of_resized(contract, options.gate)
     predictor = Predictor(
         load_engine(options.weights, options.engine, options.precision),
         contract,
         options.window,
-        sees=Gate.load(options.gate).sees if options.gate else None,
+        sees=Gate.load(options.gate, contract.gate).sees if options.gate else None,
         symmetries=options.symmetries,
     )
     return predictor, Classifier.load(options.classifier) if options.classifier else None
@@ -183,24 +212,39 @@ def _attempt(options: PredictOptions, path: AnyPath) -> Prediction | InputError:
         return error
 
 
-def predict_image(options: PredictOptions, path: AnyPath) -> Prediction:
+def predict_image(options: PredictOptions, path: AnyPath, progress: Progress | None = None) -> Prediction:
     """Predict an image in memory.
+
+    Args:
+        options: How.
+        path: Of the image.
+        progress: See `Progress`.
 
     Raises:
         InputError: If it is bad.
     """
     predictor, classifier = load_nets(options)
-    image = read_image(path)
+    image, calibrated = read_image(path), predictor.contract.was_calibrated_on(path)
     height, width = image.shape[:2]
     region = options.region and options.region.within(height, width)
     if classifier is not None and not classifier.has_ship(image):
-        return Prediction(path.name, (height, width), [], [], passed_over=True)
-    strips = list(predictor.strips(image, region, options.rasters))
-    return Prediction(path.name, (height, width), join_ships(strips, height, predictor.contract.minimum_area), strips)
+        return Prediction(path.name, (height, width), [], [], passed_over=True, calibrated=calibrated)
+    rows = len(predictor.bands(height, width, region or Region(0, 0, height, width)))
+    strips = []
+    for strip in predictor.strips(image, region, options.rasters):
+        strips.append(strip)
+        if progress:
+            progress(len(strips), rows)
+    ships, counts = predictor.joined(strips, height), _tile_counts(options, (height, width), strips)
+    return Prediction(path.name, (height, width), ships, strips, calibrated=calibrated, counts=counts)
 
 
 def predict_scene(
-    options: PredictOptions, path: Path, strips: StripFolder, cluster: Executor | None = None
+    options: PredictOptions,
+    path: Path,
+    strips: StripFolder,
+    cluster: Executor | None = None,
+    progress: Progress | None = None,
 ) -> Prediction:
     """Predict a scene of any size by windows.
 
@@ -209,6 +253,7 @@ def predict_scene(
         path: GeoTIFF.
         strips: Where finished rows of tiles are kept; those that are there already are not predicted again.
         cluster: Shares the rows of tiles; None for this process alone.
+        progress: See `Progress`; None for a bar on the terminal.
 
     Raises:
         InputError: If the scene is bad, or shares no pixel with the region.
@@ -220,12 +265,29 @@ def predict_scene(
     region = (options.region or Region(0, 0, height, width)).within(height, width)
     bands = predictor.bands(height, width, region)
     missing = [band for band in bands if not strips.begins_at(band.top)]
-    with tqdm(total=len(bands), initial=len(bands) - len(missing), desc=path.name, unit="row", disable=None) as bar:
+    done, hidden = len(bands) - len(missing), True if progress else None
+    with tqdm(total=len(bands), initial=done, desc=path.name, unit="row", disable=hidden) as bar:
         for strip in _predicted(options, path, missing, cluster):
             strips.save(strip)
             bar.update()
-    ships = join_ships(strips, height, predictor.contract.minimum_area)
-    return Prediction(path.name, (height, width), ships, strips, georeference=georeference)
+            if progress:
+                progress(len(strips), len(bands))
+    return Prediction(
+        path.name,
+        (height, width),
+        predictor.joined(strips, height),
+        strips,
+        calibrated=predictor.contract.was_calibrated_on(path),
+        georeference=georeference,
+        counts=_tile_counts(options, (height, width), strips),
+    )
+
+
+def _tile_counts(options: PredictOptions, shape: tuple[int, int], strips: Sequence[Strip]) -> TileCounts:
+    counts = [(strip.tiles, strip.tiles_skipped) for strip in strips]
+    tiles, skipped = (sum(numbers) for numbers in zip(*counts, strict=True))
+    pixels = load_nets(options)[0].grid(*shape).tile ** 2 * (VIEWS if options.symmetries else 1)
+    return TileCounts(tiles, skipped, (tiles - skipped) * pixels)
 
 
 _BANDS_PER_JOB = 16

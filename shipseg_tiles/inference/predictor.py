@@ -1,6 +1,6 @@
 """A trained net with its contract, ready for images of any size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from tqdm import tqdm
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
-from shipseg_tiles.inference.memory import BackingOff
+from shipseg_tiles.inference.memory import BackingOff, pixels_that_fit
 from shipseg_tiles.inference.planning import grid_over, training_shape
 from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitch_into, stitched_lines
 from shipseg_tiles.inference.symmetries import over_symmetries
@@ -82,19 +82,9 @@ class Predictor:
         height, width = source.shape[:2]
         grid = self.grid(height, width)
         if self.contract.resize is None:
-            return stitched_lines(
-                source,
-                self._predict_tiles,
-                grid,
-                self.window,
-                region=region,
-                sees=self.sees,
-                disagreement=disagreement,
-            )
+            return self._stitched(source, grid, region, disagreement)
         seen = resize_image(np.asarray(source[:, :]), (grid.height, grid.width))
-        stitched = stitched_lines(
-            seen, self._predict_tiles, grid, self.window, sees=self.sees, disagreement=disagreement
-        )
+        stitched = self._stitched(seen, grid, None, disagreement)
         return iter([_resized(list(stitched), (height, width), region or Region(0, 0, height, width))])
 
     def bands(self, height: int, width: int, region: Region) -> list[Region]:
@@ -114,11 +104,27 @@ class Predictor:
 
     def find_ships(self, source: Source, region: Region | None = None) -> list[Ship]:
         """Find the separate ships of uint8 (height, width, 3): threshold, connected objects, minimum area."""
-        return join_ships(self.strips(source, region), source.shape[0], self.contract.minimum_area)
+        return self.joined(self.strips(source, region), source.shape[0])
+
+    def joined(self, strips: Iterable[Strip], height: int) -> list[Ship]:
+        """Join the strips of an image of `height` lines into ships, as the contract says."""
+        return join_ships(strips, height, self.contract.minimum_area, self.contract.separate_touching)
 
     def ships(self, image: Source) -> list[PixelIndices]:
         """As `find_ships`, but return the sorted pixel indices alone."""
         return [ship.pixels for ship in self.find_ships(image)]
+
+    def _stitched(self, seen: Source, grid: TileGrid, region: Region | None, disagreement: bool) -> Iterator[Lines]:
+        return stitched_lines(
+            seen,
+            self._predict_tiles,
+            grid,
+            self.window,
+            region=region,
+            sees=self.sees,
+            disagreement=disagreement,
+            pixels_that_fit=pixels_that_fit(),
+        )
 
     def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(self.net.predict_on_batch(tiles), dtype=np.float32)[..., 0]
@@ -136,6 +142,8 @@ def _resized(stitched: list[Lines], shape: tuple[int, int], region: Region) -> L
         region.left,
         enlarged([lines.probability for lines in stitched]),
         enlarged(spread) if spread else None,
+        sum(lines.tiles for lines in stitched),
+        sum(lines.tiles_skipped for lines in stitched),
     )
 
 

@@ -213,7 +213,7 @@ def open_scene(
         InputError: If rasterio is missing, the file is missing, damaged, too large or no TIFF, or bands or scale are
             missing or do not fit it.
     """
-    rasterio = _rasterio()
+    rasterio = import_rasterio()
     if not path.is_file():
         raise InputError(f"{path} does not exist or is no file")
     # The empty list of neighbours keeps GDAL from looking for files beside this one.
@@ -235,7 +235,7 @@ def _opened(path: Path, bands: Sequence[int] | None, scale: tuple[float, float] 
         raise InputError(f"{path} is damaged or no TIFF ({error}); fetch it again or remove it") from None
 
 
-def _rasterio() -> Any:
+def import_rasterio() -> Any:
     """Import rasterio, which is an optional extra."""
     try:
         import rasterio
@@ -407,7 +407,7 @@ def create_raster(
         InputError: If rasterio is missing.
         OSError: If the disk is full.
     """
-    rasterio = _rasterio()
+    rasterio = import_rasterio()
     profile = {"height": shape[0], "width": shape[1], "count": 1, "dtype": np.dtype(dtype).name}
     layout = {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate", "BIGTIFF": "IF_SAFER"}
     place = georeference and {"crs": georeference.crs, "transform": rasterio.Affine(*georeference.transform)}

@@ -4,6 +4,7 @@ Tiles are predicted row by row. Lines above the next row of tiles cannot change 
 one tile's height of lines is ever held, whatever the height of the image.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,6 +28,10 @@ PIXELS_PER_BATCH = 768 * 768
 
 _LINES_AT_ONCE = 64
 """Lines that are read or divided together: both take memory of their own, much of it in a wide scene."""
+
+
+_NONE = np.finfo(np.float32).tiny
+"""Divides the sum of no answers, which is 0; the least weight is far above it."""
 
 
 class Source(Protocol):
@@ -54,15 +59,19 @@ class Lines:
     Attributes:
         top: The first one's row in the image.
         left: Their first column in the image.
-        probability: float32 (lines, width), the weighted mean of all tiles that hold a pixel.
-        disagreement: float32 (lines, width), the weighted standard deviation of these tiles' answers; 0 where only
-            one tile holds a pixel. None if it was not asked for.
+        probability: float32 (lines, width), the weighted mean of all seen tiles that hold a pixel; 0 where none does.
+        disagreement: float32 (lines, width), the weighted standard deviation of these tiles' answers; 0 where at most
+            one seen tile holds a pixel. None if it was not asked for.
+        tiles: How many tiles were done for them, beyond those of the lines above.
+        tiles_skipped: How many of these the net was not shown.
     """
 
     top: int
     left: int
     probability: NDArray[np.float32]
     disagreement: NDArray[np.float32] | None = None
+    tiles: int = 0
+    tiles_skipped: int = 0
 
     @property
     def place(self) -> tuple[slice, slice]:
@@ -111,6 +120,7 @@ def stitched_lines(
     region: Region | None = None,
     sees: SeesTiles | None = None,
     disagreement: bool = False,
+    pixels_that_fit: int | None = None,
 ) -> Iterator[Lines]:
     """Yield the finished lines of an image, from the top, whenever a row of tiles is done.
 
@@ -121,56 +131,83 @@ def stitched_lines(
             therefore the same as without one.
         window: See `window_profile`.
         region: Part of the image to predict; None for all of it.
-        sees: Which tiles the net is shown; the others count as tiles of probability 0. None for all of them.
+        sees: Which tiles the net is shown; the others are as if they were not there, and pixels that no seen tile
+            holds get 0. None for all of them.
         disagreement: Whether to measure it.
+        pixels_that_fit: See `batch_size`.
 
     Raises:
         InputError: As `stitch`.
     """
     grid.check_shape(source.shape)
     region = region or grid.whole
-    rows, columns = grid.touching(region)
-    profile = window_profile(window, grid.tile, grid.stride).astype(np.float32)
-    weights = np.outer(profile, profile)
-    totals = grid.weight_sums(profile)
-    left, top = int(columns[0]), int(rows[0])
-    # The weighted sum of the answers, and that of their squares if it is needed.
-    sums: NDArray[np.float32] = np.zeros((2 if disagreement else 1, grid.tile, _span(grid, columns)), dtype=np.float32)
-    row_by_row = _rows_of_tiles(source, grid, rows, columns, sees)
-    sizes = _batch_sizes(grid, fixed=sees is None)
-    for row, column, answer in _answers(row_by_row, predict_tiles, grid.tile, sizes):
-        if row != top:
-            yield from _finished(sums[:, : row - top], totals, top, left, region)
-            _move_up(sums, row - top)
-            sums[:, grid.tile - (row - top) :] = 0
-            top = row
-        if answer is not None:
-            weighted = weights * answer
-            for power in sums[:, :, column - left : column - left + grid.tile]:
-                power += weighted
-                weighted = weighted * answer
-    yield from _finished(sums, totals, top, left, region)
+    blend = _Blend(grid, window, region, all_seen=sees is None, disagreement=disagreement)
+    rows = _rows_of_tiles(source, grid, region, sees)
+    sizes = _batch_sizes(batch_size(grid, pixels_that_fit), fixed=sees is None)
+    for row, column, answer in _answers(rows, predict_tiles, grid.tile, sizes):
+        yield from blend.move_down(row)
+        blend.add(column, answer)
+    yield from blend.move_down(blend.top + grid.tile)
 
 
-def _finished(
-    sums: NDArray[np.float32],
-    totals: tuple[NDArray[np.float32], NDArray[np.float32]],
-    top: int,
-    left: int,
-    region: Region,
-) -> Iterator[Lines]:
-    """Divide weighted sums by the sums of weights, where they belong to the region."""
-    first, last = max(region.top, top), min(region.bottom, top + sums.shape[1])
-    if first >= last:
-        return
-    rows, columns = totals[0][first:last], totals[1][region.left : region.right]
-    means = sums[:, first - top : last - top, region.left - left : region.right - left].copy()
-    for line in range(0, len(rows), _LINES_AT_ONCE):
-        some = slice(line, line + _LINES_AT_ONCE)
-        means[:, some] /= np.outer(rows[some], columns)  # the product first: a single tile's answer comes out as it was
-    # Rounding may leave a variance of 0 just below it.
-    spread = np.sqrt(np.maximum(means[1] - means[0] ** 2, 0)) if len(means) > 1 else None
-    yield Lines(first, region.left, means[0], spread)
+class _Blend:
+    """The lines under one row of tiles, on which the answers to these are summed up; it moves down the image.
+
+    Attributes:
+        top: Row of the first line in the image.
+    """
+
+    def __init__(
+        self, grid: TileGrid, window: WindowName, region: Region, *, all_seen: bool, disagreement: bool
+    ) -> None:
+        rows, columns = grid.touching(region)
+        profile = window_profile(window, grid.tile, grid.stride).astype(np.float32)
+        self.top, self._left = int(rows[0]), int(columns[0])
+        self._region = region
+        self._weights = np.outer(profile, profile)
+        self._totals = grid.weight_sums(profile)
+        # Weighted sums of the answers to the powers of 0, 1 and 2. The first are the weights themselves, which need not
+        # be summed up if all tiles are seen; the last are for the disagreement.
+        self._powers = range(1 if all_seen else 0, 3 if disagreement else 2)
+        width = int(columns[-1]) - self._left + grid.tile
+        self._sums: NDArray[np.float32] = np.zeros((len(self._powers), grid.tile, width), dtype=np.float32)
+        self._counts: Counter[bool] = Counter()
+
+    def add(self, column: int, answer: NDArray[np.float32] | None) -> None:
+        """Add the answer float32 (tile, tile) to the tile from a column of the image on, None if it was not seen."""
+        self._counts[answer is not None] += 1
+        if answer is None:
+            return
+        start = column - self._left
+        weighted = self._weights
+        for power, sums in zip(self._powers, self._sums[:, :, start : start + len(answer)], strict=True):
+            weighted = weighted * answer if power else weighted
+            sums += weighted
+
+    def move_down(self, row: int) -> Iterator[Lines]:
+        """Make a row of the image the first line; yield the lines that are left behind, if they are in the region."""
+        count = row - self.top
+        first, last = max(self._region.top, self.top), min(self._region.bottom, row)
+        if first < last:
+            yield Lines(first, self._region.left, *self._means(first, last), self._counts.total(), self._counts[False])
+            self._counts.clear()
+        _move_up(self._sums, count)
+        self._sums[:, self._sums.shape[1] - count :] = 0
+        self.top = row
+
+    def _means(self, first: int, last: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Divide the sums of some rows of the image by their weights; return probability and disagreement."""
+        left, right = self._region.left, self._region.right
+        rows, columns = self._totals[0][first:last], self._totals[1][left:right]
+        sums = self._sums[:, first - self.top : last - self.top, left - self._left : right - self._left]
+        means = sums[self._powers.index(1) :].copy()
+        for line in range(0, len(rows), _LINES_AT_ONCE):
+            some = slice(line, line + _LINES_AT_ONCE)
+            # The product first: a single tile's answer comes out as it was.
+            means[:, some] /= np.maximum(sums[0, some], _NONE) if 0 in self._powers else np.outer(rows[some], columns)
+        # Rounding may leave a variance of 0 just below it.
+        spread = np.sqrt(np.maximum(means[1] - means[0] ** 2, 0)) if len(means) > 1 else None
+        return means[0], spread
 
 
 @dataclass(frozen=True)
@@ -187,10 +224,9 @@ class _RowOfTiles:
     seen: NDArray[np.bool_]
 
 
-def _rows_of_tiles(
-    source: Source, grid: TileGrid, rows: NDArray[np.int64], columns: NDArray[np.int64], sees: SeesTiles | None
-) -> Iterator[_RowOfTiles]:
+def _rows_of_tiles(source: Source, grid: TileGrid, region: Region, sees: SeesTiles | None) -> Iterator[_RowOfTiles]:
     """Read the lines under one row of tiles after the other, those that two rows share only once."""
+    rows, columns = grid.touching(region)
     left, right = int(columns[0]), min(int(columns[-1]) + grid.tile, grid.width)
     if sees is not None:
         left, right = 0, grid.width  # whoever looks at whole lines must see the same ones for a region
@@ -252,18 +288,18 @@ def _move_up(lines: NDArray[Any], count: int) -> None:
         lines[:, :-count] = lines[:, count:].copy()  # a few lines, those that two rows of tiles share
 
 
-def batch_size(grid: TileGrid) -> int:
-    """Spread the tiles over equally full batches, so that little filler is predicted."""
-    largest = max(1, PIXELS_PER_BATCH // grid.tile**2)
+def batch_size(grid: TileGrid, pixels: int | None = None) -> int:
+    """Spread the tiles over equally full batches, so that little filler is predicted.
+
+    Args:
+        grid: The tiles.
+        pixels: How many fit into memory; None if nobody knows. A single tile may have more.
+    """
+    largest = max(1, min(pixels or PIXELS_PER_BATCH, PIXELS_PER_BATCH) // grid.tile**2)
     batches = -(-len(grid) // largest)
     return -(-len(grid) // batches)
 
 
-def _batch_sizes(grid: TileGrid, fixed: bool) -> list[int]:
+def _batch_sizes(largest: int, fixed: bool) -> list[int]:
     """Allow one size, or, where nobody knows how many tiles will be seen, also the powers of two below it."""
-    largest = batch_size(grid)
     return [largest] if fixed else [*(2**power for power in range((largest - 1).bit_length())), largest]
-
-
-def _span(grid: TileGrid, columns: NDArray[np.int64]) -> int:
-    return int(columns[-1]) - int(columns[0]) + grid.tile

@@ -47,6 +47,7 @@ class StripFolder(Sequence[Strip]):
                 left=strip.left,
                 pixels=strip.pixels,
                 probabilities=strip.probabilities,
+                tiles=(strip.tiles, strip.tiles_skipped),
                 **strip.rasters,  # type: ignore[arg-type]  # numpy takes allow_pickle for one of the arrays
             )
         self._tops = sorted({*self._tops, strip.top})
@@ -60,7 +61,8 @@ class StripFolder(Sequence[Strip]):
         try:
             with np.load(path, allow_pickle=False) as saved:
                 rasters = {name: saved[name] for name in RASTERS if name in saved}
-                return Strip(top, int(saved["left"]), saved["pixels"], saved["probabilities"], rasters)
+                counts = saved["tiles"].tolist()
+                return Strip(top, int(saved["left"]), saved["pixels"], saved["probabilities"], rasters, *counts)
         except Exception as error:  # NumPy and the unpacking below it raise nearly every kind
             raise InputError(f"{path} is damaged ({error}); remove it, and it is predicted again") from None
 

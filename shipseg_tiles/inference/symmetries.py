@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.inference.stitching import PredictTiles
 
+VIEWS = 8
+"""How many of them there are."""
+
 
 def over_symmetries(predict_tiles: PredictTiles) -> PredictTiles:
     """Return a net that answers the mean over the 8 symmetries of the square, at 8 times the cost.
@@ -20,6 +23,6 @@ def over_symmetries(predict_tiles: PredictTiles) -> PredictTiles:
                 view = np.rot90(tiles[:, :, ::step], turns, axes=(1, 2))
                 answer = predict_tiles(np.ascontiguousarray(view))
                 total += np.rot90(answer, -turns, axes=(1, 2))[:, :, ::step].astype(np.float32)
-        return total * np.float32(0.125)
+        return total * np.float32(1 / VIEWS)
 
     return predict_views

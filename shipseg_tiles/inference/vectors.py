@@ -73,7 +73,7 @@ def write_geojson(path: Path, features: Sequence[dict[str, Any]]) -> None:
 
 def _hulls(ships: Sequence[PixelIndices], height: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Find the corners of each ship's convex hull: (N, 2) of column and row, and (N,) the place of their ship."""
-    shapely = _shapely()
+    shapely = import_shapely()
     outlines = [_outline(ship, height) for ship in ships]
     owners = np.repeat(np.arange(len(ships)), [len(outline) for outline in outlines])
     lines = shapely.linestrings(np.concatenate(outlines), indices=owners)
@@ -92,7 +92,7 @@ def _outline(ship: PixelIndices, height: int) -> NDArray[np.float64]:
     return corners.reshape(-1, 2).astype(np.float64)
 
 
-def _shapely() -> Any:
+def import_shapely() -> Any:
     """Import shapely, which is an optional extra."""
     try:
         import shapely
@@ -154,7 +154,7 @@ class _Plane:
 
 def _rectangles(points: NDArray[np.float64], owners: NDArray[np.int64]) -> NDArray[np.float64]:
     """Find the smallest rectangle around each ship's points: corners (ships, 4, 2), counter-clockwise."""
-    shapely = _shapely()
+    shapely = import_shapely()
     rectangles = shapely.oriented_envelope(shapely.linestrings(points, indices=owners))
     corners: NDArray[np.float64] = shapely.get_coordinates(rectangles).reshape(-1, 5, 2)[:, :4]
     (x1, y1), (x2, y2) = _sides(corners).transpose(1, 2, 0)

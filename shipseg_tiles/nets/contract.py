@@ -8,11 +8,44 @@ from typing import Any
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json
+from shipseg_tiles.zipped import AnyPath
 
 FORMAT_VERSION = 1
 
-_LATER = ("miss_rate", "thresholds")
-"""What contracts that were written before there were gates do not name."""
+_LATER = ("miss_rate", "thresholds", "separate_touching", "calibration")
+"""What contracts do not name that were written before there were gates, and calibration."""
+
+_DIGITS = 16
+"""Of the checksum of an image: with 64 bits, two among a million images are alike once in 37 million times."""
+
+_BYTES_AT_ONCE = 2**20
+"""A scene is not read into memory as a whole."""
+
+
+@dataclass(frozen=True)
+class GateUse:
+    """How a net is used behind a gate, as calibration chose it.
+
+    Attributes:
+        weights_sha256: Checksum of the gate's `.keras` file.
+        tile: Side in pixels of the tiles that this is for.
+        threshold: Above which peak a tile is seen, 0 to 1; None if all of them are.
+    """
+
+    weights_sha256: str
+    tile: int
+    threshold: float | None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that would make a prediction silently wrong."""
+        if self.tile < 1:
+            raise InputError(f"tile {self.tile} of the gate must be 1 or more")
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise InputError(f"threshold {self.threshold} of the gate must be above 0 and below 1")
+
+    def holds_for(self, gate: "Contract", tile: int) -> bool:
+        """Say whether it was chosen for the gate with this contract and for tiles of this side."""
+        return (self.weights_sha256, self.tile) == (gate.weights_sha256, tile)
 
 
 @dataclass(frozen=True)
@@ -32,12 +65,15 @@ class Contract:
             and a gate, which answer for more than a pixel.
         channels: Channels of the image, red, green, blue.
         resize: Side to which such patches were resized; images are resized likewise before the net. None if not.
-        gate: The gate that decides which tiles the net sees; None if all of them.
+        gate: How a gate in front of the net is used; None if as its own contract says.
+        separate_touching: Whether objects are cut into ships that touch.
         miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss; None for others.
         thresholds: Of a gate: above which probability a tile is seen, by the side in pixels of the smallest tiles that
             this is good for; `threshold` is that for `tile`. Empty for others.
         trained_on: Store fingerprint, counts, ratio and options of the training.
         scores: Scores, with the data that they were measured on.
+        calibration: What threshold, minimum area, gate and separation were chosen by, and under `images` the
+            `image_digest` of each image that they were chosen on. Empty if training chose them.
         format_version: Version of this layout.
     """
 
@@ -52,11 +88,13 @@ class Contract:
     receptive_field: int | None
     channels: int = 3
     resize: int | None = None
-    gate: None = None
+    gate: GateUse | None = None
+    separate_touching: bool = False
     miss_rate: float | None = None
     thresholds: dict[str, float] = field(default_factory=dict)
     trained_on: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -76,6 +114,22 @@ class Contract:
         for side, threshold in self.thresholds.items():
             if not side.isdecimal() or not 0 < threshold < 1:
                 raise InputError(f"threshold {threshold} of tiles of {side} px must be above 0 and below 1")
+        self._check_calibrated()
+
+    def _check_calibrated(self) -> None:
+        """Refuse what would leave out ships, or the images that they were chosen on, without a word."""
+        if not isinstance(self.separate_touching, bool):
+            raise InputError(f"separate touching {self.separate_touching!r} must be true or false")
+        if not isinstance(self.calibration, dict) or not isinstance(self.calibration.get("images", []), list):
+            raise InputError("calibration must hold a list of images, or nothing")
+
+    def was_calibrated_on(self, path: AnyPath) -> bool:
+        """Say whether an image file is one of those that the contract was calibrated on, whatever its name is.
+
+        The file is read only if there are such images.
+        """
+        images: list[str] = self.calibration.get("images", [])
+        return bool(images) and image_digest(path) in images
 
 
 def contract_path(weights: Path) -> Path:
@@ -86,6 +140,14 @@ def contract_path(weights: Path) -> Path:
 def gate_path(weights: Path) -> Path:
     """Return where the gate of a segmenter's `.keras` file stands: `NAME.gate.keras` beside `NAME.keras`."""
     return weights.with_suffix(".gate.keras")
+
+
+def chosen_gate(gate: str, weights: Path) -> Path | None:
+    """Return the gate in front of a segmenter: a file, `off` for none, or empty for that beside it if there is one."""
+    beside = gate_path(weights)
+    if gate == "off" or not (gate or beside.is_file()):
+        return None
+    return Path(gate) if gate else beside
 
 
 def write_contract(contract: Contract, weights: Path) -> None:
@@ -106,12 +168,13 @@ def read_contract(weights: Path) -> Contract:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         names = [item.name for item in fields(Contract) if item.name in values or item.name not in _LATER]
-        contract = Contract(**{name: values[name] for name in names})
+        gate = GateUse(**values["gate"]) if values["gate"] is not None else None
+        contract = Contract(**{name: values[name] for name in names} | {"gate": gate})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no contract of weights ({error!r}); train writes one") from None
-    if contract.format_version != FORMAT_VERSION or (contract.channels, contract.gate) != (3, None):
+    if contract.format_version != FORMAT_VERSION or contract.channels != 3:
         raise InputError(f"{path} asks for what this version cannot do; use the version that made it")
     if contract.weights_sha256 != checksum(weights):
         raise InputError(f"{path} was written for other weights than {weights}; keep the two files together")
@@ -121,6 +184,38 @@ def read_contract(weights: Path) -> Contract:
 def changed_contract(weights: Path, **changes: Any) -> Contract:
     """Read the contract of weights and change values in it; None keeps the contract's."""
     return replace(read_contract(weights), **{name: value for name, value in changes.items() if value is not None})
+
+
+def gate_threshold(gate: Contract, tile: int, calibrated: GateUse | None = None) -> float | None:
+    """Return above which peak tiles are seen.
+
+    Args:
+        gate: Contract of a gate.
+        tile: Side of the tiles in pixels.
+        calibrated: What the contract of the segmenter behind it says. It counts if it was chosen for this gate and such
+            tiles; otherwise the gate's own threshold does, that of the largest known tiles that are no larger. What is
+            larger is seen for more reasons, so that no more is missed.
+
+    Returns:
+        The threshold; None if all tiles are seen: calibration found that best, or all known tiles are larger.
+    """
+    if calibrated is not None and calibrated.holds_for(gate, tile):
+        return calibrated.threshold
+    known = [int(side) for side in gate.thresholds if int(side) <= tile]
+    return gate.thresholds[str(max(known))] if known else None
+
+
+def image_digest(path: AnyPath) -> str:
+    """Return what tells an image file by its bytes: the first 16 hexadecimal digits of their SHA-256.
+
+    Raises:
+        InputError: If it lies in a zip and cannot be unpacked.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_BYTES_AT_ONCE):
+            digest.update(part)
+    return digest.hexdigest()[:_DIGITS]
 
 
 def checksum(path: Path) -> str:

@@ -1,83 +1,156 @@
-"""Charts of what is in an archive."""
+"""Charts for pages: what Bokeh draws in the browser, and how they get there."""
 
-from io import BytesIO
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from bokeh.core.types import ID
+from bokeh.embed import json_item
+from bokeh.models import BasicTicker, DataRange1d, HoverTool, LogAxis, NumeralTickFormatter
+from bokeh.models.renderers import GlyphRenderer
+from bokeh.plotting import figure
+from bokeh.resources import Resources
+from numpy.typing import ArrayLike
 
-from shipseg_tiles.archive.brightness import Brightness
-from shipseg_tiles.archive.statistics import Measures
-from shipseg_tiles.report.pictures import PREDICTED, TRUTH
+from shipseg_tiles.report.pictures import FALSE, PREDICTED, TRUTH
 
-_BLUE, _AMBER = (f"#{bytes(colour).hex()}" for colour in (TRUTH, PREDICTED))
-_BINS = 40
-_LEVELS_PER_POINT = 4
+COLOURS = tuple(f"#{bytes(colour).hex()}" for colour in (TRUTH, PREDICTED, FALSE, (120, 94, 240), (254, 97, 0)))
+"""IBM's palette, which stays apart for every kind of colour blindness, on white and on black."""
 
+_DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
+_HEIGHT = 180
 
-def ships_per_image(measures: Measures) -> bytes:
-    """Draw how many images show how many ships as PNG."""
-    figure, axis = _chart("ships in an image", "images")
-    counts = measures.images["ships"].value_counts()
-    axis.bar(counts.index.to_numpy(), counts.to_numpy(), color=_BLUE)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_yscale("log")
-    axis.set_ylim(bottom=0.7)  # a bar of one image stays visible
-    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    return _png(figure)
+_GRAY = "#7d8590"
+"""Of texts among what is drawn, which the page's style does not reach: legible on white and on black."""
+
+_FEWEST = 0.7
+"""Where logarithmic axes of numbers of things begin, so that a bar of 1 stays visible."""
 
 
-def ship_pixels(measures: Measures) -> bytes:
-    """Draw how many ships have how many pixels as PNG; there must be a ship."""
-    figure, axis = _chart("pixels of a ship", "ships")
-    pixels = measures.ships["pixels"].to_numpy()
-    edges = np.unique(np.floor(np.geomspace(1, pixels.max() + 1, _BINS)))  # at whole numbers, as the pixels are
-    axis.hist(pixels, edges.tolist(), color=_BLUE)
-    _logarithmic(axis)
-    return _png(figure)
+def embedded(charts: Mapping[str, figure]) -> list[dict[str, Any]]:
+    """Return what `charts.js` draws in the elements whose ids are the names; the same charts give the same."""
+    numbers: dict[str, str] = {}
+    return [_numbered(json_item(chart, ID(name)), numbers) for name, chart in charts.items()]
 
 
-def ship_sides(measures: Measures) -> bytes:
-    """Draw how many ships are how long and how wide as PNG; there must be a ship."""
-    figure, axis = _chart("pixels", "ships")
-    edges = np.geomspace(1, measures.ships["length"].max() + 1, _BINS // 2).tolist()
-    for side, colour in (("length", _BLUE), ("width", _AMBER)):
-        axis.hist(measures.ships[side], edges, histtype="step", linewidth=2, color=colour, label=side)
-    axis.legend(frameon=False)
-    _logarithmic(axis)
-    return _png(figure)
+@cache
+def library() -> str:
+    """Return the script elements of Bokeh's library, of the parts that charts need: about 1 MB."""
+    return str(Resources(mode="inline", components=["bokeh"]).render())
 
 
-def brightness(measured: Brightness) -> bytes:
-    """Draw how bright ships and everything else are, all channels together, as PNG."""
-    figure, axis = _chart("value of a channel", "share of the pixels in %")
-    levels = np.arange(0, 256, _LEVELS_PER_POINT) + _LEVELS_PER_POINT / 2
-    for label, values, colour in (("ships", measured.ships, _BLUE), ("all else", measured.others, _AMBER)):
-        if values.any():
-            shares = values.sum(axis=0).reshape(-1, _LEVELS_PER_POINT).sum(axis=1) / values.sum() * 100
-            axis.plot(levels, shares, linewidth=2, color=colour, label=label)
-    axis.set(xlim=(0, 255), ylim=(0, None))
-    axis.legend(frameon=False)
-    return _png(figure)
+def histogram(values: ArrayLike, edges: ArrayLike, x_label: str, y_label: str, **options: Any) -> figure:
+    """Draw how many values lie between edges; `options` are those of a Bokeh figure."""
+    counts, ends = (numbers.tolist() for numbers in np.histogram(values, edges))
+    is_logarithmic = options.get("y_axis_type") == "log"
+    chart = bare_chart(x_label, y_label, **options)
+    if not is_logarithmic:
+        chart.y_range = DataRange1d(start=0)
+        chart.yaxis.ticker = BasicTicker(min_interval=1)  # there are no halves of what is counted
+    drawn = chart.quad(
+        left="left",
+        right="right",
+        top="top",
+        bottom=_FEWEST if is_logarithmic else 0,
+        source={"left": ends[:-1], "right": ends[1:], "top": counts},
+        color=COLOURS[0],
+        fill_alpha=0.85,
+    )
+    _explain(chart, drawn, [(x_label, "@left{0.[00]} to @right{0.[00]}"), (y_label, "@top{0,0}")])
+    return chart
 
 
-def _chart(x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 3.5), layout="constrained")  # without pyplot, which would choose a screen
-    axis = figure.subplots()
-    axis.set(xlabel=x_label, ylabel=y_label)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", alpha=0.3)
-    axis.set_axisbelow(True)
-    return figure, axis
+def bars(values: Mapping[str, float], labels: Mapping[str, str], x_label: str, y_label: str, **options: Any) -> figure:
+    """Draw a bar to the right for each name, the first at the top, with its label behind it."""
+    chart = bare_chart(x_label, y_label, y_range=list(values)[::-1], **options)
+    chart.xgrid.visible, chart.ygrid.visible = True, False
+    source = {"name": list(values), "value": list(values.values()), "label": [labels[name] for name in values]}
+    drawn = chart.hbar(y="name", right="value", height=0.6, source=source, color=COLOURS[0], fill_alpha=0.85)
+    texts = chart.text("value", "name", "label", source=source, x_offset=5, y_offset=6)
+    texts.glyph.update(text_font_size="13px", text_color=_GRAY)
+    _explain(chart, drawn, [(y_label, "@name"), (x_label, "@value{0.000} (@label)")])
+    return chart
 
 
-def _logarithmic(axis: Axes) -> None:
-    axis.set_xscale("log")
-    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+def lines(x: Sequence[float], ys: Mapping[str, Sequence[float]], x_label: str, y_label: str, **options: Any) -> figure:
+    """Draw a line for each name, and say below which is which."""
+    chart = bare_chart(x_label, y_label, **options)
+    for number, (name, values) in enumerate(ys.items()):
+        add_line(chart, number, name, x, values)
+    explain_lines(chart)
+    return chart
 
 
-def _png(figure: Figure) -> bytes:
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=120)
-    return file.getvalue()
+def add_line(chart: figure, number: int, name: str, x: Sequence[float], y: Sequence[float]) -> None:
+    """Add a line in the colour and the dashes of its number, and name it in the legend."""
+    colour, dash = COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
+    source = {"x": list(x), "y": list(y), "name": [name] * len(x)}
+    drawn = chart.line("x", "y", source=source, color=colour, line_dash=dash, line_width=2.5, legend_label=name)
+    if len(x) == 1:  # no line, but something to see
+        chart.scatter("x", "y", source=source, color=colour, size=8, legend_label=name)
+    _explain(chart, drawn, [("", "@name"), (str(chart.xaxis.axis_label), "@x{0,0.[000]}"), ("", "@y{0.0000}")])
+
+
+def explain_lines(chart: figure) -> None:
+    """Move the legend of all lines below the chart, where it hides none of them; one line needs none."""
+    (legend,) = chart.legend
+    legend.update(
+        visible=len(legend.items) > 1,
+        location="top_left",
+        margin=0,
+        spacing=4,
+        background_fill_color=None,
+        border_line_color=None,
+        label_text_color=_GRAY,
+        label_text_font_size="13px",
+        ncols=2,
+    )
+    chart.add_layout(legend, "below")
+
+
+def add_points(chart: figure, names: Sequence[str], x: Sequence[float], y: Sequence[float]) -> None:
+    """Add points with their names beside them."""
+    source = {"x": list(x), "y": list(y), "name": list(names)}
+    drawn = chart.scatter("x", "y", source=source, color=COLOURS[0], size=12)
+    texts = chart.text("x", "y", "name", source=source, x_offset=10, y_offset=6)
+    texts.glyph.update(text_font_size="13px", text_color=_GRAY)
+    _explain(chart, drawn, [("", "@name"), ("", "@x{0.000}"), ("", "@y{0.000}")])
+
+
+def bare_chart(x_label: str, y_label: str, **options: Any) -> figure:
+    """Return an empty chart as wide as its place on the page; the page's style colours its axes and texts."""
+    chart = figure(
+        frame_height=_HEIGHT,
+        sizing_mode="stretch_width",
+        x_axis_label=x_label,
+        y_axis_label=y_label,
+        tools="",
+        toolbar_location=None,
+        background_fill_color=None,
+        border_fill_color=None,
+        outline_line_color=None,
+        **options,
+    )
+    chart.xgrid.visible = False
+    for axis in (*chart.xaxis, *chart.yaxis):
+        if isinstance(axis, LogAxis):
+            axis.update(formatter=NumeralTickFormatter(format="0,0"))
+        axis.minor_tick_line_color = None
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_font_size = axis.major_label_text_font_size = "13px"
+    return chart
+
+
+def _explain(chart: figure, drawn: "GlyphRenderer[Any]", tooltips: list[tuple[str, str]]) -> None:
+    chart.add_tools(HoverTool(renderers=[drawn], tooltips=tooltips, visible=False))
+
+
+def _numbered(value: Any, numbers: dict[str, str]) -> Any:
+    """Count the ids of models anew: Bokeh counts on as long as the process lives."""
+    if isinstance(value, Mapping):
+        return {
+            key: numbers.setdefault(item, f"m{len(numbers)}") if key in ("id", "root_id") else _numbered(item, numbers)
+            for key, item in value.items()
+        }
+    return [_numbered(item, numbers) for item in value] if isinstance(value, list | tuple) else value

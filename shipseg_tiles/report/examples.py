@@ -11,13 +11,10 @@ from shipseg_tiles import rle
 from shipseg_tiles.archive.statistics import Measures
 from shipseg_tiles.archive.usable import UsableImages
 from shipseg_tiles.report.html import jpeg_address
-from shipseg_tiles.report.pictures import TRUTH, outlined
+from shipseg_tiles.report.pictures import TRUTH, outlined, shrink_step, shrunk_mask
 
 _IMAGES_OF_A_KIND = 2
 _SMALLEST = "smallest ship"
-_LONGEST_SIDE = 1024
-"""Larger pictures are shrunk before they go into a page."""
-
 _CLOSE_UP = 96
 """Side in pixels of the part of an image that shows a tiny ship."""
 
@@ -74,12 +71,9 @@ def _readable(usable: UsableImages, names: Iterable[str]) -> Iterator[tuple[str,
 
 def _whole(image: NDArray[np.uint8], pixels: rle.PixelIndices) -> NDArray[np.uint8]:
     """Outline the ships of an image, shrunk by a whole number if it is large; no ship is lost by that."""
-    step = -(-max(image.shape) // _LONGEST_SIDE)
-    small = image[::step, ::step]
-    columns, rows = np.divmod(pixels, image.shape[0])
-    mask = np.zeros(small.shape[:2], dtype=np.bool_)
-    mask[rows // step, columns // step] = True
-    return outlined(small, mask, TRUTH)
+    step = shrink_step(image.shape)
+    mask = shrunk_mask(pixels, (image.shape[0], image.shape[1]), step)
+    return outlined(image[::step, ::step], mask, TRUTH)
 
 
 def _smallest_ship(name: str, image: NDArray[np.uint8], pixels: rle.PixelIndices, measures: Measures) -> Example:

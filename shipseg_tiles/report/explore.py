@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.brightness import CHANNELS, Brightness, measure_brightness
+from shipseg_tiles.archive.brightness import CHANNELS, measure_brightness
 from shipseg_tiles.archive.split import choose_evenly
-from shipseg_tiles.archive.statistics import QUANTILES, Measures, measure, summarise
+from shipseg_tiles.archive.statistics import QUANTILES, measure, summarise
 from shipseg_tiles.archive.usable import UsableImages
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json, write_text
 from shipseg_tiles.patches.census import count_patches, fitting_patches
 from shipseg_tiles.report import charts
+from shipseg_tiles.report.archive_charts import archive_charts
 from shipseg_tiles.report.examples import Example, draw_examples
-from shipseg_tiles.report.html import data_address, render
-from shipseg_tiles.report.pictures import TRUTH
+from shipseg_tiles.report.html import render
 
 _SAMPLE = 200
 """At most so many images are decoded for the brightness."""
@@ -61,20 +61,13 @@ def explore(archive: Archive, out: Path) -> dict[str, Any]:
         "patches": [asdict(count) for count in patches],
         "brightness": brightness.summary(),
     }
-    write_text(out / "explore.html", _page(archive.source, numbers, _charts(measures, brightness), examples))
+    drawn = charts.embedded(archive_charts(measures, brightness))
+    write_text(out / "explore.html", _page(archive.source, numbers, drawn, examples))
     write_json(out / "explore.json", numbers)
     return numbers
 
 
-def _charts(measures: Measures, brightness: Brightness) -> dict[str, str]:
-    """Draw the charts; those of ships only if there are any."""
-    drawn = {"ships_per_image": charts.ships_per_image(measures), "brightness": charts.brightness(brightness)}
-    if len(measures.ships):
-        drawn |= {"ship_pixels": charts.ship_pixels(measures), "ship_sides": charts.ship_sides(measures)}
-    return {name: data_address(png, "png") for name, png in drawn.items()}
-
-
-def _page(source: str, numbers: dict[str, Any], drawn: dict[str, str], examples: Sequence[Example]) -> str:
+def _page(source: str, numbers: dict[str, Any], drawn: list[dict[str, Any]], examples: Sequence[Example]) -> str:
     return render(
         "explore.html",
         title=f"What is in {source}",
@@ -85,8 +78,8 @@ def _page(source: str, numbers: dict[str, Any], drawn: dict[str, str], examples:
         patches=_patch_rows(numbers),
         brightness=_brightness_rows(numbers),
         charts=drawn,
+        bokeh=charts.library(),
         gallery=examples,
-        truth=TRUTH,
     )
 
 

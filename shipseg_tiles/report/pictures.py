@@ -6,14 +6,42 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import dilation, disk
 
+from shipseg_tiles.rle import PixelIndices
+
 PREDICTED = (255, 176, 0)
 """Amber. With `TRUTH` it stays apart for every kind of colour blindness (IBM's colour-safe palette)."""
 
 TRUTH = (100, 143, 255)
 """Blue."""
 
+FALSE = (220, 38, 127)
+"""Magenta, of the same palette."""
+
+LONGEST_SIDE = 1024
+"""Larger pictures are shrunk before they go into a page, in pixels."""
+
 _GAP = 6
 """Pixels of white between pictures."""
+
+
+def shrink_step(shape: tuple[int, ...]) -> int:
+    """Return which whole number shrinks an image of this shape so far that it may go into a page; 1 for most."""
+    return -(-max(shape) // LONGEST_SIDE)
+
+
+def shrunk_mask(pixels: PixelIndices, shape: tuple[int, int], step: int) -> NDArray[np.bool_]:
+    """Return the mask of `image[::step, ::step]`, bool: no ship is lost, be it one pixel between those that are kept.
+
+    Args:
+        pixels: Ship pixels of the whole image.
+        shape: Its (height, width).
+        step: As `shrink_step`.
+    """
+    height, width = shape
+    mask = np.zeros((-(-height // step), -(-width // step)), dtype=np.bool_)
+    columns, rows = np.divmod(pixels, height)
+    mask[rows // step, columns // step] = True
+    return mask
 
 
 def outlined(

@@ -41,11 +41,19 @@ class Record:
         ships: Run-length text of each ship.
         passed_over: Whether a classifier passed it over.
         pixels: Height times width.
+        calibrated: Whether the contract was calibrated on it.
+        tiles: As of `TileCounts`, like the next two.
+        tiles_skipped: How many of these the gate skipped.
+        net_pixels: Pixels of the others.
     """
 
     ships: list[str]
     passed_over: bool
     pixels: int
+    calibrated: bool = False
+    tiles: int = 0
+    tiles_skipped: int = 0
+    net_pixels: int = 0
 
 
 class PredictionFolder:
@@ -82,14 +90,15 @@ class PredictionFolder:
 
     def add(self, prediction: Prediction, path: AnyPath) -> None:
         """Write the files of an image that is at `path`, then note that it is done."""
+        ships = [encode_indices(ship) for ship in prediction.pixels]
         if prediction.in_memory:
-            self._write_image(prediction, path)
+            self._write_image(prediction, path, ships)
         else:
             self._write_scene(prediction, Path(str(path)))
         if self._vectors or not prediction.in_memory:
             self._write_vectors(prediction)
-        ships = [encode_indices(ship) for ship in prediction.pixels]
-        record = Record(ships, prediction.passed_over, prediction.shape[0] * prediction.shape[1])
+        pixels = prediction.shape[0] * prediction.shape[1]
+        record = Record(ships, prediction.passed_over, pixels, prediction.calibrated, **asdict(prediction.counts))
         with (self.out / _JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps([prediction.name, asdict(record)]) + "\n")
         self.records[prediction.name] = record
@@ -98,8 +107,9 @@ class PredictionFolder:
         """Write `submission.csv` and forget what only another run would need.
 
         Returns:
-            Numbers of `images`, `images_with_ships`, `ships` and `megapixels`, and how many images a classifier has
-            `passed_over`.
+            Numbers of `images`, `images_with_ships`, `ships` and `megapixels`; of `tiles`, those of them that the gate
+            skipped, `tiles_skipped`, and `net_megapixels` of the others; how many images a classifier has
+            `passed_over`, and the names of those that the contract was calibrated on, `calibration_images`.
 
         Raises:
             InputError: If there is no prediction at all.
@@ -115,7 +125,11 @@ class PredictionFolder:
             "images_with_ships": sum(bool(record.ships) for record in records.values()),
             "ships": sum(len(record.ships) for record in records.values()),
             "megapixels": sum(record.pixels for record in records.values()) / 1e6,
+            "tiles": sum(record.tiles for record in records.values()),
+            "tiles_skipped": sum(record.tiles_skipped for record in records.values()),
+            "net_megapixels": sum(record.net_pixels for record in records.values()) / 1e6,
             "passed_over": sum(record.passed_over for record in records.values()),
+            "calibration_images": [name for name, record in records.items() if record.calibrated],
         }
 
     def forget(self) -> None:
@@ -124,10 +138,10 @@ class PredictionFolder:
         (self.out / _JOURNAL).unlink(missing_ok=True)
         shutil.rmtree(self.strips, ignore_errors=True)
 
-    def _write_image(self, prediction: Prediction, path: AnyPath) -> None:
+    def _write_image(self, prediction: Prediction, path: AnyPath, ships: list[str]) -> None:
         stem = Path(prediction.name).stem
         mask = prediction.mask()
-        write_mask(self.out / "masks" / f"{stem}.png", mask, prediction.name)
+        write_mask(self.out / "masks" / f"{stem}.png", mask, prediction.name, ships)
         for name in self._options.rasters:
             with written_whole(self.out / FOLDERS[name] / f"{stem}.png") as temporary:
                 Image.fromarray(_whole_raster(prediction, name)).save(temporary)

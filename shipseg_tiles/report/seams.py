@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_text, written_whole
 from shipseg_tiles.scoring.seams import Profile, SeamOptions, Seams, overlap_for, summarise_differences
 
@@ -84,6 +85,27 @@ def write_seams(numbers: dict[str, Any], out: Path) -> None:
     write_text(out / "profile.csv", pd.concat(profiles).to_csv(index=False))
     with written_whole(out / "seams.png") as temporary:
         _draw(numbers).savefig(temporary, dpi=110)
+
+
+def read_profiles(folder: Path) -> pd.DataFrame:
+    """Read `profile.csv` of a folder that `write_seams` wrote.
+
+    Returns:
+        A row for each `tile` and `distance`, with `pixels`, `mean`, `at_stake` and `percentile_99`.
+
+    Raises:
+        InputError: If it is not there, or is no such table.
+    """
+    path = folder / "profile.csv"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give the folder that check-seams wrote to")
+    try:
+        table = pd.read_csv(path)
+    except ValueError as error:  # parser errors and empty files are ValueErrors
+        raise InputError(f"{path} is no table: {' '.join(str(error).split())}") from None
+    if not {"tile", "distance", *_PROFILE} <= set(table):
+        raise InputError(f"{path} is no profile of seams; give the folder that check-seams wrote to")
+    return table
 
 
 def _profile_table(profile: dict[str, Any]) -> pd.DataFrame:

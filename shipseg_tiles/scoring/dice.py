@@ -30,9 +30,13 @@ def dice_from_counts(truth_pixels: int, predicted_pixels: int, shared_pixels: in
 
 def iou(first: PixelIndices, second: PixelIndices) -> float:
     """Intersection over union of two sets of sorted distinct pixel indices, 0 to 1; 1 if both are empty."""
-    shared = overlap(first, second)
-    union = first.size + second.size - shared
-    return shared / union if union else 1.0
+    return iou_from_counts(first.size, second.size, overlap(first, second))
+
+
+def iou_from_counts(first_pixels: int, second_pixels: int, shared_pixels: int) -> float:
+    """IoU from numbers of pixels, as `iou`."""
+    union = first_pixels + second_pixels - shared_pixels
+    return shared_pixels / union if union else 1.0
 
 
 def overlap(first: PixelIndices, second: PixelIndices) -> int:

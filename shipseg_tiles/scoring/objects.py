@@ -34,25 +34,60 @@ def image_f2(truth_ships: Sequence[PixelIndices], predicted_ships: Sequence[Pixe
     Returns:
         0 to 1; 1 if both are empty, 0 if exactly one is.
     """
-    truth = [ship for ship in truth_ships if ship.size]
-    predicted = [ship for ship in predicted_ships if ship.size]
+    return f2_from_ious(pairwise_iou(with_pixels(truth_ships), with_pixels(predicted_ships)))
+
+
+def with_pixels(ships: Sequence[PixelIndices]) -> list[PixelIndices]:
+    """Leave out ships without pixels, which nothing counts."""
+    return [ship for ship in ships if ship.size]
+
+
+def pairwise_iou(truth_ships: Sequence[PixelIndices], predicted_ships: Sequence[PixelIndices]) -> NDArray[np.float64]:
+    """(T, P) IoU of each true with each predicted ship, each of them sorted distinct pixel indices, none empty."""
+    if not truth_ships or not predicted_ships:
+        return np.zeros((len(truth_ships), len(predicted_ships)))
+    shared = np.zeros((len(truth_ships), len(predicted_ships)))
+    for row, column in zip(*np.nonzero(_ranges_meet(truth_ships, predicted_ships)), strict=True):
+        shared[row, column] = overlap(truth_ships[row], predicted_ships[column])
+    return shared / (_sizes(truth_ships)[:, np.newaxis] + _sizes(predicted_ships) - shared)
+
+
+def f2_from_ious(ious: NDArray[np.float64], thresholds: NDArray[np.float64] = THRESHOLDS) -> float:
+    """F2 over objects, the mean over some thresholds, from the (T, P) IoU of each true with each predicted ship.
+
+    Returns:
+        0 to 1; 1 if there is no ship at all, 0 if all are true or all predicted.
+    """
+    truth, predicted = ious.shape
     if not truth or not predicted:
-        return float(not truth and not predicted)
-    ious = _pairwise_iou(truth, predicted)
-    hits = sum(_most_hits(ious > threshold) for threshold in THRESHOLDS)
+        return float(truth == predicted)
+    hits = sum(int(np.count_nonzero(found_ships(ious, threshold))) for threshold in thresholds)
     # 5 TP / (5 TP + 4 FN + FP) with FN = truth - TP and FP = predicted - TP: the TP below the line cancel out.
-    return 5 * hits / len(THRESHOLDS) / (4 * len(truth) + len(predicted))
+    return 5 * hits / len(thresholds) / (4 * truth + predicted)
 
 
-def _pairwise_iou(truth: list[PixelIndices], predicted: list[PixelIndices]) -> NDArray[np.float64]:
-    """(T, P) IoU of each true with each predicted ship, none of them empty."""
-    shared = np.zeros((len(truth), len(predicted)))
-    for row, column in zip(*np.nonzero(_ranges_meet(truth, predicted)), strict=True):
-        shared[row, column] = overlap(truth[row], predicted[column])
-    return shared / (_sizes(truth)[:, np.newaxis] + _sizes(predicted) - shared)
+def found_ships(ious: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Say which true ships are hit when each ship takes part in one hit only, and as many hits are made as can be.
+
+    Among equally many hits those are made whose IoU are largest together, so that it is certain which ships they are.
+
+    Args:
+        ious: (T, P) IoU of each true with each predicted ship.
+        threshold: IoU that a hit must exceed.
+
+    Returns:
+        bool (T,).
+    """
+    pairs = ious > threshold
+    # Taking them greedily is not enough: above an IoU of 0.5 a ship can still have two partners if those overlap.
+    # A hit more outweighs all IoU together, which are fewer than ships and at most 1 each.
+    rows, columns = linear_sum_assignment(np.where(pairs, len(ious) + 1 + ious, 0), maximize=True)
+    found = np.zeros(len(ious), dtype=np.bool_)
+    found[rows] = pairs[rows, columns]
+    return found
 
 
-def _ranges_meet(truth: list[PixelIndices], predicted: list[PixelIndices]) -> NDArray[np.bool_]:
+def _ranges_meet(truth: Sequence[PixelIndices], predicted: Sequence[PixelIndices]) -> NDArray[np.bool_]:
     """(T, P) whether the ranges of pixel indices meet; if not, the ships share no image column and no pixel."""
     truth_ends = np.array([ship[[0, -1]] for ship in truth])
     predicted_ends = np.array([ship[[0, -1]] for ship in predicted])
@@ -61,14 +96,5 @@ def _ranges_meet(truth: list[PixelIndices], predicted: list[PixelIndices]) -> ND
     return begins_in_time & ends_late_enough
 
 
-def _sizes(ships: list[PixelIndices]) -> NDArray[np.int64]:
+def _sizes(ships: Sequence[PixelIndices]) -> NDArray[np.int64]:
     return np.array([ship.size for ship in ships])
-
-
-def _most_hits(pairs: NDArray[np.bool_]) -> int:
-    """Count the most pairs that can be hits at once when each ship takes part in one only.
-
-    Taking them greedily is not enough: above an IoU of 0.5 a ship can still have two partners if those overlap.
-    """
-    rows, columns = linear_sum_assignment(pairs, maximize=True)
-    return int(np.count_nonzero(pairs[rows, columns]))

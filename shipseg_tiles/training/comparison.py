@@ -17,7 +17,8 @@ from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation
 from shipseg_tiles.errors import warn_skipped
 from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
 from shipseg_tiles.rle import decode_indices
-from shipseg_tiles.scoring.score import score_image, summarise
+from shipseg_tiles.scoring.image_score import score_image
+from shipseg_tiles.scoring.score import summarise
 
 COLUMNS = {
     "dice_mean_ship_images": "ship images",
@@ -90,7 +91,7 @@ def measure(weights: Path, classifier: Path | None, archive: Archive) -> dict[st
         seconds += time.monotonic() - began
         height, width = prediction.shape
         truth = [decode_indices(ship, height * width) for ship in archive.labels.ships[prediction.name]]
-        scores.append(score_image(prediction.name, truth, prediction.pixels))
+        scores.append(score_image(prediction.name, truth, prediction.pixels, prediction.shape))
         began = time.monotonic()
     nets = [user.net for user in load_nets(options) if user]
     return summarise(scores) | {

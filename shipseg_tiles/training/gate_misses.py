@@ -95,10 +95,7 @@ def ask_gate(gate: Gate, images: Iterable[FullImage], sides: Sequence[int]) -> d
 def _ask_about(gate: Gate, pixels: NDArray[np.uint8], ships: Sequence[PixelIndices], side: int) -> GateAnswers:
     height, width = pixels.shape[:2]
     grid = TileGrid.covering(height, width, side, 0.0, CELL)
-    padded = grid.pad(pixels)
-    peaks = np.concatenate(
-        [gate.peaks(padded[row : row + grid.tile], grid.columns, grid.tile) for row in grid.rows.tolist()]
-    )
+    peaks = gate.tile_peaks(pixels, grid)
     holding = [grid.pixels_per_tile(rows, columns) > 0 for columns, rows in (np.divmod(ship, height) for ship in ships)]
     of_ships = np.array([peaks[held].max() for held in holding], dtype=np.float32)
     return GateAnswers(of_ships, peaks, peaks.max(keepdims=True)[: not ships])

@@ -7,7 +7,8 @@ from shipseg_tiles.images import decode_image
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.patches.store import FullImage
 from shipseg_tiles.rle import decode_indices
-from shipseg_tiles.scoring.score import score_image, summarise
+from shipseg_tiles.scoring.image_score import score_image
+from shipseg_tiles.scoring.score import summarise
 
 
 def measure_true_dice(predictor: Predictor, images: Iterable[FullImage]) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def measure_true_dice(predictor: Predictor, images: Iterable[FullImage]) -> dict
     scores = []
     for image in images:
         pixels = decode_image(image.data, image.name)
-        truth = [decode_indices(ship, pixels.shape[0] * pixels.shape[1]) for ship in image.ships]
-        scores.append(score_image(image.name, truth, predictor.ships(pixels)))
+        height, width = pixels.shape[:2]
+        truth = [decode_indices(ship, height * width) for ship in image.ships]
+        scores.append(score_image(image.name, truth, predictor.ships(pixels), (height, width)))
     return summarise(scores)

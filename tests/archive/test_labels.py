@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipseg_tiles.archive.labels import Labels, parse_labels, read_labels
+from shipseg_tiles.archive.labels import Labels, parse_labels, read_labels, read_predictions
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.masks import write_mask
 
 fast = settings(deadline=None, max_examples=60)
 
@@ -170,3 +171,38 @@ def test_only_keeps_the_images_asked_for():
 
     assert labels.ships == {"a.jpg": ("1 1",), "c.jpg": ()}
     assert labels.source == "labels.csv"
+
+
+def test_only_keeps_the_sizes_of_the_images_asked_for():
+    labels = Labels("masks", {"a.jpg": (), "b.jpg": (), "c.jpg": ()}, {"a.jpg": (1, 2), "b.jpg": (3, 4)})
+
+    assert labels.only(["c.jpg", "a.jpg"]).shapes == {"a.jpg": (1, 2)}
+
+
+def test_masks_tell_the_sizes_of_their_images_and_a_csv_tells_none(tmp_path):
+    """Height 2, width 3."""
+    write_mask(tmp_path / "a.png", np.array([[0, 1, 1], [0, 0, 0]]), "a.tif")
+
+    assert read_labels(tmp_path).shapes == {"a.tif": (2, 3)}
+    assert parsed("a.tif,3 1\n").shapes == {}
+
+
+def test_a_folder_of_predict_holds_its_submission_whatever_masks_lie_there(tmp_path):
+    """The mask of a tells its size, b has none, and c is of an earlier run."""
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "submission.csv").write_text(HEADER + "a.tif,1 1\nb.tif,\n")
+    for name in ("a", "c"):
+        write_mask(tmp_path / "masks" / f"{name}.png", np.ones((2, 3)), f"{name}.tif")
+
+    labels = read_predictions(tmp_path)
+
+    assert labels.ships == {"a.tif": ("1 1",), "b.tif": ()}
+    assert labels.shapes == {"a.tif": (2, 3)}
+    assert labels.source == str(tmp_path / "submission.csv")
+
+
+def test_predictions_may_be_a_csv_or_masks_as_well(tmp_path):
+    (tmp_path / "found.csv").write_text(HEADER + "a.jpg,1 1\n")
+    write_mask(tmp_path / "a.png", np.ones((1, 1)), "a.jpg")
+
+    assert read_predictions(tmp_path / "found.csv").ships == read_predictions(tmp_path).ships == {"a.jpg": ("1 1",)}

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shipseg_tiles.archive.split import choose_evenly, choose_validation, read_sides, read_split, write_split
+from shipseg_tiles.archive.split import (
+    choose_evenly,
+    choose_validation,
+    read_scenes,
+    read_sides,
+    read_split,
+    write_split,
+)
 from shipseg_tiles.errors import InputError
 
 fast = settings(deadline=None, max_examples=100)
@@ -280,3 +287,25 @@ def test_a_wrong_file_is_refused(tmp_path, text, reason):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"gone\.csv"):
         read_split(tmp_path / "gone.csv")
+
+
+# Places
+
+
+def test_places_come_back_from_the_file(tmp_path):
+    write_split(tmp_path / "split.csv", {"a.jpg": "train", "b.jpg": "valid"}, {"a.jpg": 7, "b.jpg": 7})
+
+    assert read_scenes(tmp_path / "split.csv") == {"a.jpg": "7", "b.jpg": "7"}
+
+
+def test_a_split_need_not_name_places(tmp_path):
+    (tmp_path / "split.csv").write_text("ImageId,split\na.jpg,valid\n")
+
+    assert read_scenes(tmp_path / "split.csv") is None
+
+
+def test_an_image_without_a_place_among_others_is_refused(tmp_path):
+    (tmp_path / "split.csv").write_text("ImageId,split,scene\na.jpg,valid,1\nb.jpg,valid,\n")
+
+    with pytest.raises(InputError, match=r"b\.jpg has no scene; write the number of its place, or remove the column"):
+        read_scenes(tmp_path / "split.csv")

@@ -54,6 +54,7 @@ def test_each_preset_is_trained_and_scored(compared):
         assert 0 <= row["dice_mean_all_images"] <= 1
     assert done.stdout.count("\n| ") == 3
     assert (out / "comparison.md").read_text().strip() in done.stdout
+    assert "<td>filtered</td>" in (out / "comparison.html").read_text()
     for name in ("filtered", "first"):
         assert (out / name / "net.keras").is_file()
         assert not (out / name / "patches.h5").exists()

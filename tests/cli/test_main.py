@@ -137,6 +137,16 @@ def test_flags_win_over_the_configuration_wherever_they_stand(tmp_path, place):
     assert (options.out, options.images, options.seed) == (Path("from_flag"), 7, 5)
 
 
+def test_a_word_that_yaml_takes_for_a_truth_value_stays_a_word(tmp_path):
+    config = tmp_path / "predict.yaml"
+    config.write_text("images: a\nout: b\ngate: off\nseparate_touching: on\nvectors: on\ndisagreement: off\n")
+
+    options = parse_options("predict", predict.Options, ["--config", str(config)])
+
+    assert (options.gate, options.separate_touching) == ("off", "on")
+    assert (options.vectors, options.disagreement) == (True, False)
+
+
 def test_a_list_in_a_configuration_is_several_values(tmp_path):
     config = tmp_path / "train.yaml"
     config.write_text("patches: [a.h5, b c.h5]\nout: net.keras\n")

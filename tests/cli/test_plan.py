@@ -12,11 +12,11 @@ from shipseg_tiles.errors import SkippedImageWarning
 from shipseg_tiles.nets.contract import Contract, checksum, write_contract
 
 
-def write_its_contract(path):
+def write_its_contract(path, **changes):
     """Write the contract of a file, for tiles of 64 px side by side."""
     values = {"weights_sha256": checksum(path), "net": "any", "patch": 64, "threshold": 0.5, "minimum_area": 4}
     use = {"tile": 64, "overlap": 0.0, "tile_multiple": 16, "receptive_field": 0}
-    write_contract(Contract(**values | use), path)
+    write_contract(Contract(**values | use | changes), path)
 
 
 @pytest.fixture
@@ -28,6 +28,15 @@ def folder(tmp_path):
     (tmp_path / "net.keras").write_bytes(b"no net")
     write_its_contract(tmp_path / "net.keras")
     return tmp_path
+
+
+@pytest.fixture
+def gate(folder):
+    """Weights of a gate that nobody loads, for tiles of 64 px and more."""
+    path = folder / "any.gate.keras"
+    path.write_bytes(b"no gate")
+    write_its_contract(path, thresholds={"64": 0.5})
+    return path
 
 
 @pytest.fixture
@@ -67,6 +76,8 @@ def test_a_plan_by_hand(plan):
     assert result == {
         "weights": "net.keras",
         "window": "hann",
+        "gate": None,
+        "symmetries": False,
         "skipped": 0,
         "images": 3,
         "tiles": 13,
@@ -76,7 +87,11 @@ def test_a_plan_by_hand(plan):
         "line_bytes": 150 * 64 * 15,
         "batch_bytes": 74 * 4096,
         "peak_bytes": 45_000 + 144_000 + 303_104,
+        "seen": 1,
+        "least_megapixels": pytest.approx(0.053248),
+        "most_megapixels": pytest.approx(0.053248),
         "seconds_per_megapixel": None,
+        "least_seconds": None,
         "seconds": None,
     }
     assert [(size["height"], size["width"], size["images"]) for size in sizes] == [(100, 150, 2), (64, 64, 1)]
@@ -97,11 +112,9 @@ def test_time_of_a_given_rate(plan):
 
 
 def write_run(folder, **changes):
-    """Write what `predict` writes, of one image of 64 x 64 px: in tiles of 32 px, 4 tiles of 1,024 pixels."""
-    (folder / "earlier").mkdir(exist_ok=True)
-    Image.new("RGB", (64, 64)).save(folder / "earlier" / "d.png")
-    options = {"tile": 32, "overlap": 0.0, "images": "earlier", **changes.pop("options", {})}
-    record = {"weights": "net.keras", "options": options, "images": 1, "seconds": 0.4096, **changes}
+    """Write what `predict` writes, as far as a plan looks at it: 4 tiles of 32 px took 0.4096 s."""
+    counts = {"tiles": 4, "tiles_skipped": 0, "net_megapixels": 0.004096}
+    record = {"gate": None, **counts, "resumed": False, "seconds": 0.4096, **changes}
     (folder / "run.json").write_text(json.dumps(record))
 
 
@@ -136,13 +149,11 @@ def test_a_run_of_predict_says_what_a_plan_needs(plan, folder):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"images": 2}, "run.json is of 2 images, and earlier has 1 now; give --seconds-per-megapixel"),
-        ({"resumed": True}, "left out pixels or was resumed"),
-        ({"options": {"region": [0, 0, 32, 32]}}, "left out pixels or was resumed"),
-        ({"options": {"tile": None}}, "run.json is no run.json of predict"),
+        ({"resumed": True}, "run.json is of a run that was resumed or showed its net nothing; give --seconds-per-"),
+        ({"net_megapixels": 0}, "run.json is of a run that was resumed or showed its net nothing"),
+        ({"net_megapixels": None}, "run.json is no run.json of predict"),
+        ({"tiles": "many"}, "run.json is no run.json of predict"),
         ({"seconds": "long"}, "run.json is no run.json of predict"),
-        ({"options": {"images": "gone"}}, "gone is no folder, zip or image"),
-        ({"weights": "gone.keras"}, "gone.keras does not exist"),
     ],
 )
 def test_a_run_that_tells_no_rate_is_refused(plan, folder, changes, reason):
@@ -156,6 +167,76 @@ def test_a_run_that_tells_no_rate_is_refused(plan, folder, changes, reason):
     assert complaint.count("\n") == 1
 
 
+def test_symmetries_take_eight_times_as_much(plan):
+    _, _, _, result = plan("--symmetries", "--seconds-per-megapixel", 200)
+
+    assert (result["symmetries"], result["tiles"]) == (True, 13)
+    assert result["megapixels"] == pytest.approx(8 * 0.053248)
+    assert result["seconds"] == pytest.approx(8 * 200 * 0.053248)
+
+
+def test_a_gate_of_which_nothing_is_known_lets_the_net_see_none_to_all(plan, gate):
+    """13 tiles of 4,096 pixels. Behind a gate each pixel under a row of tiles takes 4 bytes more."""
+    _, output, _, result = plan("--gate", gate, "--seconds-per-megapixel", 200)
+
+    assert (result["gate"], result["seen"]) == (str(gate), None)
+    assert (result["least_megapixels"], result["most_megapixels"]) == (0, pytest.approx(0.053248))
+    assert (result["least_seconds"], result["seconds"]) == (0, pytest.approx(10.6496))
+    assert result["line_bytes"] == 150 * 64 * 19
+    assert output.splitlines()[-2:] == [
+        "gate: the net is shown between none and all of the tiles, 0 to 0.1 megapixels;"
+        " --like RUN.json of a run with a gate tells the share",
+        "time: 0 to 11 s, at 200 s a megapixel",
+    ]
+
+
+def test_a_gate_lets_the_net_see_what_it_did_in_an_earlier_run(plan, folder, gate):
+    """3 of 4 tiles were skipped: 0.4096 s for 0.001024 megapixels are 400 s each. A quarter of 0.053248 is 0.013312."""
+    write_run(folder, gate={"weights": "any"}, tiles_skipped=3, net_megapixels=0.001024)
+
+    _, output, _, result = plan("--gate", gate, "--like", "run.json")
+
+    assert (result["seen"], result["seconds_per_megapixel"]) == (0.25, pytest.approx(400))
+    assert result["least_megapixels"] == result["most_megapixels"] == pytest.approx(0.013312)
+    assert result["least_seconds"] == result["seconds"] == pytest.approx(5.3248)
+    assert output.splitlines()[-2:] == [
+        "gate: 25 % of the tiles are shown, 0.0 megapixels",
+        "time: 5 s, at 400 s a megapixel",
+    ]
+
+
+def test_an_earlier_run_without_a_gate_tells_no_share(plan, folder, gate):
+    write_run(folder)
+
+    _, output, _, result = plan("--gate", gate, "--like", "run.json")
+
+    assert result["seen"] is None
+    assert output.splitlines()[-1] == "time: 0 to 5 s, at 100 s a megapixel"
+
+
+def test_the_gate_beside_the_weights_counts_unless_it_is_turned_off(plan, folder, gate):
+    for suffix in (".keras", ".json"):
+        gate.with_suffix(suffix).rename(folder / f"net.gate{suffix}")
+
+    assert plan()[3]["gate"] == "net.gate.keras"
+    assert plan("--gate", "off")[3]["gate"] is None
+
+
+def test_a_gate_for_larger_tiles_lets_the_net_see_all(plan, gate):
+    _, _, _, result = plan("--gate", gate, "--tile", 32)
+
+    assert (result["gate"], result["seen"]) == (None, 1)
+
+
+def test_a_gate_is_refused_before_a_net_of_resized_patches(plan, folder, gate):
+    write_its_contract(folder / "net.keras", resize=32)
+
+    status, _, complaint, _ = plan("--gate", gate)
+
+    assert status == 2
+    assert complaint == f"error: {gate} sees images as they are, the net behind it sees them resized; use --gate off\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -167,6 +248,7 @@ def test_a_run_that_tells_no_rate_is_refused(plan, folder, changes, reason):
         (["--like", "gone.json"], "gone.json is no run.json of predict"),
         (["--images", "gone"], "gone is no folder"),
         (["--weights", "gone.keras"], "gone.keras does not exist"),
+        (["--gate", "gone.keras"], "gone.keras does not exist"),
     ],
 )
 def test_bad_input_ends_with_one_line(plan, arguments, reason):

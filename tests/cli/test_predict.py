@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from importlib.util import find_spec
 
 import keras
@@ -15,9 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shipseg_tiles.archive.labels import read_labels
 from shipseg_tiles.cli.main import main
 from shipseg_tiles.errors import SkippedImageWarning
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.nets.contract import Contract, checksum, contract_path, read_contract, write_contract
 
 HEADER = "ImageId,EncodedPixels\n"
 IMAGES = 300
@@ -197,6 +199,27 @@ def test_the_same_command_predicts_only_what_is_missing(shipseg, nets, many, sto
     assert left == {"masks", "pictures", "probabilities", "run.json", "submission.csv"}
 
 
+KILLED_WHILE_WRITING = """
+import os, sys
+from pathlib import Path
+from shipseg_tiles.files import written_whole
+with written_whole(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_was_written_by_half_is_removed_by_the_next_run(shipseg, nets, many, stopped):
+    """In each folder that it writes into itself."""
+    for folder in ("masks", "probabilities"):
+        subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, stopped / folder / "000.png"], timeout=60)
+        assert list((stopped / folder).glob(".*.partial.000.png"))
+
+    shipseg(*command(nets, many, stopped))
+
+    assert not [path for path in stopped.rglob("*") if path.name.startswith(".")]
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -228,11 +251,40 @@ def test_other_options_are_refused_by_name(shipseg, nets, many, images, stopped,
     assert (contents(stopped), done_in(stopped)) == before
 
 
+def test_weights_that_were_calibrated_in_between_are_others(shipseg, nets, many, stopped, tmp_path):
+    """Threshold and the images that it was chosen on would be those of a part of the images only."""
+    weights = shutil.copytree(nets, tmp_path / "weights") / "net.keras"
+    write_contract(replace(read_contract(weights), calibration={"images": ["0" * 16]}), weights)
+    before = contents(stopped), done_in(stopped)
+
+    status, _, complaint = shipseg(*command(weights.parent, many, stopped))
+
+    identity = f"{checksum(weights)}, calibrated: {checksum(contract_path(weights))[:16]}"
+    assert status == 2
+    assert f"was begun with --weights {checksum(weights)}, not {identity}; go on with the same options" in complaint
+    assert (contents(stopped), done_in(stopped)) == before
+
+
 def test_what_does_not_change_the_result_may_be_another(shipseg, nets, many, stopped):
     status, _, complaint = shipseg(*command(nets, many, stopped, "--pictures", 0, "--json", stopped / "result.json"))
 
     assert (status, complaint) == (0, "")
     assert json.loads((stopped / "result.json").read_text())["images"] == IMAGES
+
+
+def test_images_that_vanished_after_they_were_done_are_not_skipped(shipseg, nets, many, stopped, tmp_path):
+    """They are in the result; `skipped` are those that are there and could not be predicted."""
+    done = done_in(stopped)
+    for name in done:
+        (many / name).rename(tmp_path / name)
+    try:
+        shipseg(*command(nets, many, stopped))
+    finally:
+        for name in done:
+            (tmp_path / name).rename(many / name)
+
+    record = json.loads((stopped / "run.json").read_text())
+    assert (record["images"], record["skipped"]) == (IMAGES, 0)
 
 
 def test_removing_the_record_begins_anew(shipseg, nets, many, stopped, undisturbed):
@@ -265,6 +317,7 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_done(shipseg, nets, many, undist
 
 
 def test_a_run_records_its_options_as_they_came_to_be_used(predict, nets, images, tmp_path):
+    """Tiles of 64 px at a stride of 32 on 100 x 80 px begin at the rows 0, 32, 36 and the columns 0, 16."""
     status, complaint, submission, record = predict("--overlap", 0.5, "--json", tmp_path / "result.json")
 
     assert (status, complaint) == (0, "")
@@ -280,6 +333,7 @@ def test_a_run_records_its_options_as_they_came_to_be_used(predict, nets, images
             "overlap": 0.5,
             "threshold": 0.5,
             "minimum_area": 4,
+            "separate_touching": False,
             "window": "hann",
             "engine": "keras",
             "precision": "float32",
@@ -295,7 +349,11 @@ def test_a_run_records_its_options_as_they_came_to_be_used(predict, nets, images
         "images_with_ships": 1,
         "ships": 1,
         "megapixels": 0.016,
+        "tiles": 12,
+        "tiles_skipped": 0,
+        "net_megapixels": 12 * 4096 / 1e6,
         "passed_over": 0,
+        "calibration_images": [],
         "skipped": 0,
         "resumed": False,
     }
@@ -356,6 +414,54 @@ def test_a_wrong_value_is_refused_before_anything_is_written(predict, nets, tmp_
     assert not (tmp_path / "out").exists()
 
 
+def test_bad_images_are_counted_as_skipped(predict, images):
+    (images / "bad.png").write_bytes(b"no image")
+
+    with pytest.warns(SkippedImageWarning, match=r"bad\.png skipped"):
+        _, _, _, record = predict()
+
+    assert (record["images"], record["skipped"]) == (2, 1)
+
+
+RUN = """
+import sys
+from shipseg_tiles.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("loaded", [name for name in ("tensorflow", "keras", "torch", "jax") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    ("verb", "slip", "reason"),
+    [
+        ("predict", ["--region", "5,0,95"], "region '5,0,95' must be ROW,COLUMN,HEIGHT,WIDTH in pixels"),
+        ("predict", ["--bands", "3,2"], "bands '3,2'"),
+        ("predict", ["--scale", "low,high"], "scale 'low,high'"),
+        ("predict", ["--tile", "60"], "tile 60 must be a multiple of 16"),
+        ("check-seams", ["--tiles", "60"], "tile 60 must be a multiple of 16"),
+        ("check-seams", ["--overlaps", "half"], "overlaps 'half' must be numbers"),
+        ("check-seams", ["--limit", "0"], "limit 0 must be 1 or more"),
+    ],
+)
+def test_a_slip_is_answered_at_once_without_a_network_library(nets, images, tmp_path, verb, slip, reason):
+    """Under two seconds, in the best of three runs, as a busy machine may delay one of them."""
+    flags = [verb, "--weights", nets / "net.keras", "--images", images, "--out", tmp_path / "out", *slip]
+    seconds = []
+    while len(seconds) < 3 and min(seconds, default=2) >= 2:
+        began = time.monotonic()
+        finished = subprocess.run(
+            [sys.executable, "-c", RUN, *map(str, flags)], capture_output=True, text=True, timeout=60
+        )
+        seconds.append(time.monotonic() - began)
+        assert finished.returncode == 2
+        assert reason in finished.stderr
+        assert finished.stdout == "loaded []\n"
+
+    assert min(seconds) < 2
+
+
 def test_without_a_prediction_nothing_stands_in_the_way_of_the_right_options(predict, tmp_path):
     """The first region misses both images of 100 x 80 px."""
     with pytest.warns(SkippedImageWarning, match="shares no pixel with the image of 100 x 80"):
@@ -377,8 +483,38 @@ def test_the_gate_beside_the_weights_is_used_unless_it_is_turned_off(predict, ne
 
     assert gated == by_name == f"{HEADER}sea.png,\nship.png,\n"
     assert everything == f"{HEADER}sea.png,\n{SHIP}"
-    told = {"weights": str(gate), "weights_sha256": checksum(gate), "threshold": 0.5}
+    told = {"weights": str(gate), "weights_sha256": checksum(gate), "threshold": 0.5, "calibrated": False}
     assert (with_gate["gate"], without["gate"], named["gate"]) == (told, None, told)
+
+
+def test_ships_that_touch_are_separated_if_the_contract_or_the_flag_says_so(shipseg, nets, tmp_path):
+    """Two ships of 10 x 30 px, the ends of which share 3 rows, are 600 px together; the flag wins over the contract."""
+    pixels = np.zeros((64, 80, 3), dtype=np.uint8)
+    pixels[10:20, 5:35] = pixels[17:27, 35:65] = 255
+    Image.fromarray(pixels).save(tmp_path / "ships.png")
+    sizes = {}
+    for contract in (False, True):
+        weights = shutil.copytree(nets, tmp_path / f"weights{contract}") / "net.keras"
+        write_contract(replace(read_contract(weights), separate_touching=contract), weights)
+        for flag in ("", "on", "off"):
+            out = tmp_path / f"{contract}{flag}"
+            asked = ["--separate-touching", flag] if flag else []
+            flags = ["--weights", weights, "--images", tmp_path / "ships.png", "--out", out, *asked]
+            assert shipseg("predict", *flags)[0] == 0
+            rows = read_labels(out / "submission.csv").ship_indices("ships.png")
+            sizes[contract, flag] = [ship.size for ship in rows]
+            used = json.loads((out / "run.json").read_text())["options"]["separate_touching"]
+            assert used is (flag == "on" or (contract and flag == ""))
+
+    together, apart = [600], [300, 300]
+    assert sizes == {
+        (False, ""): together,
+        (False, "on"): apart,
+        (False, "off"): together,
+        (True, ""): apart,
+        (True, "on"): apart,
+        (True, "off"): together,
+    }
 
 
 # Not importorskip: it would import OpenVINO with its reports.
@@ -422,6 +558,28 @@ def test_a_deep_scene_needs_bands_and_scale(predict, deep, tmp_path):
     (feature,) = json.loads((tmp_path / "out" / "vectors" / "deep.geojson").read_text())["features"]
     assert (feature["properties"]["pixels"], feature["properties"]["score"]) == (24, 1)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"masks", "vectors", "run.json", "submission.csv"}
+
+
+@pytest.mark.parametrize(("module", "complains"), [("shapely", "GeoJSON needs"), ("rasterio", "GeoTIFF needs")])
+def test_what_a_scene_needs_is_asked_for_before_the_run(predict, deep, tmp_path, monkeypatch, module, complains):
+    """None in place of a module is Python's own way to say that it cannot be imported."""
+    monkeypatch.setitem(sys.modules, module, None)
+
+    status, complaint, _, _ = predict("--images", deep, "--bands", "3,2,1", "--scale", "0,3000")
+
+    assert status == 2
+    assert complaint == f"error: {complains} {module}: pip install 'shipseg-tiles[scenes]'\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_vectors_of_images_need_shapely_and_nothing_else_does(predict, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shapely", None)
+
+    status, complaint, _, _ = predict("--vectors")
+
+    assert (status, complaint) == (2, "error: GeoJSON needs shapely: pip install 'shipseg-tiles[scenes]'\n")
+    assert not (tmp_path / "out").exists()
+    assert predict()[0] == 0
 
 
 @pytest.mark.parametrize("flags", [["--bands", "3,2,1"], ["--scale", "0,3000"]])

@@ -21,8 +21,18 @@ KEYS = {
     "dice_mean_ship_images",
     "dice_mean_all_images",
     "dice_pooled",
+    "iou_mean_ship_images",
+    "iou_pooled",
     "f2_mean",
+    "f2_connected_mean",
+    "object_precision",
+    "object_recall",
+    "recall_under_53_px",
+    "recall_53_to_1242_px",
+    "recall_above_1242_px",
     "empty_images_with_false_ships",
+    "false_ships_per_empty_image",
+    "intervals",
 }
 IMAGES = 8
 
@@ -163,7 +173,9 @@ def test_the_scores_have_exactly_the_promised_names(user):
     assert set(user.scored) == KEYS
     assert user.scored["images"] == IMAGES
     assert user.scored["ship_images"] == user.simulated["ship_image_count"]
-    assert f"{user.scored['dice_mean_all_images']:.4f}  true dice, mean over all images" in user.said["score"]
+    low, high = user.scored["intervals"]["dice_mean_all_images"]
+    columns = f"{user.scored['dice_mean_all_images']:.4f} {low:.3f} to {high:.3f} true dice, mean over all images"
+    assert columns in " ".join(user.said["score"].split())
 
 
 def test_scores_from_masks_and_from_the_submission_agree(user):
@@ -199,6 +211,6 @@ def test_the_demo_ends_with_the_true_dice_and_a_page(tmp_path):
 
     assert set(result) >= KEYS
     assert result["images"] == 8
-    assert f"{result['dice_mean_all_images']:.4f}  true dice" in user.said["demo"]
+    assert f"  {result['dice_mean_all_images']:.4f}  " in user.said["demo"]
     page = (tmp_path / result["page"]).read_text()
     assert f'<p class="score">{result["dice_mean_all_images"]:.3f}</p>' in page

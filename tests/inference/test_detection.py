@@ -101,6 +101,27 @@ def test_exactly_the_ships_below_the_minimum_area_are_dropped():
     assert sizes == {0: [2, 3], 1: [2, 3], 2: [2, 3], 3: [3], 4: []}
 
 
+def test_ships_that_touch_are_separated_before_small_ones_are_dropped():
+    """A ship of 10 x 40 px, probability 0.75, and at its end, 7 px lower, one of 10 x 20 px, probability 1: together
+    600 px, apart 400 and 200, of which 300 leaves one."""
+    probability = np.zeros((60, 90), dtype=np.float32)
+    probability[20:30, 10:50], probability[27:37, 50:70] = 0.75, 1
+    strips = strips_of(probability, 25)
+
+    found = {
+        (separate, area): [(ship.pixels.size, ship.score) for ship in join_ships(strips, 60, area, separate)]
+        for separate in (False, True)
+        for area in (0, 300)
+    }
+
+    assert found == {
+        (False, 0): [(600, pytest.approx(500 / 600))],
+        (False, 300): [(600, pytest.approx(500 / 600))],
+        (True, 0): [(400, 0.75), (200, 1)],
+        (True, 300): [(400, 0.75)],
+    }
+
+
 @settings(deadline=None, max_examples=100)
 @given(
     st.integers(1, 20),

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.gate import Gate
+from shipseg_tiles.inference.gate import Gate, refuse_gate_of_resized
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.nets.contract import Contract, checksum, contract_path, gate_path, write_contract
+from shipseg_tiles.nets.contract import Contract, GateUse, checksum, contract_path, gate_path, write_contract
 from shipseg_tiles.tiling import TileGrid
 
 
@@ -118,6 +118,37 @@ def test_the_threshold_is_that_of_the_largest_known_tiles_that_are_no_larger(til
     pixels = np.full((tile, tile, 3), 128, dtype=np.uint8)
 
     assert gate.sees(pixels, np.array([0]), tile).tolist() == [seen]
+
+
+def test_a_calibrated_threshold_counts_for_its_tiles():
+    """128/256 is above the own threshold of 0.25, and not above that of calibration, which is for tiles of 64 px; with
+    none there, all tiles are seen."""
+    pixels = np.full((64, 64, 3), 128, dtype=np.uint8)
+    own = contract(weights_sha256="abc", thresholds={"32": 0.25})
+
+    def seen(tile, brightness, threshold):
+        gate = Gate(Brightest(), own, GateUse("abc", 64, threshold))
+        return gate.sees(pixels[:tile, :tile] * brightness, np.array([0]), tile).tolist()
+
+    assert [seen(64, 1, 0.5), seen(32, 1, 0.5), seen(64, 1, 0.49)] == [[False], [True], [True]]
+    assert [seen(64, 0, None), seen(32, 0, None)] == [[True], [False]]
+
+
+def test_peaks_of_all_tiles_of_an_image_by_hand():
+    """40 x 70 px in tiles of 32 px side by side begin at the rows 0 and 8 and the columns 0, 32 and 38. The pixel in
+    row 35, column 3 is in the second row of tiles, and in the cell of the first column; the tiles from column 32 on
+    touch the cell beside it."""
+    peaks = Gate(Brightest(), contract()).tile_peaks(band(40, 70, (35, 3)), TileGrid(40, 70, 32, 32))
+
+    assert peaks.dtype == np.float32
+    assert peaks.tolist() == [0, 0, 0, 255 / 256, 255 / 256, 255 / 256]
+
+
+def test_a_gate_of_resized_images_is_refused():
+    refuse_gate_of_resized(contract(), Path("net.gate.keras"))
+
+    with pytest.raises(InputError, match=r"net\.gate\.keras sees images as they are, .*; use --gate off"):
+        refuse_gate_of_resized(contract(resize=64), Path("net.gate.keras"))
 
 
 def test_peaks_by_hand():

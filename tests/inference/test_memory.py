@@ -1,10 +1,12 @@
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.memory import BackingOff
+from shipseg_tiles.inference.memory import BYTES_PER_PIXEL, BackingOff, free_bytes, pixels_that_fit
+from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 
 
 class Limited:
@@ -111,3 +113,101 @@ def test_other_errors_pass_through_at_once(error):
 
     assert caught.value is error
     assert net.sizes == [8]
+
+
+# What fits, before the first batch
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Make `proc` and `sys` of a Linux with so many kB left, and files of control groups."""
+
+    def make(available, groups="", files=None):
+        (tmp_path / "proc" / "self").mkdir(parents=True)
+        (tmp_path / "proc" / "meminfo").write_text(
+            f"MemTotal: 16777216 kB\nMemAvailable:   {available} kB\nHugePages_Free: 0\n"
+        )
+        (tmp_path / "proc" / "self" / "cgroup").write_text(groups)
+        for path, text in (files or {}).items():
+            file = tmp_path / "sys" / "fs" / "cgroup" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        return tmp_path
+
+    return make
+
+
+def test_without_limits_it_is_what_the_system_has_left(machine):
+    """A group of version 2 without a limit, and one of version 1, whose limit is a number that stands for none."""
+    root = machine(
+        1000,
+        "4:memory:/some\n1:name=systemd:/\n0::/some\n",
+        {
+            "some/memory.max": "max\n",
+            "some/memory.current": "123\n",
+            "some/memory.stat": "inactive_file 0\nactive_file 0\n",
+            "memory/some/memory.limit_in_bytes": "9223372036854771712\n",
+            "memory/some/memory.usage_in_bytes": "123\n",
+            "memory/some/memory.stat": "total_inactive_file 0\ntotal_active_file 0\n",
+        },
+    )
+
+    assert free_bytes(root) == 1_024_000
+
+
+def test_the_limit_of_a_group_above_counts_too(machine):
+    """The job itself has no limit; 700,000 of the 900,000 bytes of its user are taken, 30,000 + 4,000 of them by copies
+    of files. The other group is somebody else's."""
+    root = machine(
+        1000,
+        "0::/user/job\n",
+        {
+            "user/job/memory.max": "max\n",
+            "user/memory.max": "900000\n",
+            "user/memory.current": "700000\n",
+            "user/memory.stat": "anon 666000\nfile 34000\ninactive_file 30000\nactive_file 4000\n",
+            "other/memory.max": "1\n",
+            "other/memory.current": "1\n",
+            "other/memory.stat": "inactive_file 0\nactive_file 0\n",
+        },
+    )
+
+    assert free_bytes(root) == 234_000
+
+
+def test_the_limit_of_a_container_of_version_1_counts_too(machine):
+    """Inside it stands where the root of all groups is outside. Of 900,000 bytes 700,000 are taken, 50,000 by files."""
+    stat = "inactive_file 1\nactive_file 1\ntotal_inactive_file 20000\ntotal_active_file 30000\n"
+    root = machine(
+        1000,
+        "9:hugetlb,memory:/docker/0123\n8:cpu:/docker/0123\n",
+        {
+            "memory/memory.limit_in_bytes": "900000\n",
+            "memory/memory.usage_in_bytes": "700000\n",
+            "memory/memory.stat": stat,
+        },
+    )
+
+    assert free_bytes(root) == 250_000
+
+
+def test_where_nobody_says_what_is_left_the_batch_is_the_largest(tmp_path):
+    assert free_bytes(tmp_path) is None
+    assert pixels_that_fit(tmp_path) == PIXELS_PER_BATCH
+
+
+@pytest.mark.parametrize(("missing", "part"), [(0, 1), (1, 2), (500_000, 8), (575_990, 65_536)])
+def test_a_batch_may_take_half_of_what_is_left(machine, missing, part):
+    """768 x 768 pixels of 500 bytes take 294,912,000, twice that is 576,000 kB. With one kB less, half of the pixels
+    are all. Of 76,000 kB 38,912,000 bytes may be taken, and an eighth needs 36,864,000. Of 10 kB it is 5,120 bytes for
+    10 pixels; 768 x 768, halved 16 times, are 9."""
+    assert (PIXELS_PER_BATCH, BYTES_PER_PIXEL) == (768 * 768, 500)
+
+    assert pixels_that_fit(machine(576_000 - missing)) == PIXELS_PER_BATCH // part
+
+
+def test_this_machine_says_what_is_left():
+    if not Path("/proc/meminfo").is_file():
+        pytest.skip("no Linux")
+
+    assert 0 < free_bytes() < 2**60

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.inference.planning import SizePlan, grid_over, plan_sizes, total
-from shipseg_tiles.inference.stitching import stitched_lines
+from shipseg_tiles.inference.stitching import batch_size, stitched_lines
+from shipseg_tiles.inference.symmetries import over_symmetries
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.tiling import TileGrid
 
@@ -39,13 +40,25 @@ def test_one_size_by_hand():
     }
 
 
-def test_filler_of_the_last_batch_is_shown_to_the_net_too():
+def test_filler_of_the_last_batch_is_not_counted():
     """4 tiles of 384 px fit into a batch: 5 tiles side by side are two batches of 3, of which one tile is filler."""
     (plan,) = plan_sizes({(384, 1920): 1}, contract(tile=384, overlap=0.0))
 
-    assert plan.tiles == 5
+    assert (plan.tiles, plan.batch) == (5, 3)
     assert plan.numbers()["computed_twice"] == 0
-    assert plan.megapixels == pytest.approx(6 * 384**2 / 1e6)
+    assert plan.megapixels == pytest.approx(5 * 384**2 / 1e6)
+
+
+def test_symmetries_and_a_gate_by_hand():
+    """As above, one image of 768 px. The net is shown each of the 16 tiles of 65,536 pixels in 8 views: 8.388608
+    megapixels, whatever the gate leaves of them. Behind it there are 4 bytes more for each pixel under a row of tiles;
+    with symmetries 11 more for each pixel of a batch."""
+    (plan,) = plan_sizes({(768, 768): 1}, contract(), gated=True, symmetries=True)
+
+    assert (plan.tiles, plan.batch) == (16, 8)
+    assert plan.megapixels == pytest.approx(8.388608)
+    assert plan.line_bytes == 768 * (256 * 11 + 192 * 8)
+    assert plan.batch_bytes == (8 * 22 + 8) * 65_536
 
 
 def test_a_small_image_takes_one_small_tile():
@@ -89,17 +102,23 @@ def test_totals_by_hand():
     assert everything["peak_bytes"] == plans[0].numbers()["peak_bytes"]
 
 
+def zeros(tiles):
+    return np.zeros(tiles.shape[:3], dtype=np.float32)
+
+
+@pytest.mark.parametrize("how", [{}, {"gated": True}, {"symmetries": True}], ids=["", "gate", "symmetries"])
 @pytest.mark.parametrize(
     ("shape", "tile", "overlap"), [((700, 3000), 256, 0.0), ((700, 3000), 256, 0.5), ((900, 900), 384, 0.25)]
 )
-def test_stitching_takes_the_memory_that_is_planned(shape, tile, overlap):
+def test_stitching_takes_the_memory_that_is_planned(shape, tile, overlap, how):
     """Measured beside the image, with a net that keeps nothing: never more, and at most a fifth less."""
     grid = TileGrid.with_overlap(*shape, tile, overlap)
     image = np.zeros((*shape, 3), dtype=np.uint8)
-    plan = SizePlan(*shape, 1, grid)
+    plan = SizePlan(*shape, 1, grid, batch_size(grid), **how)
+    sees = (lambda band, columns, side: np.ones(len(columns), dtype=bool)) if how.get("gated") else None
 
     tracemalloc.start()
-    for _ in stitched_lines(image, lambda tiles: np.zeros(tiles.shape[:3], dtype=np.float32), grid):
+    for _ in stitched_lines(image, over_symmetries(zeros) if how.get("symmetries") else zeros, grid, sees=sees):
         pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -12,7 +12,13 @@ from PIL import Image
 from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.images import list_images
 from shipseg_tiles.inference import stitching
-from shipseg_tiles.inference.prediction import PredictOptions, predict_files, predict_image, predict_scene
+from shipseg_tiles.inference.prediction import (
+    PredictOptions,
+    TileCounts,
+    predict_files,
+    predict_image,
+    predict_scene,
+)
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.nets.contract import Contract, checksum, write_contract
 from shipseg_tiles.processes import open_workers
@@ -39,7 +45,8 @@ def mean_of(side):
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory):
     """`plain` answers the brightness of a pixel; `blurred` that of the 7 x 7 around it, so that tiles disagree near
-    their borders; `classifier` is sure of an image by its brightest pixel; `blind` is a gate that sees nothing."""
+    their borders; `classifier` is sure of an image by its brightest pixel; `blind` is a gate that sees nothing,
+    `bright` one that sees cells with a bright pixel."""
     folder = tmp_path_factory.mktemp("weights")
     save(folder / "plain.keras", mean_of(1))
     save(folder / "blurred.keras", mean_of(7))
@@ -49,6 +56,7 @@ def nets(tmp_path_factory):
     nothing = keras.layers.Rescaling(0.0)
     cells = keras.layers.MaxPooling2D(32)
     save(folder / "blind.keras", lambda shares: mean_of(1)(nothing(cells(shares))), thresholds={"16": 0.5})
+    save(folder / "bright.keras", lambda shares: mean_of(1)(cells(shares)), thresholds={"16": 0.5})
     return folder
 
 
@@ -179,6 +187,25 @@ def test_what_the_gate_does_not_see_holds_no_ship(plain, nets, tmp_path):
     assert predict_image(replace(plain, gate=nets / "blind.keras"), path).ships == []
 
 
+def test_what_the_net_was_shown_is_counted_by_hand(plain, nets, tmp_path):
+    """Tiles of 64 px at stride 48 on 64 x 200 px begin at the columns 0, 48, 96 and 136. A ship in cell 0 lets the gate
+    see those that touch cell 0 or 1: the first two, of 4,096 pixels each. On 30 x 40 px there is one tile of 48 px."""
+    path = write(tmp_path / "a.png", boxes(64, 200, (5, 7, 4, 4)))
+    small = write(tmp_path / "b.png", boxes(30, 40))
+    gray = write(tmp_path / "c.png", boxes(30, 40, (5, 7, 4, 4), brightness=200))
+
+    def counts(path, **changes):
+        counts = predict_image(replace(plain, **changes), path).counts
+        return counts.tiles, counts.tiles_skipped, counts.net_pixels
+
+    assert counts(path) == (4, 0, 4 * 4096)
+    assert counts(path, gate=nets / "bright.keras") == (4, 2, 2 * 4096)
+    assert counts(path, gate=nets / "bright.keras", symmetries=True) == (4, 2, 8 * 2 * 4096)
+    assert counts(path, gate=nets / "bright.keras", region=Region(0, 150, 64, 200)) == (2, 2, 0)
+    assert counts(small) == (1, 0, 48 * 48)
+    assert counts(gray, classifier=nets / "classifier.keras") == (0, 0, 0)
+
+
 def test_a_region_of_an_image_has_the_ships_of_the_whole_there(blurred, tmp_path):
     """Without a minimum area, so that what a ship loses at the border of the region does not make it too small."""
     path = write(tmp_path / "a.png", many_ships(200, 150))
@@ -250,6 +277,7 @@ def test_a_scene_has_the_ships_of_the_same_image_in_memory(blurred, finished, tm
     assert (finished.in_memory, in_memory.in_memory) == (False, True)
     assert finished.georeference.transform == (10, 0, 500_000, 0, -10, 6_000_000)
     assert len(finished.strips) == 19
+    assert finished.counts == in_memory.counts == TileCounts(57, 0, 57 * 4096)  # 19 rows of 3 tiles
 
 
 def test_strips_are_kept_until_they_are_forgotten(plain, tmp_path):
@@ -349,6 +377,7 @@ def test_a_scene_that_stopped_half_way_goes_on_where_it_was(blurred, scene, fini
     assert 5 < len(kept) < 19
     assert ships_of(found) == ships_of(finished)
     assert len(found.strips) == 19
+    assert found.counts == TileCounts(60, 0, 60 * 4096)  # the row of tiles above the first missing one twice
     assert kept.items() <= written_at(strips).items()
 
 

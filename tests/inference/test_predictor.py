@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.planning import plan_sizes
 from shipseg_tiles.inference.predictor import Predictor, load_net
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
@@ -135,6 +136,16 @@ def test_images_of_any_size_are_predicted(saved, shape):
     assert probabilities.shape == shape
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, image.mean(axis=-1) / 255, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1000, 3000), (40, 50)])
+def test_batches_are_as_planned(shape):
+    net, how = Recording(), contract(tile=256)
+
+    Predictor(net, how).probabilities(np.zeros((*shape, 3), dtype=np.uint8))
+
+    (plan,) = plan_sizes({shape: 1}, how)
+    assert set(net.shapes) == {(plan.batch, plan.grid.tile, plan.grid.tile, 3)}
 
 
 def test_a_ship_has_the_mean_probability_of_its_pixels():
@@ -340,7 +351,7 @@ def test_a_malformed_contract_is_refused(weights, text):
         ("resize", 0, "resize 0 must be from 1"),
         ("resize", 64 * 16 + 1, "resize 1025 must be from 1"),
         ("channels", 4, "cannot do"),
-        ("gate", "gate.keras", "cannot do"),
+        ("gate", "gate.keras", "no contract"),
     ],
 )
 def test_a_contract_that_cannot_be_kept_is_refused(weights, name, value, reason):

@@ -38,15 +38,19 @@ def noise(height, width, seed=0):
 
 
 def stitch_slowly(grid, answers, window):
-    """The weighted mean of all tiles that hold a pixel, in float64 over the whole image at once."""
+    """The weighted mean of all tiles that hold a pixel, in float64 over the whole image at once.
+
+    An answer of None is that of a tile that was not seen. Where no other tile holds a pixel, the mean is 0.
+    """
     profile = window_profile(window, grid.tile, grid.stride)
     weights = np.outer(profile, profile)
     sums, shares = np.zeros(grid.padded_shape), np.zeros(grid.padded_shape)
     for (row, column), answer in zip(grid.corners, answers, strict=True):
-        place = np.s_[row : row + grid.tile, column : column + grid.tile]
-        sums[place] += answer * weights
-        shares[place] += weights
-    return (sums / shares)[: grid.height, : grid.width]
+        if answer is not None:
+            place = np.s_[row : row + grid.tile, column : column + grid.tile]
+            sums[place] += answer * weights
+            shares[place] += weights
+    return np.divide(sums, shares, out=sums, where=shares > 0)[: grid.height, : grid.width]
 
 
 class InOrder:
@@ -393,23 +397,58 @@ def test_memory_does_not_grow_with_the_height_at_all(how):
 # Tiles that are not seen
 
 
-@settings(deadline=None, max_examples=80)
-@given(cases())
-def test_tiles_that_are_not_seen_count_as_0(case):
-    """Slowly: the band under a row of tiles is all of the padded image's lines there, at the image's width."""
+def in_turn(flags):
+    """Choose the tiles of a grid by flags in the order of its corners."""
+    remaining = iter(flags)
+    return lambda band, columns, tile: np.array([next(remaining) for _ in columns])
+
+
+def test_a_tile_that_is_not_seen_does_not_thin_out_another_by_hand():
+    """Tiles of 4 at columns 0, 2 and 4 of an image 8 wide; the first answers 10 everywhere, the others are not seen.
+
+    Columns 2 and 3 are 10 as well, although the second tile holds them too; the columns 4 to 7 no seen tile holds.
+    """
+    for window in WINDOWS:
+        (lines,) = stitched_lines(
+            noise(4, 8),
+            InOrder([np.full((4, 4), 10)]),
+            TileGrid(4, 8, 4, 2),
+            window,
+            sees=in_turn([True, False, False]),
+            disagreement=True,
+        )
+
+        np.testing.assert_allclose(lines.probability, [[10, 10, 10, 10, 0, 0, 0, 0]] * 4, rtol=1e-6)
+        np.testing.assert_allclose(lines.disagreement, 0, atol=0.01)
+
+
+@settings(deadline=None, max_examples=120)
+@given(cases(), st.sampled_from([0, 0.1, 0.5, 0.9, 1]), st.integers(0, 2**31))
+def test_whichever_tiles_are_seen_the_result_is_the_blend_of_just_these(case, share, seed):
+    """Slowly, as above; the disagreement is the root of the weighted mean of the squares of what differs from it."""
     grid, window, pixels_per_batch = case
-    image = noise(grid.height, grid.width)
-    padded, answers = grid.pad(image), []
-    for row, column in grid.corners.tolist():
-        (is_seen,) = odd_ones(padded[row : row + grid.tile], [column], grid.tile)
-        answer = lopsided(padded[np.newaxis, row : row + grid.tile, column : column + grid.tile])[0]
-        answers.append(answer if is_seen else np.zeros_like(answer))
+    random = np.random.default_rng(seed)
+    seen = random.random(len(grid)) < share
+    answers = [random.random((grid.tile, grid.tile), dtype=np.float32) if is_seen else None for is_seen in seen]
+    mean = np.zeros(grid.padded_shape)
+    mean[: grid.height, : grid.width] = stitch_slowly(grid, answers, window)
+    squares = [
+        None if answer is None else (answer - mean[row : row + grid.tile, column : column + grid.tile]) ** 2
+        for (row, column), answer in zip(grid.corners.tolist(), answers, strict=True)
+    ]
+    net = InOrder(answer for answer in answers if answer is not None)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stitching, "PIXELS_PER_BATCH", pixels_per_batch)
-        stitched = joined(stitched_lines(image, lopsided, grid, window, sees=odd_ones))
+        lines = list(
+            stitched_lines(
+                noise(grid.height, grid.width), net, grid, window, sees=in_turn(seen.tolist()), disagreement=True
+            )
+        )
 
-    np.testing.assert_allclose(stitched, stitch_slowly(grid, answers, window), rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(joined(lines), mean[: grid.height, : grid.width], rtol=0, atol=1e-5)
+    spread = np.sqrt(stitch_slowly(grid, squares, window))
+    np.testing.assert_allclose(joined(lines, "disagreement"), spread, rtol=0, atol=1e-3)
 
 
 def test_the_net_is_never_shown_a_tile_that_is_not_seen():
@@ -444,16 +483,13 @@ def test_batches_of_seen_tiles_are_full_or_the_last_a_power_of_two(seen, sizes, 
     1, 2, 4 or 8, and 9 one of 10."""
     monkeypatch.setattr(stitching, "PIXELS_PER_BATCH", 12 * 16**2)
     grid, image, called = TileGrid(96, 80, 16, 16), noise(96, 80), []
-    left_to_see = iter([True] * seen + [False] * 30)
 
     def net(tiles):
         called.append(len(tiles))
         return identity(tiles)
 
-    def first_ones(band, columns, tile):
-        return np.array([next(left_to_see) for _ in columns])
-
-    stitched = joined(stitched_lines(image, net, grid, sees=first_ones))
+    first_ones = [True] * seen + [False] * (30 - seen)
+    stitched = joined(stitched_lines(image, net, grid, sees=in_turn(first_ones)))
 
     assert called == sizes
     for number, (row, column) in enumerate(grid.corners.tolist()):
@@ -462,11 +498,28 @@ def test_batches_of_seen_tiles_are_full_or_the_last_a_power_of_two(seen, sizes, 
         np.testing.assert_allclose(stitched[place], expected, atol=1e-3)
 
 
+def test_lines_count_the_tiles_that_were_done_for_them_by_hand():
+    """Tiles of 16 at stride 12 over 40 x 28 begin at the rows 0, 12, 24 and the columns 0, 12. Each row of them
+    finishes the lines down to the next. Of a region from row 14 on, the lines down to 24 take two rows of tiles.
+
+    In the order of the corners the first, the second and the fourth tile are not seen.
+    """
+    grid, sees = TileGrid(40, 28, 16, 12), [False, False, True, False, True, True]
+
+    def counts(**how):
+        lines = stitched_lines(noise(40, 28), identity, grid, **how)
+        return [(part.top, part.tiles, part.tiles_skipped) for part in lines]
+
+    assert counts() == [(0, 2, 0), (12, 2, 0), (24, 2, 0)]
+    assert counts(sees=in_turn(sees)) == [(0, 2, 2), (12, 2, 1), (24, 2, 0)]
+    assert counts(sees=in_turn(sees), region=Region(14, 0, 40, 28)) == [(14, 4, 3), (24, 2, 0)]
+
+
 # Disagreement
 
 
-def disagreement(image, net, grid, window, sees=None):
-    return joined(stitched_lines(image, net, grid, window, sees=sees, disagreement=True), "disagreement")
+def disagreement(image, net, grid, window):
+    return joined(stitched_lines(image, net, grid, window, disagreement=True), "disagreement")
 
 
 def test_disagreement_of_two_half_overlapping_tiles_by_hand():
@@ -485,17 +538,6 @@ def test_disagreement_of_two_half_overlapping_tiles_by_hand():
     assert uniform.dtype == np.float32
     np.testing.assert_allclose(uniform, [[0, 0, 5, 5, 0, 0]] * 4, atol=0.01)
     np.testing.assert_allclose(hann, [[0, 0, 3.535534, 3.535534, 0, 0]] * 4, atol=0.01)
-
-
-def test_a_tile_that_is_not_seen_disagrees_with_one_that_answers_by_hand():
-    """The second tile is not seen: it counts as 0, so that 10 and 0 are 5 from their mean."""
-    grid = TileGrid(4, 6, 4, 2)
-
-    found = disagreement(
-        noise(4, 6), InOrder([np.full((4, 4), 10)]), grid, "uniform", sees=lambda *_: np.array([True, False])
-    )
-
-    np.testing.assert_allclose(found, [[0, 0, 5, 5, 0, 0]] * 4, atol=0.01)
 
 
 @settings(deadline=None, max_examples=60)

@@ -11,9 +11,8 @@ from shipseg_tiles.inference.strips import StripFolder
 
 
 def strip(top, *pixels, left=3, **rasters):
-    return Strip(
-        top, left, np.array(pixels, dtype=np.int64), np.linspace(0.5, 1, len(pixels), dtype=np.float32), rasters
-    )
+    probabilities = np.linspace(0.5, 1, len(pixels), dtype=np.float32)
+    return Strip(top, left, np.array(pixels, dtype=np.int64), probabilities, rasters, tiles=7, tiles_skipped=top % 7)
 
 
 def same(found, expected):
@@ -22,6 +21,7 @@ def same(found, expected):
     pairs += [(found.rasters[name], expected.rasters[name]) for name in expected.rasters]
     return (
         (found.top, found.left, set(found.rasters)) == (expected.top, expected.left, set(expected.rasters))
+        and (found.tiles, found.tiles_skipped) == (expected.tiles, expected.tiles_skipped)
         and all(np.array_equal(ours, theirs) for ours, theirs in pairs)
         and all(ours.dtype == theirs.dtype for ours, theirs in pairs)
     )

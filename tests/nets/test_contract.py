@@ -1,6 +1,7 @@
 import hashlib
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -8,12 +9,18 @@ import shipseg_tiles
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import (
     Contract,
+    GateUse,
     checksum,
+    chosen_gate,
     contract_path,
     default_weights,
+    gate_path,
+    gate_threshold,
+    image_digest,
     read_contract,
     write_contract,
 )
+from shipseg_tiles.zipped import ZipMember
 
 VALUES = {
     "weights_sha256": hashlib.sha256(b"weights").hexdigest(),
@@ -50,7 +57,18 @@ def test_the_file_names_everything_that_the_design_promises(weights):
     values = json.loads(contract_path(weights).read_text())
 
     assert values | VALUES == values
-    assert set(values) - set(VALUES) == {"channels", "resize", "gate", "miss_rate", "thresholds", "format_version"}
+    later = {
+        "channels",
+        "resize",
+        "gate",
+        "miss_rate",
+        "thresholds",
+        "separate_touching",
+        "calibration",
+        "format_version",
+    }
+    assert set(values) - set(VALUES) == later
+    assert (values["separate_touching"], values["calibration"]) == (False, {})
     assert [values[name] for name in ("channels", "resize", "gate", "miss_rate", "thresholds")] == [3, *[None] * 3, {}]
 
 
@@ -61,9 +79,11 @@ def test_keys_that_a_later_version_may_add_are_no_harm(weights):
     assert read_contract(weights) == Contract(**VALUES)
 
 
-def test_a_contract_of_the_time_before_gates_is_read(weights):
+@pytest.mark.parametrize("names", [("miss_rate", "thresholds"), ("separate_touching", "calibration")])
+def test_a_contract_of_the_time_before_gates_or_calibration_is_read(weights, names):
     values = json.loads(contract_path(weights).read_text())
-    del values["miss_rate"], values["thresholds"]
+    for name in names:
+        del values[name]
     contract_path(weights).write_text(json.dumps(values))
 
     assert read_contract(weights) == Contract(**VALUES)
@@ -111,11 +131,102 @@ def test_the_checksum_is_that_of_sha256sum(tmp_path):
         ("thresholds", {"128": 0.5, "256": 1}),
         ("thresholds", {"128": 0}),
         ("thresholds", {"wide": 0.5}),
+        ("separate_touching", "false"),
+        ("separate_touching", None),
+        ("calibration", None),
+        ("calibration", {"images": "abc"}),
     ],
 )
 def test_numbers_that_would_predict_nonsense_are_refused(name, value):
     with pytest.raises(InputError):
         Contract(**VALUES | {name: value})
+
+
+# Gates and calibration
+
+
+@pytest.mark.parametrize("threshold", [0.25, None])
+def test_the_use_of_a_gate_comes_back_from_its_file(weights, threshold):
+    contract = Contract(**VALUES, gate=GateUse("abc", 768, threshold), separate_touching=True)
+    write_contract(contract, weights)
+
+    assert read_contract(weights) == contract
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        "net.gate.keras",
+        [],
+        {},
+        {"weights_sha256": "abc", "tile": 768},
+        {"weights_sha256": "abc", "tile": 768, "threshold": 0.5, "more": 1},
+        {"weights_sha256": "abc", "tile": 768, "threshold": "0.5"},
+        {"weights_sha256": "abc", "tile": 768, "threshold": 1},
+        {"weights_sha256": "abc", "tile": 768, "threshold": 0},
+        {"weights_sha256": "abc", "tile": 0, "threshold": 0.5},
+    ],
+)
+def test_a_malformed_use_of_a_gate_is_refused(weights, gate):
+    values = json.loads(contract_path(weights).read_text())
+    contract_path(weights).write_text(json.dumps(values | {"gate": gate}))
+
+    with pytest.raises(InputError, match=r"net\.json"):
+        read_contract(weights)
+
+
+GATE = Contract(**VALUES | {"weights_sha256": "abc", "thresholds": {"128": 0.25, "512": 0.5}})
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "tile", "threshold"),
+    [
+        (None, 512, 0.5),
+        (GateUse("abc", 512, 0.75), 512, 0.75),
+        # It is for other tiles, or another gate: the gate's own threshold counts, or none if it knows none.
+        (GateUse("abc", 512, 0.75), 768, 0.5),
+        (GateUse("abc", 512, 0.75), 500, 0.25),
+        (GateUse("abd", 512, 0.75), 512, 0.5),
+        (GateUse("abc", 512, 0.75), 100, None),
+        # All tiles are best.
+        (GateUse("abc", 512, None), 512, None),
+        (GateUse("abc", 512, None), 128, 0.25),
+    ],
+)
+def test_the_threshold_of_a_gate_is_that_of_calibration_where_it_holds(calibrated, tile, threshold):
+    assert gate_threshold(GATE, tile, calibrated) == threshold
+
+
+def test_a_gate_is_named_left_out_or_found_beside_the_weights(weights):
+    assert chosen_gate("", weights) is None
+    assert chosen_gate("other.keras", weights) == Path("other.keras")
+    gate_path(weights).touch()
+    assert chosen_gate("", weights) == gate_path(weights)
+    assert chosen_gate("off", weights) is None
+
+
+def test_images_are_told_by_their_bytes_whatever_they_are_called(tmp_path):
+    """`printf abc | sha256sum` begins with ba7816bf8f01cfea."""
+    (tmp_path / "a.jpg").write_bytes(b"abc")
+    (tmp_path / "b.jpg").write_bytes(b"abd")
+    with ZipFile(tmp_path / "images.zip", "w") as archive:
+        archive.writestr("train/c.jpg", b"abc")
+    contract = Contract(**VALUES, calibration={"images": ["ba7816bf8f01cfea"]})
+
+    assert contract.was_calibrated_on(tmp_path / "a.jpg")
+    assert contract.was_calibrated_on(ZipMember(tmp_path / "images.zip", "train/c.jpg"))
+    assert not contract.was_calibrated_on(tmp_path / "b.jpg")
+
+
+def test_without_calibration_no_image_is_read(tmp_path):
+    assert not Contract(**VALUES).was_calibrated_on(tmp_path / "missing.jpg")
+
+
+def test_a_large_file_is_read_in_parts(tmp_path):
+    data = bytes(range(256)) * 2**13
+    (tmp_path / "scene.tif").write_bytes(data)
+
+    assert image_digest(tmp_path / "scene.tif") == hashlib.sha256(data).hexdigest()[:16]
 
 
 def test_the_default_weights_have_their_contract():

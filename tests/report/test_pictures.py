@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from shipseg_tiles.report.pictures import PREDICTED, TRUTH, contact_sheet, outlined, triptych
+from shipseg_tiles.report.pictures import (
+    PREDICTED,
+    TRUTH,
+    contact_sheet,
+    outlined,
+    shrink_step,
+    shrunk_mask,
+    triptych,
+)
 
 
 def noise(height, width, seed=0):
@@ -84,3 +92,23 @@ def test_a_sheet_holds_every_picture_in_reading_order(count, columns, shape):
         assert np.array_equal(sheet[top : top + 4, left : left + 5], picture)
         rest[top : top + 4, left : left + 5] = 255
     assert (rest == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "step"), [((768, 768, 3), 1), ((1024, 10), 1), ((1025, 10), 2), ((10, 2048), 2), ((10, 2049), 3)]
+)
+def test_images_are_shrunk_to_1024_px(shape, step):
+    assert shrink_step(shape) == step
+
+
+def test_a_shrunk_mask_has_the_shape_of_the_shrunk_image_and_loses_no_ship():
+    """Of 5 x 7 px every third row and column is kept: 2 x 3. Row 2, column 4 is none of them; row 4, column 6 is the
+    last pixel."""
+    mask = np.zeros((5, 7), dtype=bool)
+    mask[2, 4] = mask[4, 6] = True
+
+    shrunk = shrunk_mask(np.flatnonzero(mask.T), (5, 7), 3)
+
+    assert shrunk.shape == mask[::3, ::3].shape
+    assert np.argwhere(shrunk).tolist() == [[0, 1], [1, 2]]
+    assert np.array_equal(shrunk_mask(np.flatnonzero(mask.T), (5, 7), 1), mask)

@@ -9,7 +9,7 @@ from PIL import Image
 from shipseg_tiles.archive.labels import read_labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.detection import Ship, Strip
-from shipseg_tiles.inference.prediction import Prediction, PredictOptions
+from shipseg_tiles.inference.prediction import Prediction, PredictOptions, TileCounts
 from shipseg_tiles.inference.scenes import open_scene
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.report.predictions import PredictionFolder
@@ -81,7 +81,11 @@ def test_the_submission_has_a_row_a_ship_and_an_empty_one_where_there_is_none(wr
         "images_with_ships": 2,
         "ships": 3,
         "megapixels": pytest.approx(0.000191),
+        "tiles": 0,
+        "tiles_skipped": 0,
+        "net_megapixels": 0,
         "passed_over": 0,
+        "calibration_images": [],
     }
 
 
@@ -100,6 +104,40 @@ def test_images_that_were_passed_over_are_counted(images):
     counts = folder.finish()
 
     assert (counts["images"], counts["passed_over"]) == (2, 1)
+
+
+def test_images_that_were_calibrated_on_are_named_also_by_a_run_that_goes_on(images):
+    out = images / "out"
+    first = PredictionFolder(out, OPTIONS, 0, False)
+    first.add(prediction("c.png", (4, 9), calibrated=True), images / "c.png")
+    add(first, images, "b.webp")
+    second = PredictionFolder(out, OPTIONS, 0, False)
+    second.add(prediction("a.jpg", (10, 12), calibrated=True), images / "a.jpg")
+
+    assert second.finish()["calibration_images"] == ["a.jpg", "c.png"]
+
+
+def test_a_mask_tells_ships_that_touch_apart(images):
+    """Two ships of a.jpg, side by side without a gap, are one object in the picture and two in what comes with it."""
+    folder = PredictionFolder(images / "out", OPTIONS, 0, False)
+    folder.add(prediction("a.jpg", (10, 12), (1, 2, 2, 3), (1, 5, 2, 1)), images / "a.jpg")
+    folder.finish()
+
+    submission = read_labels(images / "out" / "submission.csv").ships
+    assert submission == read_labels(images / "out" / "masks").ships == {"a.jpg": ("22 2 32 2 42 2", "52 2")}
+
+
+def test_what_the_net_was_shown_is_added_up_over_all_runs(images):
+    """3 + 4 tiles, of which 1 + 4 were skipped; 2 of 64 x 64 px are 8,192 pixels."""
+    first, last = TileCounts(3, 1, 8192), TileCounts(4, 4, 0)
+    out = images / "out"
+    PredictionFolder(out, OPTIONS, 0, False).add(prediction("b.webp", (7, 5), counts=first), images / "b.webp")
+    folder = PredictionFolder(out, OPTIONS, 0, False)
+    folder.add(prediction("c.png", (4, 9), counts=last), images / "c.png")
+
+    counts = folder.finish()
+
+    assert (counts["tiles"], counts["tiles_skipped"], counts["net_megapixels"]) == (7, 5, pytest.approx(0.008192))
 
 
 def test_masks_are_white_on_black_and_have_the_size_of_their_image(written):

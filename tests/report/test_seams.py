@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.report.seams import seam_numbers, table_text, write_seams
+from shipseg_tiles.report.seams import read_profiles, seam_numbers, table_text, write_seams
 from shipseg_tiles.scoring.seams import MapDifference, Profile, SeamOptions, Seams
 
 CONTRACT = Contract(
@@ -121,3 +122,31 @@ def test_images_of_one_tile_each_have_no_profile_to_draw(tmp_path):
 
     assert pd.read_csv(tmp_path / "profile.csv").empty
     assert (100, 143, 255) in colours_of(tmp_path / "seams.png")
+
+
+def test_profiles_are_read_as_they_were_written(numbers, tmp_path):
+    write_seams(numbers, tmp_path)
+
+    table = read_profiles(tmp_path)
+
+    assert table[["tile", "distance"]].to_numpy().tolist() == [[4, 0], [4, 1], [8, 0], [8, 1], [8, 2], [8, 3]]
+    assert table["percentile_99"].tolist() == [
+        value for profile in numbers["profiles"] for value in profile["percentile_99"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "does not exist; give the folder that check-seams wrote to"),
+        ("", "is no table"),
+        ("tile,distance\n1,2\n1,2,3\n", "is no table"),
+        ("tile,distance\n1,2\n", "is no profile of seams"),
+    ],
+)
+def test_what_is_no_profile_is_refused(tmp_path, text, reason):
+    if text is not None:
+        (tmp_path / "profile.csv").write_text(text)
+
+    with pytest.raises(InputError, match=rf"profile\.csv {reason}"):
+        read_profiles(tmp_path)

@@ -155,6 +155,18 @@ def test_as_many_hits_as_can_be():
     assert image_f2([run(0, 10), run(0, 7)], [run(0, 10), run(3, 10)]) == pytest.approx(0.7)
 
 
+def test_one_hit_more_is_better_than_perfect_hits():
+    """Four runs of 10 pixels, each 3 further on, share 7 of 13 with the next, an IoU of 0.538, and less with others.
+
+    The labels are the first three, the predictions the last three. At 0.50 each label can hit the next run: F2 = 1, for
+    which the two predictions that are exactly right must be given up. From 0.55 on they alone are hits, of three:
+    10 / (10 + 4 + 1). The mean is (1 + 9 * 2/3) / 10 = 0.7.
+    """
+    runs = [run(first, first + 10) for first in (0, 3, 6, 9)]
+
+    assert image_f2(runs[:3], runs[1:]) == pytest.approx(0.7)
+
+
 def test_ships_side_by_side_in_the_same_columns():
     """Two ships one above the other in a 100 px high image: their ranges of indices meet, their pixels do not."""
     columns = np.arange(10)[:, np.newaxis] * 100

@@ -1,0 +1,112 @@
+"""`shipseg-tiles calibrate`: choose threshold, minimum area, gate and separation on validation images."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+
+if TYPE_CHECKING:
+    from shipseg_tiles.archive.archive import Archive
+    from shipseg_tiles.nets.contract import Contract
+    from shipseg_tiles.scoring.calibration import Calibration
+    from shipseg_tiles.scoring.measurement import Measurement
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `calibrate`."""
+
+    weights: Path = option("weights, into whose contract the choice is written", metavar="FILE.keras")
+    images: Path = option("folder or zip of validation images", metavar="DIR")
+    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
+    split: Path | None = option(
+        "CSV ImageId,split[,scene]: only the images that are valid there are used (default: all)",
+        default=None,
+        type=Path,
+        metavar="CSV",
+    )
+    objective: str = option("what is made highest", default="true-dice", choices=["true-dice", "f2"])
+    folds: int = option("parts of the images, by place, that are scored without them", default=5, metavar="N")
+    gate: str = option(
+        "weights of a gate, or off (default: NAME.gate.keras beside the weights NAME.keras, if it is there)",
+        default="",
+        metavar="FILE.keras",
+    )
+    out: Path | None = option("folder for calibration.json and calibration.png", default=None, type=Path, metavar="DIR")
+    dry_run: bool = option("leave the contract as it is", default=False, action="store_true")
+
+
+def run(options: Options) -> Outcome:
+    """Measure, choose, and write the contract."""
+    from shipseg_tiles.nets.contract import chosen_gate, contract_path, read_contract, write_contract
+    from shipseg_tiles.report.calibration import table_text, write_calibration
+    from shipseg_tiles.scoring.calibration import calibrate, folds_by_place
+
+    gate = chosen_gate(options.gate, options.weights)
+    contracts = [read_contract(weights) for weights in (options.weights, gate) if weights]
+    archive = _validation_images(options)
+    places = _places(options, archive)
+    ships = {name: len(archive.labels.ships[name]) for name in places}
+    folds_by_place(places, ships, options.folds)  # complains before what takes time
+    with quiet_import():
+        from shipseg_tiles.scoring.measurement import measure
+
+    measured = measure(options.weights, gate, archive.only(places))
+    seen = {name: places[name] for name in measured.evidence}
+    folds = folds_by_place(seen, ships, options.folds)
+    found = calibrate(list(measured.evidence.values()), folds, measured.axes(), options.objective, measured.current)
+    told = found.numbers() | {"places": len(set(seen.values())), "images": sorted(measured.digests)}
+    if not options.dry_run:
+        write_contract(_calibrated(contracts[0], found, measured, told), options.weights)
+    if options.out:
+        write_calibration(told, options.out)
+    written = "left as it was" if options.dry_run else "written"
+    data = {"weights": str(options.weights), "written": not options.dry_run, **told}
+    return Outcome(f"{table_text(told)}\n{contract_path(options.weights)} {written}", data)
+
+
+def _validation_images(options: Options) -> "Archive":
+    from shipseg_tiles.archive.archive import open_archive
+    from shipseg_tiles.archive.split import VALID, read_split
+    from shipseg_tiles.errors import InputError
+
+    archive = open_archive(options.images, options.labels)
+    if options.split is None:
+        return archive
+    sides = read_split(options.split)
+    valid = [name for name in archive.files if sides.get(name) == VALID]
+    if not valid:
+        raise InputError(f"no image in {options.images} is {VALID} in {options.split}; correct one of them")
+    return archive.only(valid)
+
+
+def _places(options: Options, archive: "Archive") -> dict[str, str]:
+    """Return the place that each image shows, from the split or else from what the images look like."""
+    from shipseg_tiles.archive.scenes import find_pairs, group_scenes
+    from shipseg_tiles.archive.signatures import read_signatures
+    from shipseg_tiles.archive.split import read_scenes
+    from shipseg_tiles.errors import warn_skipped
+    from shipseg_tiles.processes import open_workers
+
+    scenes = read_scenes(options.split) if options.split else None
+    if scenes is not None:
+        return {name: scenes[name] for name in archive.files}
+    with open_workers(1) as processes:
+        signatures, reasons = read_signatures(archive.files, processes)
+    for name, reason in reasons.items():
+        warn_skipped(name, reason)
+    return {name: str(place) for name, place in group_scenes(signatures, find_pairs(signatures)).items()}
+
+
+def _calibrated(
+    contract: "Contract", found: "Calibration", measured: "Measurement", told: Mapping[str, Any]
+) -> "Contract":
+    """Write what was chosen into a contract; its scores are those of the setting before."""
+    chosen = asdict(found.chosen)
+    gate = measured.use_of_gate(found.chosen) or contract.gate
+    scores = contract.scores
+    if scores and found.chosen != found.current:
+        scores = {"measured_with": asdict(found.current)} | scores
+    return replace(contract, **chosen | {"gate": gate, "scores": scores, "calibration": told})

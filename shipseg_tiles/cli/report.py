@@ -1,0 +1,64 @@
+"""`shipseg-tiles report`: one page that shows how good predictions are, and where they fail."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.errors import InputError
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `report`."""
+
+    predictions: Path = option("folder that predict wrote, folder of masks, or CSV", metavar="DIR_OR_CSV")
+    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
+    images: Path = option("folder or zip of images", metavar="DIR")
+    out: Path = option("page to write; it stands alone", metavar="FILE.html")
+    weights: Path | None = option(
+        "weights whose training is shown (default: those that predict used, if they were trained here)",
+        default=None,
+        type=Path,
+        metavar="FILE.keras",
+    )
+    seams: Path | None = option(
+        "folder that check-seams wrote, whose profile is shown", default=None, type=Path, metavar="DIR"
+    )
+    pictures: int = option("show at most so many images, the worst first", default=60, metavar="N")
+    title: str = option("heading of the page", default="Ships that were found", metavar="TEXT")
+    missing: str = option(
+        "what to do with labelled images without prediction: stop, count them as predicted empty, or leave them out",
+        default="error",
+        choices=["error", "empty", "skip"],
+    )
+    leave_out_calibrated: bool = option(
+        "leave out images that the weights were calibrated on, instead of refusing to show them",
+        default=False,
+        action="store_true",
+    )
+
+
+def run(options: Options) -> Outcome:
+    """Score and draw."""
+    from shipseg_tiles.report.gallery import Gallery
+    from shipseg_tiles.report.report import Measured, write_report
+    from shipseg_tiles.report.run import open_run, read_history
+    from shipseg_tiles.report.seams import read_profiles
+
+    if options.out.suffix.lower() != ".html":
+        raise InputError(f"{options.out} must end in .html")
+    scored = open_run(
+        options.predictions, options.labels, options.images, options.missing, options.leave_out_calibrated
+    )
+    measured = Measured(
+        scored,
+        read_history(options.weights, scored.record),
+        read_profiles(options.seams) if options.seams else None,
+    )
+    gallery = Gallery(scored, options.pictures)
+    result = write_report(options.out, options.title, measured, gallery)
+    summary = (
+        f"true dice {result['dice_mean_all_images']:.4f} over {result['images']} images,"
+        f" {len(gallery.chosen)} of them shown: {options.out}"
+    )
+    return Outcome(summary, {"page": str(options.out), "pictures": len(gallery.chosen), **result})

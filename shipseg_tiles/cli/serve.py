@@ -1,0 +1,80 @@
+"""`shipseg-tiles serve`: a page in the browser that finds ships in the images dropped on it."""
+
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from shipseg_tiles.cli import predict
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.errors import InputError
+
+_EXTRA = ("shapely", "starlette", "uvicorn")
+"""What the extra `serve` brings and nothing works without."""
+
+
+@dataclass(kw_only=True)
+class Options(CommonOptions):
+    """Options of `serve`."""
+
+    weights: Path | None = option(
+        "weights with their contract beside them (default: those that ship with the project)",
+        default=None,
+        type=Path,
+        metavar="FILE.keras",
+    )
+    gate: str = option(
+        "weights of a gate, which decides which tiles the net is shown, or off (default: NAME.gate.keras beside"
+        " the weights NAME.keras, if it is there)",
+        default="",
+        metavar="FILE.keras",
+    )
+    engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
+    precision: str = option("of the net's arithmetic", default="float32", choices=["float32", "bfloat16", "int8"])
+    host: str = option(
+        "name or address to listen at; any but this one lets others send images", default="127.0.0.1", metavar="NAME"
+    )
+    port: int = option("port to listen at; 0 for any that is free", default=8000, metavar="N")
+    bands: str = option("bands of scenes that are red, green and blue, such as 3,2,1", default="", metavar="R,G,B")
+    scale: str = option("values of scenes that become 0 and 255, such as 0,3000", default="", metavar="LOW,HIGH")
+    largest_file: int = option("refuse files of more megabytes", default=200, metavar="MB")
+    largest_image: int = option("refuse images of more million pixels", default=100, metavar="N")
+
+
+def run(options: Options) -> Outcome:
+    """Serve until stopped."""
+    from shipseg_tiles.nets.contract import read_contract
+
+    _check_extra()
+    from shipseg_tiles.serving.server import listen, run_server
+
+    shared = ("weights", "gate", "engine", "precision", "bands", "scale")
+    asked = predict.Options(images=Path(), out=Path(), **{name: getattr(options, name) for name in shared})
+    for needed in (asked.segmenter(), asked.gate_weights()):
+        if needed:
+            read_contract(needed)  # before the slow import, so that a wrong path is answered at once
+    with listen(options.host, options.port) as listener:
+        with quiet_import():
+            from shipseg_tiles.inference.prediction import load_nets
+            from shipseg_tiles.serving.app import build_app
+            from shipseg_tiles.serving.results import make_result
+            from shipseg_tiles.serving.tasks import TaskQueue
+            from shipseg_tiles.serving.uploads import Limits
+
+        limits = Limits(options.largest_file, options.largest_image)
+        how = predict.predict_options(asked)
+        load_nets(how)
+        with (
+            TemporaryDirectory(prefix="shipseg-tiles-", ignore_cleanup_errors=True) as folder,
+            TaskQueue(Path(folder), partial(make_result, how)) as tasks,
+        ):
+            run_server(build_app(tasks, how, limits, options.host), listener)
+    counts = tasks.counts
+    return Outcome(f"{counts['done']} images predicted, {counts['failed']} failed", {**counts})
+
+
+def _check_extra() -> None:
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise InputError(f"serve needs {', '.join(missing)}: pip install 'shipseg-tiles[serve]'")

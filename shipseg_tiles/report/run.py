@@ -1,0 +1,126 @@
+"""A scored run: predictions, what they are judged by, and what is known of how they came about."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from shipseg_tiles.archive.labels import Labels, read_labels, read_predictions
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.images import list_images
+from shipseg_tiles.scoring.calibrated import refuse_calibrated, without
+from shipseg_tiles.scoring.image_score import ImageScore
+from shipseg_tiles.scoring.score import score_labels
+from shipseg_tiles.zipped import AnyPath
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How ships follow from probabilities.
+
+    Attributes:
+        threshold: Probability above which a pixel is ship, 0 to 1.
+        minimum_area: Objects of fewer pixels are no ships.
+    """
+
+    threshold: float
+    minimum_area: int
+
+    @property
+    def cut(self) -> int:
+        """The largest stored value, 255 times a probability, that is no ship."""
+        return math.floor(255 * self.threshold)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Predictions with their scores.
+
+    Attributes:
+        folder: Where they are: what `predict` wrote, a folder of masks, or a CSV.
+        files: The file of each image, by its name without suffix.
+        truth: The labels that they were scored by.
+        predicted: The predicted ships, by names that may have other suffixes than those of `truth`.
+        scores: The score of each image.
+        record: What `run.json` says; empty if there is none.
+    """
+
+    folder: Path
+    files: Mapping[str, AnyPath]
+    truth: Labels
+    predicted: Labels
+    scores: list[ImageScore]
+    record: Mapping[str, Any]
+
+    @property
+    def rule(self) -> Rule | None:
+        """How its ships followed from probabilities; None if nobody noted it down."""
+        options = self.record.get("options", {})
+        threshold, minimum_area = options.get("threshold"), options.get("minimum_area")
+        if not isinstance(threshold, int | float) or not isinstance(minimum_area, int):
+            return None
+        return Rule(threshold, minimum_area)
+
+
+def open_run(
+    predictions: Path, labels: Path, images: Path, missing: str = "error", leave_out_calibrated: bool = False
+) -> Run:
+    """Read predictions and score them.
+
+    Args:
+        predictions: Folder that `predict` wrote, folder of masks, or CSV.
+        labels: CSV or folder of masks.
+        images: Folder or zip of the images.
+        missing: What to do with labelled images that have no prediction, see `shipseg_tiles.scoring.pairs`.
+        leave_out_calibrated: Whether to leave out images that the weights were calibrated on, instead of refusing them.
+
+    Raises:
+        InputError: If one of them is missing or damaged, or they do not belong together.
+    """
+    files = list_images(images)
+    truth, predicted = read_labels(labels), read_predictions(predictions)
+    flattered = refuse_calibrated(truth, predictions, leave_out_calibrated)
+    truth, predicted = without(truth, flattered), without(predicted, flattered)
+    scores = score_labels(truth, predicted, missing, files)
+    return Run(predictions, {path.stem: path for path in files}, truth, predicted, scores, _read_record(predictions))
+
+
+def _read_record(predictions: Path) -> dict[str, Any]:
+    """Read what is no damaged JSON: that it is none was found when the calibrated images were read from it."""
+    path = predictions / "run.json"
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not isinstance(record.get("options", {}), dict):
+        raise InputError(f"{path} is no record of predict; predict again, or remove it")
+    return record
+
+
+def read_history(weights: Path | None, record: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Read what the training noted down that made the weights of a run.
+
+    Args:
+        weights: The weights; None for those that the record names, if they are still there.
+        record: What `run.json` says.
+
+    Returns:
+        A row for each epoch: `epoch`, losses, scores and `learning_rate`; None if nobody noted it down.
+
+    Raises:
+        InputError: If `weights` have no history beside them, or it is damaged.
+    """
+    named = weights or Path(str(record.get("weights", "")))
+    path = named.with_suffix(".training") / "history.csv" if named.name else named
+    if not path.is_file():
+        if weights:
+            raise InputError(f"{path} does not exist; leave --weights away to do without the curves of the training")
+        return None
+    try:
+        history = pd.read_csv(path, dtype="float64")
+    except ValueError as error:  # parser errors and empty files are ValueErrors
+        raise InputError(f"{path} is no history of a training: {' '.join(str(error).split())}") from None
+    if "epoch" not in history:
+        raise InputError(f"{path} is no history of a training: it has no column epoch")
+    return history

@@ -1,0 +1,60 @@
+"""No score on images that the settings of the prediction were chosen on: it would flatter."""
+
+import json
+from pathlib import Path
+
+from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.errors import InputError
+
+_SHOWN = 3
+
+
+def calibrated_images(predictions: Path) -> frozenset[str]:
+    """Read from the `run.json` of `predict` which of its images the contract was calibrated on.
+
+    Args:
+        predictions: The folder that `predict` wrote, or its `submission.csv` or `masks` inside it. Other predictions
+            come from who knows where.
+
+    Raises:
+        InputError: If the `run.json` is damaged.
+    """
+    folder = predictions.parent if predictions.name in ("submission.csv", "masks") else predictions
+    path = folder / "run.json"
+    if not path.is_file():
+        return frozenset()
+    try:
+        names = json.loads(path.read_text(encoding="utf-8")).get("calibration_images", [])
+        return frozenset(map(str, names))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error!r}); predict again, or remove it") from None
+
+
+def refuse_calibrated(truth: Labels, predictions: Path, leave_out: bool) -> frozenset[str]:
+    """Refuse to score images that the prediction was calibrated on, or say which ones are to be left out.
+
+    Args:
+        truth: The labels.
+        predictions: Where the predictions were read from, see `calibrated_images`.
+        leave_out: Whether to leave such images out.
+
+    Returns:
+        Names without suffix of what is to be left out of labels and predictions, see `without`.
+
+    Raises:
+        InputError: If there are such images among the labelled ones, and they are not to be left out.
+    """
+    stems = frozenset(Path(name).stem for name in calibrated_images(predictions))
+    flattered = [name for name in truth.ships if Path(name).stem in stems]
+    if flattered and not leave_out:
+        shown = ", ".join(flattered[:_SHOWN]) + (" ..." if len(flattered) > _SHOWN else "")
+        raise InputError(
+            f"{predictions} predicts {len(flattered)} labelled images that its weights were calibrated on, which would"
+            f" flatter its score: {shown}; give labels of other images, or --leave-out-calibrated"
+        )
+    return stems
+
+
+def without(labels: Labels, stems: frozenset[str]) -> Labels:
+    """Leave out the images whose names without suffix are among `stems`."""
+    return labels.only(name for name in labels.ships if Path(name).stem not in stems)

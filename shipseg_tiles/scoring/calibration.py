@@ -1,0 +1,218 @@
+"""Threshold, minimum area, gate and separation, chosen together on validation images; and how good that choice is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.scoring.evidence import Evidence
+from shipseg_tiles.scoring.setting_grid import Axes, Setting, Sums, score_grid
+
+NOISE = 0.001
+"""Settings whose scores differ by no more are taken to be equally good."""
+
+OBJECTIVES = {"true-dice": "true_dice", "f2": "f2"}
+"""What can be made highest, and what it is called in `Sums` and among scores."""
+
+Place = tuple[int, ...]
+"""Of a setting in the grid of thresholds, minimum areas and gates."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was chosen, and what it was chosen from.
+
+    The held-out scores are honest as far as threshold, minimum area and gate go: each image is scored with those that
+    were chosen on the images of other folds.
+
+    Attributes:
+        objective: Which of `OBJECTIVES` was made highest.
+        axes: What was tried.
+        sums: How good it was.
+        current: The setting before.
+        chosen: The setting that is best on all images.
+        by_fold: Where in the grid the setting is that was chosen for each fold, on the others.
+        held_out_f2: F2 of the settings by fold with the objects as they are, and with those cut that touch.
+    """
+
+    objective: str
+    axes: Axes
+    sums: Sums
+    current: Setting
+    chosen: Setting
+    by_fold: tuple[Place, ...]
+    held_out_f2: tuple[float, float]
+
+    def numbers(self) -> dict[str, Any]:
+        """Return everything that is worth telling.
+
+        Returns:
+            `objective`, `folds`, `count` (of images) and `empty_images`; `current`, `chosen` and `held_out`, the first
+            two with their settings, all with the scores `true_dice`, `f2` and `false_ships` (the share of the empty
+            images in which some were predicted; None without empty images); `by_fold`, the setting for each fold and
+            its held-out score; `separation`, the two of `held_out_f2` as `off` and `on`; and the `curve`, see `curve`.
+        """
+        separate = self.chosen.separate_touching
+        return {
+            "objective": self.objective,
+            "folds": len(self.by_fold),
+            "count": int(self.sums.images.sum()),
+            "empty_images": int(self.sums.empty_images.sum()),
+            "current": asdict(self.current) | self._scores(self.current),
+            "chosen": asdict(self.chosen) | self._scores(self.chosen),
+            "held_out": _told(self.sums, [_at(separate, place) for place in self.by_fold]),
+            "by_fold": [
+                asdict(self.axes.setting(place, separate)) | {"score": float(score)}
+                for place, score in zip(self.by_fold, self._of_folds(self.by_fold), strict=True)
+            ],
+            "separation": dict(zip(("off", "on"), self.held_out_f2, strict=True)),
+            "curve": self.curve(),
+        }
+
+    def curve(self) -> list[dict[str, float | None]]:
+        """Tell how good each threshold is with the best minimum area and gate for it.
+
+        Returns:
+            For each `threshold` its `score` on all images; `held_out`, that with minimum area and gate chosen without
+            the fold that they are scored on, and `error`, its standard error by the spread between folds; and
+            `false_ships`, on all images as `score`.
+        """
+        return [self._point(number) for number in range(len(self.axes.thresholds))]
+
+    def _point(self, number: int) -> dict[str, float | None]:
+        separate = self.chosen.separate_touching
+        scores = getattr(self.sums, OBJECTIVES[self.objective])[:, int(separate), number]
+        place = (number, *choose(_mean(scores, self.sums.images)))
+        by_fold = [(number, *best) for best in _chosen_without(scores, self.sums.images)]
+        of_folds = self._of_folds(by_fold)
+        told = _told(self.sums, [_at(separate, place)] * len(by_fold))
+        return {
+            "threshold": self.axes.thresholds[number],
+            "score": told[OBJECTIVES[self.objective]],
+            "held_out": float(np.average(of_folds, weights=self.sums.images)),
+            "error": float(of_folds.std(ddof=1) / np.sqrt(len(of_folds))),
+            "false_ships": told["false_ships"],
+        }
+
+    def _scores(self, setting: Setting) -> dict[str, float | None]:
+        place = _at(setting.separate_touching, self.axes.place(setting))
+        return _told(self.sums, [place] * len(self.by_fold))
+
+    def _of_folds(self, by_fold: Sequence[Place]) -> NDArray[np.float64]:
+        """Return the objective of each fold, with a setting for each: float64 (folds,)."""
+        scores = getattr(self.sums, OBJECTIVES[self.objective])[:, int(self.chosen.separate_touching)]
+        return np.array([scores[fold][place] for fold, place in enumerate(by_fold)]) / self.sums.images
+
+
+def calibrate(
+    evidence: Sequence[Evidence], folds: NDArray[np.int64], axes: Axes, objective: str, current: Setting
+) -> Calibration:
+    """Choose a setting.
+
+    Threshold, minimum area and gate are chosen with the objects as they are. Ships that touch are cut apart if that
+    raises the held-out F2 of the settings that were chosen so.
+
+    Args:
+        evidence: Of each image; collected at the thresholds of the axes.
+        folds: int64 (images,), see `folds_by_place`.
+        axes: What is tried.
+        objective: One of `OBJECTIVES`.
+        current: The setting before, among the axes.
+    """
+    sums = score_grid(evidence, folds, axes)
+    scores = getattr(sums, OBJECTIVES[objective])[:, 0]
+    by_fold = tuple(_chosen_without(scores, sums.images))
+    off, on = (_told(sums, [_at(separate, place) for place in by_fold])["f2"] for separate in (False, True))
+    chosen = axes.setting(choose(_mean(scores, sums.images)), on > off)
+    return Calibration(objective, axes, sums, current, chosen, by_fold, (off, on))
+
+
+def _chosen_without(scores: NDArray[np.float64], images: NDArray[np.int64]) -> list[Place]:
+    """Choose for each fold on all others: sums (folds, ...) of scores and the numbers of images (folds,)."""
+    others = [np.arange(len(images)) != fold for fold in range(len(images))]
+    return [choose(_mean(scores[kept], images[kept])) for kept in others]
+
+
+def _mean(scores: NDArray[np.float64], images: NDArray[np.int64]) -> NDArray[np.float64]:
+    means: NDArray[np.float64] = scores.sum(axis=0) / images.sum()
+    return means
+
+
+def _at(separate: bool, place: Place) -> Place:
+    return (int(separate), *place)
+
+
+def _told(sums: Sums, places: Sequence[Place]) -> dict[str, Any]:
+    """Return the scores over all images, with one place for each fold."""
+    true_dice, f2, false_ships = (
+        float(sum(scores[fold][place] for fold, place in enumerate(places)))
+        for scores in (sums.true_dice, sums.f2, sums.false_ships)
+    )
+    images, empty_images = int(sums.images.sum()), int(sums.empty_images.sum())
+    shares = {"true_dice": true_dice / images, "f2": f2 / images}
+    return shares | {"false_ships": false_ships / empty_images if empty_images else None}
+
+
+def folds_by_place(places: Mapping[str, str], ships: Mapping[str, int], count: int) -> NDArray[np.int64]:
+    """Deal images out to folds, all images of a place to one of them.
+
+    Places with many images come first, those of a size in the order of their ships; each goes to the fold that has the
+    fewest images so far. So all folds have about as many images, of which about as many are empty.
+
+    Args:
+        places: The place of each image, by its name.
+        ships: Numbers of ships by name.
+        count: Number of folds.
+
+    Returns:
+        int64 (images,), the number of each image's fold, from 0, in the order of `places`; none is empty.
+
+    Raises:
+        InputError: If there are fewer than two folds, or fewer places than folds.
+    """
+    members: dict[str, list[str]] = {}
+    for name, place in places.items():
+        members.setdefault(place, []).append(name)
+    if not 2 <= count <= len(members):
+        raise InputError(f"folds {count} must be from 2 to the number of places in the images, {len(members)}")
+    filled = [0] * count
+    fold_of: dict[str, int] = {}
+    for names in sorted(members.values(), key=lambda names: (-len(names), sum(map(ships.__getitem__, names)), names)):
+        fold = filled.index(min(filled))
+        fold_of |= dict.fromkeys(names, fold)
+        filled[fold] += len(names)
+    return np.array([fold_of[name] for name in places], dtype=np.int64)
+
+
+def choose(scores: NDArray[np.float64]) -> tuple[int, ...]:
+    """Choose a setting out of a grid of scores: the one in the middle of those that are as good as the best.
+
+    A score is as good as the best one if it is lower by `NOISE` at most. For each such setting and each axis of the
+    grid it is counted how many steps it can be moved and stay as good and inside the grid, in the direction in which
+    these are fewer. The setting with the most steps, added up over the axes, is chosen, of several the one with the
+    highest score, of these the first.
+
+    Args:
+        scores: float64, one axis for each value that is chosen.
+
+    Returns:
+        Its place in the grid.
+    """
+    as_good = scores >= scores.max() - NOISE
+    steps = np.zeros(scores.shape, dtype=np.int64)
+    for axis in range(scores.ndim):
+        steps += np.minimum(_run(as_good, axis), np.flip(_run(np.flip(as_good, axis), axis), axis))
+    middle = as_good & (steps == steps[as_good].max())
+    best = int(np.where(middle, scores, -np.inf).argmax())
+    return tuple(int(place) for place in np.unravel_index(best, scores.shape))
+
+
+def _run(as_good: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
+    """Count for each place how many places that are as good end in it along an axis, itself among them."""
+    moved = np.moveaxis(as_good, axis, 0).astype(np.int64)
+    for place in range(1, len(moved)):
+        moved[place] *= moved[place - 1] + 1
+    return np.moveaxis(moved, 0, axis)

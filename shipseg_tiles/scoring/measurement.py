@@ -1,0 +1,101 @@
+"""What a net, and a gate in front of it, answer of labelled images: each image once, for all settings."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.images import read_size
+from shipseg_tiles.inference.gate import Gate, refuse_gate_of_resized
+from shipseg_tiles.inference.predictor import Predictor, readable_images
+from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, image_digest
+from shipseg_tiles.scoring.evidence import Evidence, collect_evidence, peak_map
+from shipseg_tiles.scoring.setting_grid import Axes, Setting, gate_thresholds
+from shipseg_tiles.tiling import TileGrid
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured.
+
+    Attributes:
+        current: How the net is used so far.
+        gate: Contract of the gate; None if there is none.
+        tile: Side in pixels of the tiles of the largest images: these are what a threshold of the gate is chosen for.
+        evidence: Of each image that could be read, by its name.
+        digests: What tells these images, see `image_digest`.
+        peaks: float32 (N,) for each of these images, the gate's peaks of its tiles if they have the side `tile`.
+    """
+
+    current: Setting
+    gate: Contract | None
+    tile: int
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    digests: list[str] = field(default_factory=list)
+    peaks: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def axes(self) -> Axes:
+        """Return the settings to try."""
+        return Axes.around(self.current, gate_thresholds(np.concatenate(self.peaks)) if self.peaks else ())
+
+    def use_of_gate(self, chosen: Setting) -> GateUse | None:
+        """Return what a contract says of the gate in a setting; None without a gate."""
+        return None if self.gate is None else GateUse(self.gate.weights_sha256, self.tile, chosen.gate)
+
+
+def measure(weights: Path, gate_weights: Path | None, archive: Archive) -> Measurement:
+    """Run net and gate over all images of an archive; bad images are left out with a warning.
+
+    Args:
+        weights: `.keras` file of a segmenter, with its contract beside it.
+        gate_weights: The same of a gate; None for none.
+        archive: The images and their labels.
+
+    Raises:
+        InputError: If a net is bad, or no image can be read.
+    """
+    predictor = Predictor.load(weights)
+    contract, gate = predictor.contract, None
+    if gate_weights:
+        refuse_gate_of_resized(contract, gate_weights)
+        gate = Gate.load(gate_weights)
+    tile = max((predictor.grid(*size).tile for size in _sizes(archive)), default=contract.tile)
+    threshold = gate_threshold(gate.contract, tile, contract.gate) if gate else None
+    current = Setting(contract.threshold, contract.minimum_area, threshold, contract.separate_touching)
+    measured = Measurement(current, gate.contract if gate else None, tile)
+    thresholds = Axes.around(current).thresholds
+    for name, image in readable_images([*archive.files.values()], "calibrate"):
+        ships = archive.labels.ship_indices(name, image.shape[0] * image.shape[1])
+        grid, probabilities = predictor.grid(*image.shape[:2]), predictor.probabilities(image)
+        peaks = _peaks(measured, gate, image, grid) if gate else np.ones_like(probabilities)
+        measured.evidence[name] = collect_evidence(probabilities, ships, thresholds, peaks)
+        measured.digests.append(image_digest(archive.files[name]))
+    if not measured.evidence:
+        raise InputError(f"no image in {archive.source} can be read; the warnings above say why")
+    return measured
+
+
+def _sizes(archive: Archive) -> Iterator[tuple[int, int]]:
+    """Yield (height, width) of each image whose header can be read."""
+    for path in archive.files.values():
+        with suppress(InputError):
+            yield read_size(path)
+
+
+def _peaks(measured: Measurement, gate: Gate, image: NDArray[np.uint8], grid: TileGrid) -> NDArray[np.float32]:
+    """Return the peaks of an image as `peak_map` does; those of tiles of the side that counts are kept.
+
+    Of smaller ones the gate's own threshold decides, whatever is tried: they get 1 if it is exceeded and 0 if not.
+    """
+    peaks = gate.tile_peaks(image, grid)
+    if grid.tile == measured.tile:
+        measured.peaks.append(peaks)
+        return peak_map(grid, peaks)
+    threshold = gate.threshold(grid.tile)
+    seen = np.ones_like(peaks) if threshold is None else (peaks > np.float64(threshold)).astype(np.float32)
+    return peak_map(grid, seen)

@@ -1,0 +1,1 @@
+"""A local page that finds ships in the images that are dropped on it."""

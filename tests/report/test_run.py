@@ -1,0 +1,103 @@
+import json
+
+import pandas as pd
+import pytest
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.report.run import Rule, open_run, read_history
+
+
+@pytest.fixture
+def history(made):
+    """History of the training of the weights that the run names."""
+    path = made / "net.training" / "history.csv"
+    path.parent.mkdir()
+    path.write_text("epoch,loss,val_true_dice\n1,0.5,\n2,0.25,0.75\n")
+    return path
+
+
+def test_a_run_is_scored_and_knows_its_rule(made):
+    """0, 2/3, 1, 0, 1 and 1, by name."""
+    run = open_run(made / "predictions", made / "labels.csv", made / "images")
+
+    assert [score.image for score in run.scores] == [
+        "false.png",
+        "half.png",
+        "large.png",
+        "missed.png",
+        "sea.png",
+        "whole.png",
+    ]
+    assert [score.dice for score in run.scores] == [0, pytest.approx(2 / 3), 1, 0, 1, 1]
+    assert run.rule == Rule(0.5, 4)
+    assert run.record["seconds"] == 3
+
+
+@pytest.mark.parametrize("predictions", ["predictions/submission.csv", "predictions/masks"])
+def test_predictions_without_record_are_a_run_too(made, predictions):
+    run = open_run(made / predictions, made / "labels.csv", made / "images")
+
+    assert len(run.scores) == 6
+    assert (run.record, run.rule) == ({}, None)
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": 64}, {"threshold": 0.5}, {"threshold": None, "minimum_area": 4}])
+def test_a_record_that_lacks_the_rule_has_none(made, options):
+    (made / "predictions" / "run.json").write_text(json.dumps({"options": options}))
+
+    assert open_run(made / "predictions", made / "labels.csv", made / "images").rule is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"options": 3}'])
+def test_a_damaged_record_is_refused(made, text):
+    (made / "predictions" / "run.json").write_text(text)
+
+    with pytest.raises(InputError, match=r"run\.json is (damaged|no record).*; predict again, or remove it"):
+        open_run(made / "predictions", made / "labels.csv", made / "images")
+
+
+def test_images_that_the_weights_were_calibrated_on_are_refused_or_left_out(made):
+    path = made / "predictions" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"calibration_images": ["sea.png"]}))
+
+    with pytest.raises(InputError, match=r"calibrated on, which would flatter its score: sea\.png"):
+        open_run(made / "predictions", made / "labels.csv", made / "images")
+    run = open_run(made / "predictions", made / "labels.csv", made / "images", leave_out_calibrated=True)
+
+    assert "sea.png" not in {score.image for score in run.scores}
+    assert len(run.scores) == 5
+
+
+@pytest.mark.parametrize(("threshold", "cut"), [(0.5, 127), (0.8, 204), (0.0, 0), (1.0, 255), (0.35, 89)])
+def test_the_cut_is_the_largest_stored_value_that_is_no_ship(threshold, cut):
+    """255 times: 127.5, 204, 0, 255, 89.25."""
+    assert Rule(threshold, 0).cut == cut
+
+
+def test_the_training_is_found_beside_the_weights_that_the_record_names(made, history):
+    run = open_run(made / "predictions", made / "labels.csv", made / "images")
+
+    read = read_history(None, run.record)
+
+    assert read is not None
+    assert read["loss"].tolist() == [0.5, 0.25]
+    assert read["val_true_dice"].isna().tolist() == [True, False]
+    pd.testing.assert_frame_equal(read, read_history(made / "net.keras", {}))
+
+
+@pytest.mark.parametrize("record", [{}, {"weights": ""}, {"weights": "gone/net.keras"}])
+def test_without_a_training_there_is_no_history(record):
+    assert read_history(None, record) is None
+
+
+def test_weights_that_were_asked_for_must_have_one(made):
+    with pytest.raises(InputError, match=r"net\.training/history\.csv does not exist; leave --weights away"):
+        read_history(made / "net.keras", {})
+
+
+@pytest.mark.parametrize("text", ["", "epoch,loss\n1,two\n", "step,loss\n1,2\n", "epoch\n1\n1,2,3\n"])
+def test_a_damaged_history_is_refused(history, made, text):
+    history.write_text(text)
+
+    with pytest.raises(InputError, match=r"history\.csv is no history of a training"):
+        read_history(made / "net.keras", {})

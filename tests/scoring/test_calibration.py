@@ -1,0 +1,213 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.scoring.calibration import calibrate, choose, folds_by_place
+from shipseg_tiles.scoring.evidence import Evidence, Objects
+from shipseg_tiles.scoring.setting_grid import Axes, Setting
+
+# The middle of the plateau
+
+
+def test_the_middle_of_what_is_as_good_is_chosen():
+    """From 0.7995 to 0.8 all are as good: the places 2 to 6. The best of them is at the edge, 4 is in the middle: from
+    it, two steps can be taken to both sides."""
+    scores = np.array([0.5, 0.7, 0.7995, 0.7995, 0.7995, 0.7995, 0.8, 0.6])
+
+    assert choose(scores) == (4,)
+
+
+def test_of_two_in_the_middle_the_better_one_is_chosen():
+    assert choose(np.array([0.5, 0.8, 0.7996, 0.7998, 0.8, 0.6])) == (3,)
+    assert choose(np.array([0.5, 0.8, 0.8, 0.6])) == (1,)
+
+
+def test_what_is_lower_by_more_than_noise_is_not_as_good():
+    """Were 0.7985 as good as 0.8, the places 1 and 2 would be equally far inside."""
+    assert choose(np.array([0.7985, 0.7995, 0.7995, 0.8])) == (2,)
+    assert choose(np.array([0.7985, 0.7985, 0.7985, 0.8])) == (3,)
+
+
+def test_the_grid_ends_a_plateau():
+    """All are as good: of 5 x 4 places the row 2, and of the columns 1 and 2 the first."""
+    assert choose(np.zeros((5, 4))) == (2, 1)
+    assert choose(np.zeros((1, 3, 1))) == (0, 1, 0)
+
+
+def test_steps_of_all_axes_count():
+    """As good are the middle row and the middle column of 5 x 5. Each place of them but the crossing can be moved along
+    one axis alone, the crossing two steps along both."""
+    scores = np.zeros((5, 5))
+    scores[2] = scores[:, 2] = 1
+
+    assert choose(scores) == (2, 2)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.lists(st.sampled_from([0.5, 0.7995, 0.8]), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_the_choice_is_that_of_walking_in_every_direction(rows):
+    """Slowly: from each place that is as good, walk until it is not."""
+    scores = np.array(rows)
+    good = scores >= scores.max() - 0.001
+
+    def walked(place, direction):
+        steps = -1
+        while all(0 <= at < side for at, side in zip(place, good.shape, strict=True)) and good[place]:
+            place, steps = tuple(np.add(place, direction)), steps + 1
+        return steps
+
+    places = list(zip(*np.nonzero(good), strict=True))
+    steps = {
+        place: sum(min(walked(place, way), walked(place, np.negative(way))) for way in np.eye(2, dtype=int))
+        for place in places
+    }
+
+    assert choose(scores) == max(places, key=lambda place: (steps[place], scores[place], np.negative(place).tolist()))
+
+
+# Folds
+
+
+def test_images_of_a_place_are_in_one_fold_and_folds_are_of_one_size():
+    """The place of 3 images comes first and fills one fold; that of 2 the other; the single ones fill up: c, which has
+    no ship, goes to the smaller fold, so that both have 3, then e and then d, which has more ships."""
+    places = {"a": "x", "b": "y", "c": "u", "d": "v", "e": "w", "f": "x", "g": "x", "h": "y"}
+    ships = dict.fromkeys(places, 1) | {"c": 0, "d": 5}
+
+    folds = dict(zip(places, folds_by_place(places, ships, 2).tolist(), strict=True))
+
+    assert folds == {"a": 0, "f": 0, "g": 0, "b": 1, "h": 1, "c": 1, "e": 0, "d": 1}
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 12), min_size=2, max_size=40), st.integers(2, 5))
+def test_no_place_is_torn_apart_and_no_fold_is_empty(numbers, count):
+    places = {f"{index:02}": str(number) for index, number in enumerate(numbers)}
+    if count > len(set(numbers)):
+        with pytest.raises(InputError, match=rf"folds {count} must be from 2 to .*, {len(set(numbers))}"):
+            folds_by_place(places, dict.fromkeys(places, 0), count)
+        return
+
+    folds = folds_by_place(places, dict.fromkeys(places, 0), count)
+
+    assert len({(place, fold) for place, fold in zip(places.values(), folds.tolist(), strict=True)}) == len(
+        set(numbers)
+    )
+    assert set(folds.tolist()) == set(range(count))
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1, 3])
+def test_a_number_of_folds_that_cannot_be_is_refused(count):
+    with pytest.raises(InputError, match=f"folds {count} must be from 2"):
+        folds_by_place({"a": "x", "b": "y"}, {"a": 0, "b": 0}, count)
+
+
+# Choosing
+
+AXES = Axes((0.25, 0.5, 0.75), (0, 10), (None,))
+CURRENT = Setting(0.25, 0, None, False)
+
+
+def objects(*found):
+    """Objects (size, pixels shared with the truth, hits) that a gate is sure of."""
+    sizes, shared, hits = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    return Objects(sizes, shared, hits, np.ones(len(sizes), dtype=np.float32))
+
+
+def image(by_threshold, truth_pixels=100, ships=1, apart=None):
+    """An image whose objects are the same, apart or not, unless `apart` says what they are there."""
+    found = {(False, threshold): objects(*listed) for threshold, listed in by_threshold.items()}
+    found |= {(True, threshold): objects(*listed) for threshold, listed in (apart or by_threshold).items()}
+    return Evidence(truth_pixels, ships, found)
+
+
+SHIP = image({0.25: [(100, 60, 2)], 0.5: [(100, 80, 5)], 0.75: [(60, 60, 4)]})
+"""Its dice is 2 * 60 / 200 = 0.6, 2 * 80 / 200 = 0.8 and 2 * 60 / 160 = 0.75; its F2 0.2, 0.5 and 0.4."""
+
+SEA = image({0.25: [(50, 0, 0)], 0.5: [(5, 0, 0)], 0.75: []}, truth_pixels=0, ships=0)
+"""Empty: 1 if nothing is found; at 0.5 it is from 10 px on."""
+
+FOLDS = np.array([0, 0, 1, 1])
+
+
+def test_all_of_it_by_hand():
+    """In both folds one image of each kind. At 0.5 from 10 px on the scores are 0.8 and 1: 0.9, the best. Each fold
+    chooses the same for the other, so that what is held out is as good as what is not."""
+    found = calibrate([SHIP, SEA, SHIP, SEA], FOLDS, AXES, "true-dice", CURRENT)
+    told = found.numbers()
+
+    assert found.chosen == Setting(0.5, 10, None, False)
+    assert found.by_fold == ((1, 1, 0), (1, 1, 0))
+    scores = {"true_dice": pytest.approx(0.9), "f2": pytest.approx(0.75), "false_ships": 0}
+    assert told["held_out"] == scores
+    assert {name: told["chosen"][name] for name in scores} == scores
+    assert told["current"] == {
+        "threshold": 0.25,
+        "minimum_area": 0,
+        "gate": None,
+        "separate_touching": False,
+        "true_dice": pytest.approx(0.3),
+        "f2": pytest.approx(0.1),
+        "false_ships": 1,
+    }
+    assert (told["objective"], told["folds"], told["count"], told["empty_images"]) == ("true-dice", 2, 4, 2)
+    assert [point["score"] for point in told["curve"]] == pytest.approx([0.3, 0.9, 0.875])
+    assert [point["held_out"] for point in told["curve"]] == pytest.approx([0.3, 0.9, 0.875])
+    assert [point["error"] for point in told["curve"]] == pytest.approx([0, 0, 0])
+    assert [point["false_ships"] for point in told["curve"]] == [1, 0, 0]
+
+
+def test_each_fold_is_scored_by_what_the_others_chose():
+    """Ships alone in the first fold are best at 0.5; in the second they are best at 0.75, with 0.9 against 0.4 at 0.5.
+
+    So the first is scored at 0.75, with 0.75, and the second at 0.5, with 0.4: (0.75 + 0.4) / 2 is held out, while all
+    together are best at 0.75: (0.75 + 0.9) / 2. Fold by fold the curve has at 0.5 0.8 and 0.4: their deviation is
+    0.2 * sqrt(2), the standard error of two 0.2.
+    """
+    other = image({0.25: [(100, 10, 0)], 0.5: [(100, 40, 0)], 0.75: [(100, 90, 8)]})
+
+    found = calibrate([SHIP, SHIP, other, other], FOLDS, AXES, "true-dice", CURRENT)
+    told = found.numbers()
+
+    assert [place[0] for place in found.by_fold] == [2, 1]
+    assert told["held_out"]["true_dice"] == pytest.approx(0.575)
+    assert told["chosen"]["true_dice"] == pytest.approx(0.825)
+    assert [(part["threshold"], part["score"]) for part in told["by_fold"]] == [
+        (0.75, pytest.approx(0.75)),
+        (0.5, pytest.approx(0.4)),
+    ]
+    assert told["curve"][1]["held_out"] == pytest.approx(0.6)
+    assert told["curve"][1]["error"] == pytest.approx(0.2)
+    assert told["held_out"]["false_ships"] is None
+
+
+def test_the_objective_decides():
+    """With two hits of ten more the ship is found best at 0.75."""
+    better = replace(
+        SHIP, objects={key: objects((60, 60, 9)) if key[1] == 0.75 else SHIP.objects[key] for key in SHIP.objects}
+    )
+
+    by_f2 = calibrate([better, SEA, better, SEA], FOLDS, AXES, "f2", CURRENT)
+    by_dice = calibrate([better, SEA, better, SEA], FOLDS, AXES, "true-dice", CURRENT)
+
+    assert (by_f2.chosen.threshold, by_dice.chosen.threshold) == (0.75, 0.5)
+
+
+@pytest.mark.parametrize(("hits", "separate"), [((6, 6), True), ((5, 5), False), ((4, 4), False)])
+def test_ships_are_cut_apart_if_that_raises_the_held_out_f2(hits, separate):
+    """Two ships are one object that hits at 5 thresholds, 5 * 0.5 / (4 * 2 + 1) = 0.278. Cut into ten parts, two
+    of them ships, it is 5 * 1.2 / 18 = 0.333, 5 * 1 / 18 = 0.278 or 5 * 0.8 / 18 = 0.222: equal is not better."""
+    whole = {threshold: [(100, 80, 5)] for threshold in AXES.thresholds}
+    parts = [(50, 40, hits[0]), (20, 20, hits[1])] + [(10, 5, 0)] * 8
+    apart = dict.fromkeys(AXES.thresholds, parts)
+
+    found = calibrate([image(whole, ships=2, apart=apart)] * 4, FOLDS, AXES, "true-dice", CURRENT)
+
+    off, on = found.held_out_f2
+    assert off == pytest.approx(2.5 / 9)
+    assert on == pytest.approx(0.5 * sum(hits) / 18)
+    assert found.chosen.separate_touching is separate

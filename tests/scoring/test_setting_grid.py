@@ -1,0 +1,97 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shipseg_tiles.inference.detection import join_ships, threshold_lines
+from shipseg_tiles.inference.stitching import Lines
+from shipseg_tiles.scoring.evidence import collect_evidence, peak_map
+from shipseg_tiles.scoring.image_score import score_image
+from shipseg_tiles.scoring.setting_grid import Axes, Setting, gate_thresholds, score_grid
+from shipseg_tiles.tiling import TileGrid
+
+CURRENT = Setting(0.625, 7, 0.3, False)
+
+
+def test_what_is_tried_has_the_current_setting_in_its_place():
+    axes = Axes.around(CURRENT, (0.5, 0.1))
+
+    assert axes.thresholds[:3] == (0.05, 0.1, 0.15)
+    assert axes.thresholds[11:14] == (0.6, 0.625, 0.65)
+    assert len(axes.thresholds) == 20
+    assert axes.minimum_areas == (0, 5, 7, 10, 20, 30, 50, 80, 120)
+    assert axes.gates == (None, 0.1, 0.3, 0.5)
+    assert axes.place(CURRENT) == (12, 2, 2)
+    assert axes.setting((12, 2, 2), False) == CURRENT
+
+
+def test_what_stands_there_already_is_not_tried_twice():
+    axes = Axes.around(Setting(0.55, 10, None, True))
+
+    assert (len(axes.thresholds), len(axes.minimum_areas), axes.gates) == (19, 8, (None,))
+    assert axes.place(Setting(0.55, 10, None, True)) == (10, 2, 0)
+
+
+def test_gate_thresholds_are_quantiles_that_a_gate_can_have():
+    """Sixteenths of the peaks 0, 1/16 ... 1: without 0 and 1 themselves. Where most peaks are 0, so are quantiles."""
+    peaks = np.arange(17, dtype=np.float32) / 16
+
+    assert gate_thresholds(peaks) == pytest.approx([step / 16 for step in range(1, 16)])
+    assert gate_thresholds(np.array([0] * 9 + [0.5] * 8, dtype=np.float32)) == [0.5]
+    assert gate_thresholds(np.ones(3, dtype=np.float32)) == []
+
+
+boxes = st.tuples(st.integers(0, 20), st.integers(0, 28), st.integers(1, 9), st.integers(1, 14))
+images = st.tuples(st.lists(boxes, max_size=4), st.lists(st.tuples(boxes, st.floats(0.125, 1)), max_size=5))
+
+
+def mask_of_box(box):
+    row, column, height, width = box
+    mask = np.zeros((24, 32), dtype=bool)
+    mask[row : row + height, column : column + width] = True
+    return mask
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(images, min_size=1, max_size=4), st.data())
+def test_every_sum_is_that_of_images_that_are_predicted_and_scored_anew(drawn, data):
+    """With each setting for itself: threshold, objects, separation, minimum area, what the gate leaves, scores."""
+    axes = Axes((0.2, 0.5, 0.8), (0, 6, 30), (None, 0.3, 0.6))
+    grid = TileGrid(24, 32, 16, 8)
+    folds = np.array([data.draw(st.integers(0, 1)) for _ in drawn])
+    folds[0] = 1
+    evidence, known = [], []
+    for truth_boxes, predicted in drawn:
+        probabilities = np.zeros((24, 32), dtype=np.float32)
+        for box, probability in predicted:
+            probabilities[mask_of_box(box)] = probability
+        truth = [np.flatnonzero(mask_of_box(box).T) for box in truth_boxes]
+        peaks = np.array(data.draw(st.lists(st.sampled_from([0.0, 0.3, 0.45, 1.0]), min_size=6, max_size=6)))
+        peaks = peaks.astype(np.float32)
+        evidence.append(collect_evidence(probabilities, truth, axes.thresholds, peak_map(grid, peaks)))
+        known.append((probabilities, truth, peaks))
+
+    sums = score_grid(evidence, folds, axes)
+
+    expected = np.zeros((3, 2, 2, 3, 3, 3))
+    for number, (probabilities, truth, peaks) in enumerate(known):
+        for separate, (t, threshold), (a, area), (g, gate) in product(
+            (0, 1), *(enumerate(axis) for axis in (axes.thresholds, axes.minimum_areas, axes.gates))
+        ):
+            strip = threshold_lines(Lines(0, 0, probabilities), 24, threshold)
+            ships = [ship.pixels for ship in join_ships([strip], 24, area, bool(separate))]
+            if gate is not None:
+                seen = peaks > np.float64(gate)
+                ships = [ship for ship in ships if any(grid.pixels_per_tile(ship % 24, ship // 24)[seen])]
+            score = score_image("image.jpg", truth, ships, (24, 32))
+            place = (folds[number], separate, t, a, g)
+            expected[(0, *place)] += score.dice
+            expected[(1, *place)] += score.f2
+            expected[(2, *place)] += not truth and bool(ships)
+    np.testing.assert_allclose(sums.true_dice, expected[0], atol=1e-12)
+    np.testing.assert_allclose(sums.f2, expected[1], atol=1e-12)
+    np.testing.assert_array_equal(sums.false_ships, expected[2])
+    assert sums.images.tolist() == [np.count_nonzero(folds == fold) for fold in (0, 1)]
+    assert sums.empty_images.sum() == sum(not truth for truth, _ in drawn)

@@ -1,0 +1,96 @@
+"""A server in a process of its own, with a net whose answers are known, and images to send to it."""
+
+import os
+import subprocess
+import sys
+import time
+from io import BytesIO
+
+import httpx
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+
+BOXES = [(40, 5, 10, 3), (10, 20, 4, 6), (70, 60, 5, 10)]
+"""Row, column, height and width of white boxes on black, in the order in which ships are numbered: by columns."""
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """A net that answers the brightness of each pixel, 0 to 1."""
+    path = tmp_path_factory.mktemp("weights") / "net.keras"
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+    mean = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 765))
+    keras.Model(pixels, mean(keras.layers.Rescaling(1.0)(pixels))).save(path)
+    use = {"tile": 64, "overlap": 0.25, "tile_multiple": 16, "receptive_field": 0, "minimum_area": 4, "threshold": 0.5}
+    write_contract(Contract(weights_sha256=checksum(path), net="any", patch=64, **use), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """Draw white boxes on black: uint8 (100, 80, 3)."""
+
+    def draw(boxes=BOXES):
+        pixels = np.zeros((100, 80, 3), dtype=np.uint8)
+        for row, column, height, width in boxes:
+            pixels[row : row + height, column : column + width] = 255
+        return pixels
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def encoded():
+    """Turn pixels into the bytes of an image file."""
+
+    def encode(pixels, kind="PNG"):
+        file = BytesIO()
+        Image.fromarray(pixels).save(file, kind)
+        return file.getvalue()
+
+    return encode
+
+
+@pytest.fixture(scope="session")
+def address(weights):
+    """The address of a server that takes files up to 1 MB and images up to 2 million pixels."""
+    arguments = ["serve", "--weights", weights, "--port", "0", "--largest-file", "1", "--largest-image", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shipseg_tiles", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+    )
+    yield process.stdout.readline().strip()
+    process.terminate()
+    assert process.wait(60) == 0
+
+
+@pytest.fixture(scope="session")
+def site(address):
+    """Ask that server."""
+    with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def finished(site):
+    """Send an image, and return its id and what has become of it in the end."""
+
+    def send(data, name):
+        answer = site.post("/tasks", params={"name": name}, content=data)
+        assert answer.status_code == 201, answer.text
+        identity = answer.json()["id"]
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            task = site.get(f"/tasks/{identity}").json()
+            if task["state"] in ("done", "failed"):
+                break
+            time.sleep(0.02)
+        return identity, task
+
+    return send
