@@ -1,4 +1,4 @@
-"""The one error that means: the input is wrong, not the program."""
+"""The errors that mean: the input is wrong, not the program."""
 
 import warnings
 
@@ -9,6 +9,10 @@ class InputError(ValueError):
     The message is one line that names the bad file or value and the remedy. The command line prints it after
     `error: ` and exits with 2; from Python it is an ordinary `ValueError`.
     """
+
+
+class NetError(InputError):
+    """The net is to blame, not the image that it was shown: it would fail with all others as well."""
 
 
 class SkippedImageWarning(UserWarning):

@@ -81,12 +81,9 @@ class TilingOptions(SegmenterOptions):
 
     def gate_weights(self) -> Path | None:
         """Return the weights of the gate; None if all tiles are shown."""
-        from shipseg_tiles.nets.contract import gate_path
+        from shipseg_tiles.nets.contract import chosen_gate
 
-        if self.gate == "off":
-            return None
-        beside = gate_path(self.segmenter())
-        return Path(self.gate) if self.gate else beside if beside.is_file() else None
+        return chosen_gate(self.gate, self.segmenter())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import NetError
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH, PredictTiles
 
 BYTES_PER_PIXEL = 500
@@ -27,7 +27,7 @@ _SIGNS = ("out of memory", "resource_exhausted", "oom when allocating", "failed 
 """What errors of TensorFlow, JAX, PyTorch and OpenVINO say, in lower case; none of them share a class."""
 
 
-class TileTooLargeError(InputError):
+class TileTooLargeError(NetError):
     """Memory does not suffice for a single tile, whatever the image."""
 
 

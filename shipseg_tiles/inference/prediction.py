@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.errors import InputError, NetError, warn_skipped
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.detection import Ship, Strip, threshold_lines
 from shipseg_tiles.inference.engines import load_engine
 from shipseg_tiles.inference.gate import Gate, refuse_gate_of_resized
-from shipseg_tiles.inference.memory import TileTooLargeError
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder
@@ -188,7 +187,7 @@ def predict_files(
         for path in scenes:
             try:
                 yield predict_scene(options, path, StripFolder(folder / path.name), cluster)
-            except TileTooLargeError:
+            except NetError:
                 raise
             except InputError as error:
                 warn_skipped(path.name, error)
@@ -206,7 +205,7 @@ def _attempt(options: PredictOptions, path: AnyPath) -> Prediction | InputError:
     load_nets(options)  # its errors are not the image's
     try:
         return predict_image(options, path)
-    except TileTooLargeError:
+    except NetError:
         raise  # for this image and for all others
     except InputError as error:
         return error

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shipseg_tiles.errors import InputError, SkippedImageWarning
+from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import list_images
 from shipseg_tiles.inference import stitching
 from shipseg_tiles.inference.prediction import (
@@ -115,6 +115,15 @@ def test_files_are_predicted_one_by_one_and_a_bad_one_is_skipped_with_a_warning(
     assert not found[1].mask().any()
     assert all(prediction.in_memory and prediction.georeference is None for prediction in found)
     assert not (tmp_path / "strips").exists()
+
+
+def test_a_net_that_answers_no_probabilities_ends_the_run_instead_of_skipping_every_image(tmp_path):
+    """The sum of three channels of a white box is 3."""
+    ship = write(tmp_path / "ship.png", boxes(40, 60, (5, 7, 4, 4)))
+    weights = save(tmp_path / "sum.keras", lambda shares: keras.ops.sum(shares, axis=-1, keepdims=True))
+
+    with pytest.raises(NetError, match=r"the net answers 0 to 3, but probabilities are from 0 to 1"):
+        list(predict_files(PredictOptions(weights=weights), [ship], tmp_path / "strips"))
 
 
 def test_files_are_predicted_out_of_a_zip(plain, tmp_path):

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, NetError
 from shipseg_tiles.inference.planning import plan_sizes
 from shipseg_tiles.inference.predictor import Predictor, load_net
 from shipseg_tiles.nets.build import build_net
@@ -428,3 +428,25 @@ def test_a_contract_is_written_and_read_as_json(weights):
     written = json.loads(contract_path(weights).read_text())
 
     assert written == asdict(contract(weights_sha256=checksum(weights)))
+
+
+@pytest.mark.parametrize("factor", [-1.0, 1.5, np.nan], ids=["negative", "above one", "not a number"])
+def test_answers_that_are_no_probabilities_are_refused(factor):
+    class Wrong(Recording):
+        def predict_on_batch(self, tiles):
+            return super().predict_on_batch(tiles) * factor
+
+    predictor = Predictor(Wrong(), contract())
+
+    with pytest.raises(NetError, match=r"the net answers .* but probabilities are from 0 to 1"):
+        predictor.probabilities(np.full((64, 64, 3), 255, np.uint8))
+
+
+def test_answers_may_leave_the_range_by_what_arithmetic_rounds():
+    class Rounded(Recording):
+        def predict_on_batch(self, tiles):
+            return super().predict_on_batch(tiles) + np.float32(0.0005)
+
+    probabilities = Predictor(Rounded(), contract()).probabilities(np.full((64, 64, 3), 255, np.uint8))
+
+    np.testing.assert_allclose(probabilities, 1.0005, rtol=1e-6)
