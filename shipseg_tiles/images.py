@@ -13,6 +13,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name
@@ -23,6 +24,12 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".
 
 MAXIMUM_PIXELS = 2**30
 """Larger images are refused before memory is taken for them; 1,073,741,824 pixels take 3.2 GB."""
+
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+"""What these files hold, as Pillow calls it. It knows more, some by other programs: PostScript would be run."""
+
+_TILE_PIXELS = 2**22
+"""A TIFF in larger tiles is refused unless the image is larger still: a tile is unpacked whole, whatever it shows."""
 
 REDUCTION = 8
 """How many times `read_reduced` shrinks an image: the side of the squares that a JPEG is made of."""
@@ -139,9 +146,10 @@ def read_reduced(path: AnyPath) -> tuple[NDArray[np.uint8], tuple[int, int]]:
 def _opened(source: Path | BinaryIO, name: str) -> Iterator[ImageFile]:
     """Open an image with Pillow, check its header, and make every error of the block an `InputError`."""
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=_FORMATS) as image:
             _check_pixels(image.height, image.width, name)
             _check_depth(image, name)
+            _check_tiles(image, name)
             yield image
     except InputError:
         raise
@@ -177,6 +185,14 @@ def _check_depth(image: ImageFile, name: str) -> None:
     if of_16_bits or image.mode not in _MODES_WITH_8_BITS:
         mode = of_16_bits.group() if of_16_bits else image.mode
         raise InputError(f"{name} has pixels of mode {mode}; convert it to 8 bits a channel first")
+
+
+def _check_tiles(image: ImageFile, name: str) -> None:
+    if not isinstance(image, TiffImageFile):
+        return
+    height, width = (int(image.tag_v2.get(tag, 0)) for tag in (TILELENGTH, TILEWIDTH))
+    if height * width > max(_TILE_PIXELS, image.height * image.width):
+        raise InputError(f"{name} is stored in tiles of {height} x {width} pixels; write it anew in smaller ones")
 
 
 def resize_image(pixels: NDArray[Pixel], shape: tuple[int, int]) -> NDArray[Pixel]:

@@ -2,7 +2,9 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium import webdriver
@@ -10,6 +12,7 @@ from selenium.webdriver.chrome.service import Service
 
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
+from shipseg_tiles.nets.contract import Contract, checksum, write_contract
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
 
@@ -37,6 +40,23 @@ def store(scenes: Archive, tmp_path_factory: pytest.TempPathFactory) -> PatchSto
     options = MakeOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
     make_patches(scenes, path, options, workers=1)
     return PatchStore(path)
+
+
+@pytest.fixture(scope="session")
+def save_net() -> Callable[..., Path]:
+    """Save a net of what is made of the brightness of each pixel, 0 to 1, with its contract."""
+    import keras  # slow to load, and most tests do without
+
+    def save(path: Path, answer: Callable[[Any], Any] = lambda brightness: brightness, **changes: Any) -> Path:
+        pixels = keras.Input((None, None, 3), dtype="uint8")
+        mean = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 765))
+        keras.Model(pixels, answer(mean(keras.layers.Rescaling(1.0)(pixels)))).save(path)
+        values = {"weights_sha256": checksum(path), "net": "any", "patch": 64, "threshold": 0.5, "minimum_area": 4}
+        use = {"tile": 64, "overlap": 0.25, "tile_multiple": 16, "receptive_field": 0}
+        write_contract(Contract(**values | use | changes), path)
+        return path
+
+    return save
 
 
 @pytest.fixture(scope="session")

@@ -163,6 +163,36 @@ def test_what_is_no_image_is_refused(content, tmp_path):
             read(path)
 
 
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "ICO", "PPM", "TGA"])
+def test_what_no_suffix_stands_for_is_refused_whatever_it_is_called(kind, sea, tmp_path):
+    """Pillow would read all of them, PostScript by running it."""
+    Image.fromarray(sea).save(tmp_path / "sea.jpg", kind)
+
+    for read in (read_image, read_size):
+        with pytest.raises(InputError, match=r"sea\.jpg is damaged or no image"):
+            read(tmp_path / "sea.jpg")
+
+
+def tiff_bytes(side, tile):
+    """Write a black TIFF of one tile by hand: pairs of tag and value, as in its specification."""
+    pixels = zlib.compress(bytes(tile**2))
+    entries = [(256, side), (257, side), (258, 8), (259, 8), (262, 1), (277, 1), (322, tile), (323, tile)]
+    entries += [(324, 8 + 2 + 12 * 10 + 4), (325, len(pixels))]
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + pixels
+
+
+def test_a_tiff_in_giant_tiles_is_refused_before_one_is_unpacked(tmp_path):
+    """A tile may be larger than the image, but not by any amount: 4096 px squared take 16 MB for an image of 8 x 8."""
+    for tile in (512, 4096):
+        (tmp_path / f"{tile}.tif").write_bytes(tiff_bytes(8, tile))
+
+    assert read_image(tmp_path / "512.tif").shape == (8, 8, 3)
+    for read in (read_image, read_size):
+        with pytest.raises(InputError, match=r"4096\.tif is stored in tiles of 4096 x 4096 pixels; write it anew"):
+            read(tmp_path / "4096.tif")
+
+
 @pytest.mark.parametrize("read", [read_image, read_size])
 def test_missing_file_and_folder_are_refused(read, tmp_path):
     with pytest.raises(InputError, match=r"gone\.jpg does not exist"):

@@ -58,10 +58,10 @@ def run(options: Options) -> Outcome:
     folds = folds_by_place(seen, ships, options.folds)
     found = calibrate(list(measured.evidence.values()), folds, measured.axes(), options.objective, measured.current)
     told = found.numbers() | {"places": len(set(seen.values())), "images": sorted(measured.digests)}
-    if not options.dry_run:
-        write_contract(_calibrated(contracts[0], found, measured, told), options.weights)
     if options.out:
         write_calibration(told, options.out)
+    if not options.dry_run:
+        write_contract(_calibrated(contracts[0], found, measured, told), options.weights)
     written = "left as it was" if options.dry_run else "written"
     data = {"weights": str(options.weights), "written": not options.dry_run, **told}
     return Outcome(f"{table_text(told)}\n{contract_path(options.weights)} {written}", data)

@@ -56,6 +56,8 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.scoring.patch_gap import measure_patch_gap
     from shipseg_tiles.scoring.score import score_labels, summarise, summary_rows
 
+    if options.patch is not None and options.patch < 1:
+        raise InputError(f"--patch {options.patch} must be 1 or more")
     if options.unstitched and options.patch is None:
         raise InputError("--unstitched needs --patch, the side of the patches that were predicted alone")
     files = list_images(options.images) if options.images else None

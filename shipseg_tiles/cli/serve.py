@@ -69,7 +69,8 @@ def run(options: Options) -> Outcome:
             TemporaryDirectory(prefix="shipseg-tiles-", ignore_cleanup_errors=True) as folder,
             TaskQueue(Path(folder), partial(make_result, how)) as tasks,
         ):
-            run_server(build_app(tasks, how, limits, options.host), listener)
+            hosts = (options.host, listener.getsockname()[0])  # the address is what is printed
+            run_server(build_app(tasks, how, limits, hosts), listener)
     counts = tasks.counts
     return Outcome(f"{counts['done']} images predicted, {counts['failed']} failed", {**counts})
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shipseg_tiles.inference.answers import checked_probabilities
 from shipseg_tiles.inference.predictor import at_training_scale, load_net, readable_images
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.nets.contract import Contract, read_contract
@@ -49,6 +50,9 @@ class Classifier:
         The net is never shown more at once than a patch of its training, as the answer would be of another kind: the
         mean over a scene says less of a ship than the mean over a patch. A larger image is as likely to show a ship as
         the likeliest of the patches that cover it.
+
+        Raises:
+            NetError: If the net answers with no probabilities.
         """
         seen = at_training_scale(image, self.contract)
         multiple = self.contract.tile_multiple
@@ -61,7 +65,7 @@ class Classifier:
         return self.probability(image) > self.contract.threshold
 
     def _predict_tiles(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(self.net.predict_on_batch(tiles), dtype=np.float32)
+        return checked_probabilities(self.net.predict_on_batch(tiles))
 
 
 def _batches(padded: NDArray[np.uint8], grid: TileGrid) -> Iterator[NDArray[np.uint8]]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.answers import checked_probabilities
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, read_contract
 from shipseg_tiles.nets.gate import CELL, REACH, answers_cells
@@ -63,6 +64,9 @@ class Gate:
 
         Returns:
             float32 (rows, columns) of cells, those that are cut off by the border included.
+
+        Raises:
+            NetError: If the net answers with no probabilities.
         """
         height, width = (-(-side // CELL) for side in pixels.shape[:2])
         whole = mirrored(pixels, height * CELL, width * CELL)
@@ -73,7 +77,8 @@ class Gate:
             # Except for the border of the image, all that a cell can see is in its piece.
             left = min(max(first - REACH, 0), width - piece)
             part = whole[np.newaxis, :, left * CELL : (left + piece) * CELL]
-            answers[:, first : first + step] = self.net.predict_on_batch(part)[0, :, first - left :, 0][:, :step]
+            seen = checked_probabilities(self.net.predict_on_batch(part))[0, ..., 0]
+            answers[:, first : first + step] = seen[:, first - left :][:, :step]
         return answers
 
     def peaks(self, band: NDArray[np.uint8], columns: NDArray[np.int64], tile: int) -> NDArray[np.float32]:

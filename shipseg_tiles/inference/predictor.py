@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from shipseg_tiles.errors import InputError, NetError, warn_skipped
+from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import read_image, resize_image
+from shipseg_tiles.inference.answers import checked_probabilities
 from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
 from shipseg_tiles.inference.memory import BackingOff, pixels_that_fit
 from shipseg_tiles.inference.planning import grid_over, training_shape
@@ -21,9 +22,6 @@ from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.tiling import Region, TileGrid, WindowName
 from shipseg_tiles.zipped import AnyPath
-
-ROUNDING = 1e-3
-"""By so much a probability may leave 0 to 1 in arithmetic of 8 bits."""
 
 
 class Predictor:
@@ -130,14 +128,7 @@ class Predictor:
         )
 
     def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answers = np.asarray(self.net.predict_on_batch(tiles), dtype=np.float32)[..., 0]
-        lowest, highest = answers.min(), answers.max()
-        if not (lowest >= -ROUNDING and highest <= 1 + ROUNDING):  # NaN is neither
-            raise NetError(
-                f"the net answers {lowest:g} to {highest:g}, but probabilities are from 0 to 1; give weights of a"
-                " net that ends in a sigmoid"
-            )
-        return answers
+        return checked_probabilities(self.net.predict_on_batch(tiles))[..., 0]
 
 
 def _resized(stitched: list[Lines], shape: tuple[int, int], region: Region) -> Lines:

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import reprlib
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json
@@ -98,7 +100,8 @@ class Contract:
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        """Refuse numbers that would make a prediction silently wrong."""
+        """Refuse what would make a prediction silently wrong, or fail in the middle of it."""
+        self._check_types()
         if not 0 < self.threshold < 1:
             raise InputError(f"threshold {self.threshold} must be above 0 and below 1")
         if self.minimum_area < 0:
@@ -112,24 +115,30 @@ class Contract:
         if self.miss_rate is not None and not 0 <= self.miss_rate < 1:
             raise InputError(f"miss rate {self.miss_rate} must be at least 0 and below 1")
         for side, threshold in self.thresholds.items():
-            if not side.isdecimal() or not 0 < threshold < 1:
-                raise InputError(f"threshold {threshold} of tiles of {side} px must be above 0 and below 1")
-        self._check_calibrated()
-
-    def _check_calibrated(self) -> None:
-        """Refuse what would leave out ships, or the images that they were chosen on, without a word."""
-        if not isinstance(self.separate_touching, bool):
-            raise InputError(f"separate touching {self.separate_touching!r} must be true or false")
-        if not isinstance(self.calibration, dict) or not isinstance(self.calibration.get("images", []), list):
+            if not side.isdecimal() or not isinstance(threshold, int | float) or not 0 < threshold < 1:
+                raise InputError(f"threshold {threshold!r} of tiles of {side} px must be above 0 and below 1")
+        images = self.calibration.get("images", [])
+        if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
             raise InputError("calibration must hold a list of images, or nothing")
+
+    def _check_types(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            expected: Any = dict if get_origin(item.type) is dict else item.type
+            is_whole = type(value) is int and isinstance(0.0, expected)  # JSON may write 1 for 1.0
+            if not is_whole and not isinstance(value, expected):
+                raise InputError(f"{item.name.replace('_', ' ')} {reprlib.repr(value)} is no value of a contract")
 
     def was_calibrated_on(self, path: AnyPath) -> bool:
         """Say whether an image file is one of those that the contract was calibrated on, whatever its name is.
 
         The file is read only if there are such images.
         """
-        images: list[str] = self.calibration.get("images", [])
-        return bool(images) and image_digest(path) in images
+        return bool(self._calibrated_on) and image_digest(path) in self._calibrated_on
+
+    @cached_property
+    def _calibrated_on(self) -> frozenset[str]:
+        return frozenset(self.calibration.get("images", []))
 
 
 def contract_path(weights: Path) -> Path:
@@ -201,8 +210,8 @@ def gate_threshold(gate: Contract, tile: int, calibrated: GateUse | None = None)
     """
     if calibrated is not None and calibrated.holds_for(gate, tile):
         return calibrated.threshold
-    known = [int(side) for side in gate.thresholds if int(side) <= tile]
-    return gate.thresholds[str(max(known))] if known else None
+    known = {int(side): threshold for side, threshold in gate.thresholds.items() if int(side) <= tile}
+    return known[max(known)] if known else None
 
 
 def image_digest(path: AnyPath) -> str:

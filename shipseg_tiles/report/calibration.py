@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shipseg_tiles.files import write_json, written_whole
+from shipseg_tiles.scoring.calibration import OBJECTIVES
 
 _SCORE, _HELD_OUT, _FALSE = "#648fff", "#dc267f", "#fe6100"
 """Of IBM's palette, which stays apart for every kind of colour blindness."""
@@ -23,12 +24,15 @@ def table_text(numbers: Mapping[str, Any]) -> str:
         numbers: What `Calibration.numbers` returned.
     """
     off, on = numbers["separation"]["off"], numbers["separation"]["on"]
+    objective = OBJECTIVES[numbers["objective"]]
+    proven = numbers["held_out"][objective] > numbers["current"][objective]
     return "\n".join(
         [
             f"{numbers['count']} images in {numbers['folds']} folds, chosen for {numbers['objective']}",
             f"{'':>9} {'threshold':>9} {'area':>5} {'gate':>6} {'separate':>8} {'dice':>7} {'f2':>7} {'false':>7}",
             *(_row(name, numbers[name]) for name in ("current", "chosen", "held_out")),
             f"cutting ships that touch changes the held-out F2 from {off:.4f} to {on:.4f}",
+            *([] if proven else ["held out, choosing is no better than the current setting: no gain is proven"]),
         ]
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from shipseg_tiles.errors import InputError
 from shipseg_tiles.report import charts
 from shipseg_tiles.report.gallery import SIZES, Gallery
 from shipseg_tiles.report.html import write_page
@@ -58,7 +59,7 @@ def write_report(path: Path, title: str, measured: Measured, gallery: Gallery) -
         What `shipseg_tiles.scoring.score.summarise` says.
 
     Raises:
-        InputError: If an image of the gallery is damaged, or masks are of another size.
+        InputError: If the run's record is damaged, an image of the gallery is, or masks are of another size.
     """
     summary = summarise(measured.run.scores)
     numbers = {row.name: _Number(row, _bar(summary, row.name)) for row in summary_rows(summary)}
@@ -70,7 +71,7 @@ def write_report(path: Path, title: str, measured: Measured, gallery: Gallery) -
         summary=summary,
         headline=numbers.pop(_HEADLINE),
         numbers=numbers.values(),
-        facts=_facts(measured.run.record),
+        facts=_facts(measured.run),
         panels=panels,
         charts=charts.embedded({panel.name: panel.chart for panel in panels}),
         bokeh=charts.library() if panels else "",
@@ -97,13 +98,23 @@ def _panels(measured: Measured) -> list[Panel]:
     return panels
 
 
-def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(run: Run) -> list[tuple[str, str]]:
     """Return what a run's record says of its time and options, each with its name; nothing that it does not say."""
+    try:
+        return _recorded(run.record)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        path = run.folder / "run.json"
+        raise InputError(f"{path} is no record of predict ({error!r}); predict again, or remove it") from None
+
+
+def _recorded(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     options = record.get("options", {})
     facts = _speed(record)
     for name in ("engine", "precision", "tile", "overlap", "window", "threshold", "minimum_area"):
         if options.get(name) is not None:
             facts.append((name.replace("_", " "), str(options[name])))
+    if options.get("separate_touching"):
+        facts.append(("ships that touch", "cut apart"))
     if options.get("symmetries"):
         facts.append(("symmetries", "mean over 8"))
     for name in ("gate", "classifier"):

@@ -63,6 +63,8 @@ class Run:
         threshold, minimum_area = options.get("threshold"), options.get("minimum_area")
         if not isinstance(threshold, int | float) or not isinstance(minimum_area, int):
             return None
+        if not 0 < threshold < 1:
+            return None
         return Rule(threshold, minimum_area)
 
 

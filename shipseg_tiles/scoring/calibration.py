@@ -176,8 +176,15 @@ def folds_by_place(places: Mapping[str, str], ships: Mapping[str, int], count: i
     members: dict[str, list[str]] = {}
     for name, place in places.items():
         members.setdefault(place, []).append(name)
+    if len(members) < 2:
+        raise InputError(
+            f"the images show {len(members)} place, so none can be held out; give images of two or more places"
+        )
     if not 2 <= count <= len(members):
-        raise InputError(f"folds {count} must be from 2 to the number of places in the images, {len(members)}")
+        raise InputError(
+            f"folds {count} must be from 2 to the number of places in the images, {len(members)}; give such --folds, or"
+            " images of more places"
+        )
     filled = [0] * count
     fold_of: dict[str, int] = {}
     for names in sorted(members.values(), key=lambda names: (-len(names), sum(map(ships.__getitem__, names)), names)):

@@ -28,7 +28,8 @@ class Objects:
         shared: int64 (P,), those of them that are ship in the labels as well.
         hits: int64 (P,), at how many of the IoU thresholds of F2 each hits a labelled ship. An object with more than
             half of a ship is the only one that has, so that each hits or not whatever the others do.
-        peaks: float32 (P,), the highest peak of the tiles that each touches: it is found if the gate sees one of them.
+        peaks: float32 (P,), the highest peak of the tiles that each touches: it is found if the gate sees one of them;
+            minus infinity if it sees none, whatever is tried.
     """
 
     sizes: NDArray[np.int64]
@@ -92,7 +93,7 @@ def _compared(
 
 def peak_map(grid: TileGrid, peaks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Spread the peaks (N,) of the tiles over an image: float32 (height, width), the highest that holds each pixel."""
-    highest = np.zeros((grid.height, grid.width), dtype=np.float32)
+    highest = np.full((grid.height, grid.width), -np.inf, dtype=np.float32)
     for (row, column), peak in zip(grid.corners.tolist(), peaks, strict=True):
         part = highest[row : row + grid.tile, column : column + grid.tile]
         np.maximum(part, peak, out=part)

@@ -90,12 +90,12 @@ def _sizes(archive: Archive) -> Iterator[tuple[int, int]]:
 def _peaks(measured: Measurement, gate: Gate, image: NDArray[np.uint8], grid: TileGrid) -> NDArray[np.float32]:
     """Return the peaks of an image as `peak_map` does; those of tiles of the side that counts are kept.
 
-    Of smaller ones the gate's own threshold decides, whatever is tried: they get 1 if it is exceeded and 0 if not.
+    Of smaller ones the gate's own threshold decides, whatever is tried: their peaks are infinite, plus or minus.
     """
     peaks = gate.tile_peaks(image, grid)
     if grid.tile == measured.tile:
         measured.peaks.append(peaks)
         return peak_map(grid, peaks)
     threshold = gate.threshold(grid.tile)
-    seen = np.ones_like(peaks) if threshold is None else (peaks > np.float64(threshold)).astype(np.float32)
-    return peak_map(grid, seen)
+    seen = np.ones_like(peaks, dtype=np.bool_) if threshold is None else peaks > np.float64(threshold)
+    return peak_map(grid, np.where(seen, np.float32(np.inf), np.float32(-np.inf)))

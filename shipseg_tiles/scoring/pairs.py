@@ -63,7 +63,8 @@ def pair_images(
 def _matched(truth: Labels, predicted: Labels, missing: str) -> dict[str, str | None]:
     """Return the labelled images that count, each with the name that its prediction goes by, None if there is none."""
     names, stems = _by_stem(predicted), _by_stem(truth)
-    _refuse(names.keys() - stems.keys(), f"{predicted.source} predicts images that {truth.source} does not label")
+    complaint = f"{predicted.source} predicts images that {truth.source} does not label"
+    _refuse(names.keys() - stems.keys(), complaint, "; label them, or remove their predictions")
     if missing == "error":
         complaint = f"{truth.source} labels images that {predicted.source} does not predict"
         _refuse(stems.keys() - names.keys(), complaint, "; use --missing empty or skip")
@@ -79,10 +80,10 @@ def _by_stem(labels: Labels) -> dict[str, str]:
     return stems
 
 
-def _refuse(names: set[str], complaint: str, hint: str = "") -> None:
+def _refuse(names: set[str], complaint: str, remedy: str) -> None:
     if names:
         shown = ", ".join(sorted(names)[:5]) + (" ..." if len(names) > 5 else "")
-        raise InputError(f"{complaint}: {len(names)} of them, {shown}{hint}")
+        raise InputError(f"{complaint}: {len(names)} of them, {shown}{remedy}")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from shipseg_tiles.tiling import TileGrid
 
 MEANINGS = {
     "single_ship_patches": "patch dice: patches with ships, each predicted alone, pooled",
-    "stitched_ship_patches": "the same patches, cut out of the stitched masks",
+    "stitched_ship_patches": "patches with ships, cut out of the stitched masks, pooled",
     "ship_images_pooled": "all patches of the images with ships, pooled: background counts as well",
     "ship_images_mean": "mean over these images: small ships count as much as large ones",
     "all_images_mean": "mean over all images: empty ones count too (both empty 1, otherwise 0); the true dice",
@@ -87,7 +87,7 @@ def _same_images(pairs: Iterable[ImagePair], scores: Sequence[ImageScore]) -> It
     """Pass the pairs on, unless they are of other images than the scores."""
     for pair, score in zip_longest(pairs, scores):
         if pair is None or score is None or pair.image != score.image:
-            image = score.image if score else pair.image
+            image = min(each.image for each in (pair, score) if each)  # both are sorted: the other side lacks it
             raise InputError(
                 f"of {image} there is only one prediction, stitched or unstitched; predict the same images"
             )

@@ -132,9 +132,8 @@ class _Joined:
 
     def scores(self, minimum_area: int, gate: float | None) -> Iterator[NDArray[np.float64]]:
         """Yield dice, F2 and whether there are false ships, each float64 (images,)."""
-        kept = self.sizes >= minimum_area
-        if gate is not None:
-            kept &= self.peaks > np.float64(gate)  # as a gate compares them
+        # As a gate compares them. Where it sees no tile whatever is tried, there is nothing without a threshold either.
+        kept = (self.sizes >= minimum_area) & (self.peaks > np.float64(-np.inf if gate is None else gate))
         ships, predicted, shared, hits = (
             np.bincount(self.image[kept], None if values is None else values[kept], self.images)
             for values in (None, self.sizes, self.shared, self.hits)

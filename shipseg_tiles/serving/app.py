@@ -1,5 +1,6 @@
 """The routes: the page, uploads, what becomes of them, and downloads."""
 
+from collections.abc import Collection
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -26,14 +27,14 @@ _DOWNLOADS = {"mask": "{stem}_mask{suffix}", "csv": "{stem}.csv", "geojson": "{s
 _TYPES = {".csv": "text/csv", ".geojson": "application/geo+json"}
 
 
-def build_app(tasks: TaskQueue, options: PredictOptions, limits: Limits, host: str) -> Starlette:
+def build_app(tasks: TaskQueue, options: PredictOptions, limits: Limits, hosts: Collection[str]) -> Starlette:
     """Build the application.
 
     Args:
         tasks: Where images are put.
         options: How they are predicted.
         limits: Of uploads.
-        host: Where the server listens.
+        hosts: Where the server listens, see `Guard`.
     """
     site = _Site(tasks, options, limits)
     routes = [
@@ -51,7 +52,7 @@ def build_app(tasks: TaskQueue, options: PredictOptions, limits: Limits, host: s
     }
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, host=host)],
+        middleware=[Middleware(Guard, hosts=hosts)],
         exception_handlers=handlers,  # type: ignore[arg-type]  # a handler takes the errors that it is there for
     )
     app.router.redirect_slashes = False

@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -26,16 +27,16 @@ class Guard:
     or script on another site by `Origin`.
     """
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         """Guard an application.
 
         Args:
             app: Is asked if nothing is wrong.
-            host: Where the server listens.
+            hosts: Where the server listens: the address, and the name that stands for it if there is one.
         """
         self._app = app
-        self._names = {"localhost", "127.0.0.1", "::1", host.lower()}
-        self._everywhere = host in _EVERYWHERE
+        self._names = {"localhost", "127.0.0.1", "::1", *map(str.lower, hosts)}
+        self._everywhere = any(host in _EVERYWHERE for host in hosts)
         if self._everywhere:
             self._names.add(socket.gethostname().lower())
 

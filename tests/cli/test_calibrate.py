@@ -11,31 +11,22 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.errors import SkippedImageWarning
-from shipseg_tiles.nets.contract import Contract, GateUse, checksum, contract_path, read_contract, write_contract
+from shipseg_tiles.nets.contract import GateUse, checksum, contract_path, read_contract
 
 SIDE = 128
 
-
-def save(path, answer, **changes):
-    """Save a net of what is made of the brightness of pixels, 0 to 1."""
-    pixels = keras.Input((None, None, 3), dtype="uint8")
-    brightness = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 765))
-    keras.Model(pixels, answer(brightness(keras.layers.Rescaling(1.0)(pixels)))).save(path)
-    values = {"weights_sha256": checksum(path), "net": "any", "patch": 64, "threshold": 0.25, "minimum_area": 4}
-    use = {"tile": 128, "overlap": 0.25, "tile_multiple": 32, "receptive_field": 0}
-    write_contract(Contract(**values | use | changes), path)
-    return path
+USE = {"threshold": 0.25, "tile": 128, "tile_multiple": 32}
 
 
 @pytest.fixture(scope="module")
-def nets(tmp_path_factory):
+def nets(save_net, tmp_path_factory):
     """`net` answers the brightness of each pixel; `gated` as well, with a gate that answers that of each cell."""
     folder = tmp_path_factory.mktemp("weights")
     scores = {"data": "4 images", "f2_mean": 0.5}
-    save(folder / "net.keras", keras.layers.Identity(), scores=scores)
-    save(folder / "gated.keras", keras.layers.Rescaling(1.0))
-    save(folder / "gated.gate.keras", keras.layers.MaxPooling2D(32), thresholds={"32": 0.125, "128": 0.1})
-    save(folder / "resized.keras", keras.layers.Rescaling(1.0), resize=32)
+    save_net(folder / "net.keras", **USE, scores=scores)
+    save_net(folder / "gated.keras", keras.layers.Rescaling(1.0), **USE)
+    save_net(folder / "gated.gate.keras", keras.layers.MaxPooling2D(32), **USE, thresholds={"32": 0.125, "128": 0.1})
+    save_net(folder / "resized.keras", **USE, resize=32)
     return folder
 
 

@@ -1,25 +1,17 @@
 import json
 import warnings
 
-import keras
 import pytest
 
 from shipseg_tiles.cli.main import main
 from shipseg_tiles.inference.formats import FORMATS
-from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+from shipseg_tiles.nets.contract import checksum, contract_path
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(save_net, tmp_path_factory):
     """A net that answers the mean of the channels over 255."""
-    path = tmp_path_factory.mktemp("weights") / "net.keras"
-    pixels = keras.Input((None, None, 3), dtype="uint8")
-    mean = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 3))
-    keras.Model(pixels, mean(keras.layers.Rescaling(1 / 255)(pixels))).save(path)
-    values = {"weights_sha256": checksum(path), "net": "any", "patch": 64, "threshold": 0.5, "minimum_area": 4}
-    use = {"tile": 64, "overlap": 0.25, "tile_multiple": 16, "receptive_field": 0}
-    write_contract(Contract(**values | use), path)
-    return path
+    return save_net(tmp_path_factory.mktemp("weights") / "net.keras")
 
 
 @pytest.fixture

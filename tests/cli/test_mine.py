@@ -1,35 +1,17 @@
 import json
 import shutil
 
-import keras
 import pytest
 
 from shipseg_tiles.cli.main import main
-from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+from shipseg_tiles.nets.contract import contract_path
 from shipseg_tiles.patches.store import PatchStore
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def saved(save_net, tmp_path_factory):
     """A net that takes bright pixels for ships: its probability is the mean of the channels over 255."""
-    path = tmp_path_factory.mktemp("weights") / "net.keras"
-    pixels = keras.Input((None, None, 3), dtype="uint8")
-    shares = keras.layers.Rescaling(1 / 255)(pixels)
-    mean = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 3))
-    keras.Model(pixels, mean(shares)).save(path)
-    contract = Contract(
-        weights_sha256=checksum(path),
-        net="unet",
-        patch=64,
-        threshold=0.5,
-        minimum_area=10,
-        tile=256,
-        overlap=0.25,
-        tile_multiple=16,
-        receptive_field=0,
-    )
-    write_contract(contract, path)
-    return path
+    return save_net(tmp_path_factory.mktemp("weights") / "net.keras", minimum_area=10, tile=256)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from PIL import Image
 from shipseg_tiles.archive.labels import read_labels
 from shipseg_tiles.cli.main import main
 from shipseg_tiles.errors import SkippedImageWarning
-from shipseg_tiles.nets.contract import Contract, checksum, contract_path, read_contract, write_contract
+from shipseg_tiles.nets.contract import checksum, contract_path, read_contract, write_contract
 
 HEADER = "ImageId,EncodedPixels\n"
 IMAGES = 300
@@ -28,26 +28,15 @@ IMAGES = 300
 JOURNAL = ".journal.jsonl"
 
 
-def save(path, answer, **changes):
-    """Save a net of what is made of the brightness of pixels, 0 to 1."""
-    pixels = keras.Input((None, None, 3), dtype="uint8")
-    brightness = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 765))
-    keras.Model(pixels, answer(brightness(keras.layers.Rescaling(1.0)(pixels)))).save(path)
-    values = {"weights_sha256": checksum(path), "net": "any", "patch": 64, "threshold": 0.5, "minimum_area": 4}
-    use = {"tile": 64, "overlap": 0.25, "tile_multiple": 16, "receptive_field": 0}
-    write_contract(Contract(**values | use | changes), path)
-    return path
-
-
 @pytest.fixture(scope="module")
-def nets(tmp_path_factory):
+def nets(save_net, tmp_path_factory):
     """`net` and `other` answer the brightness of each pixel; `other` has a gate beside it that sees nothing."""
     folder = tmp_path_factory.mktemp("weights")
-    save(folder / "net.keras", keras.layers.Identity())
-    save(folder / "other.keras", keras.layers.Rescaling(1.0))
+    save_net(folder / "net.keras")
+    save_net(folder / "other.keras", keras.layers.Rescaling(1.0))
     none = keras.layers.Rescaling(0.0)
     cells = keras.layers.MaxPooling2D(32)
-    save(folder / "other.gate.keras", lambda brightness: none(cells(brightness)), thresholds={"16": 0.5})
+    save_net(folder / "other.gate.keras", lambda brightness: none(cells(brightness)), thresholds={"16": 0.5})
     return folder
 
 

@@ -103,6 +103,10 @@ def test_patches_without_single_predictions(scored):
     assert [step["name"] for step in numbers["patch_gap"]] == list(MEANINGS)[1:]
 
 
+def test_patches_of_no_pixel_are_refused(refused):
+    assert "--patch 0 must be 1 or more" in refused("--predictions", "found", "--patch", 0)
+
+
 def test_single_patches_without_their_side_are_refused(refused):
     assert "--unstitched needs --patch" in refused("--predictions", "found", "--unstitched", "found")
 

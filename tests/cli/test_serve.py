@@ -12,25 +12,17 @@ import httpx
 import keras
 import pytest
 
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
-
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(save_net, tmp_path_factory):
     """A net that sees no ship anywhere."""
-    path = tmp_path_factory.mktemp("weights") / "net.keras"
-    pixels = keras.Input((None, None, 3), dtype="uint8")
-    none = keras.layers.Conv2D(1, 1, kernel_initializer="zeros")
-    keras.Model(pixels, none(keras.layers.Rescaling(1.0)(pixels))).save(path)
-    use = {"tile": 64, "overlap": 0.25, "tile_multiple": 16, "receptive_field": 0, "minimum_area": 4, "threshold": 0.5}
-    write_contract(Contract(weights_sha256=checksum(path), net="any", patch=64, **use), path)
-    return path
+    return save_net(tmp_path_factory.mktemp("weights") / "net.keras", keras.layers.Rescaling(0.0))
 
 
-def stopped_by(sign, weights, folder):
+def stopped_by(sign, weights, folder, *arguments):
     """Start a server, ask it for its page, send the signal and return how it ended."""
     folder.mkdir()
-    arguments = ["serve", "--weights", weights, "--port", "0", "--json", folder.parent / "result.json"]
+    arguments = ["serve", "--weights", weights, "--port", "0", "--json", folder.parent / "result.json", *arguments]
     process = subprocess.Popen(
         [sys.executable, "-m", "shipseg_tiles", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -40,7 +32,8 @@ def stopped_by(sign, weights, folder):
     )
     try:
         address = process.stdout.readline().strip()
-        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as stalled:
+        listens = httpx.URL(address)
+        with socket.create_connection((listens.host, listens.port)) as stalled:
             stalled.sendall(b"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nhalf an image")
             assert httpx.get(address, trust_env=False).status_code == 200
             (private,) = folder.iterdir()
@@ -62,8 +55,10 @@ def test_ctrl_c_ends_quietly_and_leaves_nothing(weights, tmp_path):
 
 
 def test_a_request_to_end_is_a_good_end(weights, tmp_path):
-    _, *ended = stopped_by(signal.SIGTERM, weights, tmp_path / "temporary")
+    """The page answers at the address that is printed, also if `--host` spells it otherwise."""
+    address, *ended = stopped_by(signal.SIGTERM, weights, tmp_path / "temporary", "--host", "127.2")
 
+    assert address.startswith("http://127.0.0.2:")
     assert ended == [0, "0 images predicted, 0 failed\n", ""]
     assert json.loads((tmp_path / "result.json").read_text()) == {"done": 0, "failed": 0}
     assert list((tmp_path / "temporary").iterdir()) == []

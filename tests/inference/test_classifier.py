@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shipseg_tiles.errors import InputError, SkippedImageWarning
+from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.inference.classifier import Classifier, classify_files
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
@@ -240,3 +240,12 @@ def test_files_are_classified_one_by_one_and_a_bad_one_is_skipped_with_a_warning
         found = list(classify_files(Classifier(Recording(), contract()), paths))
 
     assert found == [("ship.png", 0.5), ("sea.png", 0.0)]
+
+
+def test_a_net_that_answers_no_number_passes_nothing_over_in_silence():
+    class Wrong(Red):
+        def predict_on_batch(self, tiles):
+            return super().predict_on_batch(tiles) * np.nan
+
+    with pytest.raises(NetError, match="the net answers nan"):
+        Classifier(Wrong(), contract()).has_ship(scene(64, 64))

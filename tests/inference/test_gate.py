@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, NetError
 from shipseg_tiles.inference.gate import Gate, refuse_gate_of_resized
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.build import build_net
@@ -241,3 +241,12 @@ def test_a_gate_stands_beside_the_weights_it_works_for():
     assert gate_path(Path("weights/default.keras")) == Path("weights/default.gate.keras")
     assert gate_path(Path("ships.v2.keras")) == Path("ships.v2.gate.keras")
     assert contract_path(gate_path(Path("weights/default.keras"))) == Path("weights/default.gate.json")
+
+
+def test_a_net_that_answers_no_numbers_leaves_nothing_out_in_silence():
+    class Wrong(Brightest):
+        def predict_on_batch(self, pixels):
+            return super().predict_on_batch(pixels) * np.nan
+
+    with pytest.raises(NetError, match="the net answers nan"):
+        Gate(Wrong(), contract()).sees(band(64, 128), np.array([0, 64]), 64)

@@ -344,8 +344,8 @@ def test_a_malformed_contract_is_refused(weights, text):
     ("name", "value", "reason"),
     [
         ("threshold", 2, "threshold 2"),
-        ("threshold", "0.5", "no contract"),
-        ("overlap", None, "no contract"),
+        ("threshold", "0.5", "threshold '0.5' is no value of a contract"),
+        ("overlap", None, "overlap None is no value of a contract"),
         ("tile", 100, "tile 100"),
         ("format_version", 99, "cannot do"),
         ("resize", 0, "resize 0 must be from 1"),

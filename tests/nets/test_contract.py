@@ -131,15 +131,44 @@ def test_the_checksum_is_that_of_sha256sum(tmp_path):
         ("thresholds", {"128": 0.5, "256": 1}),
         ("thresholds", {"128": 0}),
         ("thresholds", {"wide": 0.5}),
+        ("thresholds", {"128": "0.5"}),
         ("separate_touching", "false"),
         ("separate_touching", None),
         ("calibration", None),
         ("calibration", {"images": "abc"}),
+        ("calibration", {"images": [["abc"]]}),
     ],
 )
 def test_numbers_that_would_predict_nonsense_are_refused(name, value):
     with pytest.raises(InputError):
         Contract(**VALUES | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("net", 3),
+        ("patch", "128"),
+        ("threshold", "0.5"),
+        ("threshold", None),
+        ("minimum_area", float("nan")),  # no object would have more pixels, and none fewer
+        ("minimum_area", 10.5),
+        ("tile", 768.0),
+        ("resize", [64]),
+        ("receptive_field", "93"),
+        ("miss_rate", [0.01]),
+        ("thresholds", [0.5]),
+        ("trained_on", []),
+        ("scores", "good"),
+        ("calibration", []),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_the_file_and_its_name(weights, name, value):
+    values = json.loads(contract_path(weights).read_text())
+    contract_path(weights).write_text(json.dumps(values | {name: value}))
+
+    with pytest.raises(InputError, match=rf"net\.json: {name.replace('_', ' ')} .* is no value of a contract"):
+        read_contract(weights)
 
 
 # Gates and calibration
@@ -195,6 +224,12 @@ GATE = Contract(**VALUES | {"weights_sha256": "abc", "thresholds": {"128": 0.25,
 )
 def test_the_threshold_of_a_gate_is_that_of_calibration_where_it_holds(calibrated, tile, threshold):
     assert gate_threshold(GATE, tile, calibrated) == threshold
+
+
+def test_sides_of_tiles_are_numbers_however_they_are_written():
+    gate = Contract(**VALUES | {"thresholds": {"0128": 0.25, "512": 0.5}})
+
+    assert [gate_threshold(gate, tile) for tile in (127, 128, 600)] == [None, 0.25, 0.5]
 
 
 def test_a_gate_is_named_left_out_or_found_beside_the_weights(weights):

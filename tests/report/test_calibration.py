@@ -14,7 +14,7 @@ def told(**changes):
         "count": 12,
         "current": {"threshold": 0.8, "minimum_area": 10, "gate": 0.75, "separate_touching": False, **scores},
         "chosen": {"threshold": 0.55, "minimum_area": 120, "gate": None, "separate_touching": True, **scores},
-        "held_out": scores | {"true_dice": 0.45678},
+        "held_out": scores | {"true_dice": 0.45678, "f2": 0.26},
         "separation": {"off": 0.24, "on": 0.25},
         "curve": [point | {"threshold": step / 4, "false_ships": 0.5 - step / 10} for step in (1, 2, 3)],
         **changes,
@@ -27,8 +27,17 @@ def test_the_table_has_a_line_for_what_was_what_is_and_what_to_expect():
         "          threshold  area   gate separate    dice      f2   false\n"
         "  current      0.80    10  0.750      off  0.5000  0.2500  12.5 %\n"
         "   chosen      0.55   120      -       on  0.5000  0.2500  12.5 %\n"
-        " held-out                         by fold  0.4568  0.2500  12.5 %\n"
+        " held-out                         by fold  0.4568  0.2600  12.5 %\n"
         "cutting ships that touch changes the held-out F2 from 0.2400 to 0.2500"
+    )
+
+
+def test_a_choice_that_is_no_better_held_out_is_said_to_be_unproven():
+    """F2 is what was made highest: 0.25 now and held out, whatever the true dice does."""
+    scores = {"true_dice": 0.9, "f2": 0.25, "false_ships": 0.125}
+
+    assert table_text(told(held_out=scores)).splitlines()[-1] == (
+        "held out, choosing is no better than the current setting: no gain is proven"
     )
 
 

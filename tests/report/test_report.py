@@ -65,6 +65,16 @@ def test_the_run_tells_its_time_and_options(made):
     assert fact(text, "weights") == "net.keras 0123456789ab"
 
 
+def test_the_run_tells_that_ships_that_touch_were_cut(made):
+    path = made / "predictions/run.json"
+    record = json.loads(path.read_text())
+    assert fact(report_of(made)[1], "ships that touch") is None
+
+    path.write_text(json.dumps(record | {"options": record["options"] | {"separate_touching": True}}))
+
+    assert fact(report_of(made)[1], "ships that touch") == "cut apart"
+
+
 def test_a_run_that_was_taken_up_again_has_no_speed(made):
     path = made / "predictions/run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"resumed": True}))
@@ -73,6 +83,27 @@ def test_a_run_that_was_taken_up_again_has_no_speed(made):
 
     assert fact(text, "images") == "6"
     assert fact(text, "seconds per image") is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"images": "six"},
+        {"megapixels": "1", "seconds": 2},
+        {"gate": "gate.keras"},
+        {"gate": {"threshold": 0.5}},
+        {"weights": 3},
+        {"weights": "net.keras", "weights_sha256": 7},
+        {"tiles": 4, "tiles_skipped": "none"},
+        {"seconds": 1.5, "images": 10**400},
+    ],
+)
+def test_a_record_of_other_values_is_refused_by_its_name(made, record):
+    (made / "predictions/run.json").write_text(json.dumps(record))
+
+    with pytest.raises(InputError, match=r"run\.json is no record of predict .*; predict again, or remove it"):
+        report_of(made)
+    assert not (made / "report.html").exists()
 
 
 def test_sections_without_data_are_left_out(made):

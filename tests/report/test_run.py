@@ -41,7 +41,17 @@ def test_predictions_without_record_are_a_run_too(made, predictions):
     assert (run.record, run.rule) == ({}, None)
 
 
-@pytest.mark.parametrize("options", [{}, {"tile": 64}, {"threshold": 0.5}, {"threshold": None, "minimum_area": 4}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"tile": 64},
+        {"threshold": 0.5},
+        {"threshold": None, "minimum_area": 4},
+        {"threshold": float("nan"), "minimum_area": 4},
+        {"threshold": float("inf"), "minimum_area": 4},
+    ],
+)
 def test_a_record_that_lacks_the_rule_has_none(made, options):
     (made / "predictions" / "run.json").write_text(json.dumps({"options": options}))
 

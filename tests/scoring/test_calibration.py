@@ -88,7 +88,7 @@ def test_images_of_a_place_are_in_one_fold_and_folds_are_of_one_size():
 def test_no_place_is_torn_apart_and_no_fold_is_empty(numbers, count):
     places = {f"{index:02}": str(number) for index, number in enumerate(numbers)}
     if count > len(set(numbers)):
-        with pytest.raises(InputError, match=rf"folds {count} must be from 2 to .*, {len(set(numbers))}"):
+        with pytest.raises(InputError, match="two or more places" if len(set(numbers)) == 1 else f"folds {count} must"):
             folds_by_place(places, dict.fromkeys(places, 0), count)
         return
 
@@ -102,8 +102,13 @@ def test_no_place_is_torn_apart_and_no_fold_is_empty(numbers, count):
 
 @pytest.mark.parametrize("count", [-1, 0, 1, 3])
 def test_a_number_of_folds_that_cannot_be_is_refused(count):
-    with pytest.raises(InputError, match=f"folds {count} must be from 2"):
+    with pytest.raises(InputError, match=f"folds {count} must be from 2 to .*, 2; give such --folds"):
         folds_by_place({"a": "x", "b": "y"}, {"a": 0, "b": 0}, count)
+
+
+def test_no_number_of_folds_can_be_where_all_images_are_of_one_place():
+    with pytest.raises(InputError, match=r"images show 1 place, .*; give images of two or more places"):
+        folds_by_place({"a": "x", "b": "x"}, {"a": 0, "b": 0}, 2)
 
 
 # Choosing

@@ -59,7 +59,9 @@ def test_a_prediction_for_an_image_without_label_is_refused():
     predicted = predictions(a=(), b=(), c=(), d=(), e=("1 1",))
 
     for missing in ("error", "empty", "skip"):
-        with pytest.raises(InputError, match=r"found\.csv predicts images that labels\.csv does not label: 2 .* d, e"):
+        with pytest.raises(
+            InputError, match=r"found\.csv predicts images that labels\.csv does not label: 2 .* d, e; label them"
+        ):
             paired(TRUTH, predicted, missing)
 
 
@@ -92,7 +94,7 @@ def test_two_images_of_one_name_are_refused():
 def test_many_names_are_not_all_listed():
     predicted = predictions(a=(), b=(), c=(), **{f"x{number}": () for number in range(9)})
 
-    with pytest.raises(InputError, match=r"9 of them, x0, x1, x2, x3, x4 \.\.\.$"):
+    with pytest.raises(InputError, match=r"9 of them, x0, x1, x2, x3, x4 \.\.\.; label"):
         paired(TRUTH, predicted)
 
 

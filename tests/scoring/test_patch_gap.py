@@ -136,6 +136,14 @@ def test_single_patches_of_other_images_are_refused(names, odd):
         measure_patch_gap(PATCH, scores, truth, stitched, Labels("single", dict.fromkeys(names, ())), "skip")
 
 
+def test_the_image_that_is_named_is_the_one_that_was_not_stitched():
+    truth, both = Labels("labels", dict.fromkeys("ab", ())), Labels("single", dict.fromkeys("ab", ()))
+    stitched = both.only("b")
+
+    with pytest.raises(InputError, match="of a there is only one prediction"):
+        measure_patch_gap(PATCH, score_labels(truth, stitched, "skip"), truth, stitched, both, "skip")
+
+
 def test_missing_single_patches_count_as_empty_where_stitched_ones_do():
     """2 of 2 pixels are found in a, none of 4 in b: 2 * 2 / (2 + 2 + 4) pooled, mean (1 + 0) / 2."""
     truth, found = Labels("labels", {"a": ("1 2",), "b": ("1 4",)}), Labels("found", {"a": ("1 2",)})

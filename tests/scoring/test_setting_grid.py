@@ -43,6 +43,24 @@ def test_gate_thresholds_are_quantiles_that_a_gate_can_have():
     assert gate_thresholds(np.ones(3, dtype=np.float32)) == []
 
 
+def test_what_a_gate_never_sees_is_found_at_no_threshold_of_it_nor_without_one():
+    """Two objects of 2 x 2 px on an empty image, the second under a tile that no threshold lets through: one false
+    ship if all tiles are seen, none where it is alone."""
+    probabilities = np.zeros((4, 8), dtype=np.float32)
+    probabilities[:2, :2] = probabilities[:2, 6:] = 0.9
+    peaks = np.full((4, 8), 0.25, dtype=np.float32)
+    peaks[:, 4:] = -np.inf
+    axes = Axes((0.5,), (0,), (None, 0.5))
+    evidence = [
+        collect_evidence(values, [], axes.thresholds, peaks)
+        for values in (probabilities, np.where(peaks > 0, np.float32(0), probabilities))
+    ]
+
+    sums = score_grid(evidence, np.array([0, 1]), axes)
+
+    assert sums.false_ships[:, 0, 0, 0].tolist() == [[1, 0], [0, 0]]
+
+
 boxes = st.tuples(st.integers(0, 20), st.integers(0, 28), st.integers(1, 9), st.integers(1, 14))
 images = st.tuples(st.lists(boxes, max_size=4), st.lists(st.tuples(boxes, st.floats(0.125, 1)), max_size=5))
 

@@ -7,27 +7,18 @@ import time
 from io import BytesIO
 
 import httpx
-import keras
 import numpy as np
 import pytest
 from PIL import Image
-
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
 
 BOXES = [(40, 5, 10, 3), (10, 20, 4, 6), (70, 60, 5, 10)]
 """Row, column, height and width of white boxes on black, in the order in which ships are numbered: by columns."""
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory):
+def weights(save_net, tmp_path_factory):
     """A net that answers the brightness of each pixel, 0 to 1."""
-    path = tmp_path_factory.mktemp("weights") / "net.keras"
-    pixels = keras.Input((None, None, 3), dtype="uint8")
-    mean = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 765))
-    keras.Model(pixels, mean(keras.layers.Rescaling(1.0)(pixels))).save(path)
-    use = {"tile": 64, "overlap": 0.25, "tile_multiple": 16, "receptive_field": 0, "minimum_area": 4, "threshold": 0.5}
-    write_contract(Contract(weights_sha256=checksum(path), net="any", patch=64, **use), path)
-    return path
+    return save_net(tmp_path_factory.mktemp("weights") / "net.keras")
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,16 @@ from shipseg_tiles.serving.guard import Guard
 @pytest.mark.parametrize(
     ("listens_at", "asked", "status"),
     [
-        ("127.0.0.1", "192.0.2.7:8000", 400),
-        ("192.0.2.7", "192.0.2.7:8000", 200),
-        ("ships.example", "Ships.Example:8000", 200),
-        ("ships.example", "evil.example", 400),
-        ("0.0.0.0", "192.0.2.7:8000", 200),
-        ("::", "[2001:db8::7]:8000", 200),
-        ("0.0.0.0", "evil.example", 400),
-        ("0.0.0.0", "192.0.2.7.evil.example", 400),
+        (["127.0.0.1"], "192.0.2.7:8000", 400),
+        (["192.0.2.7"], "192.0.2.7:8000", 200),
+        (["Ships.example", "192.0.2.7"], "Ships.Example:8000", 200),
+        (["ships.example", "192.0.2.7"], "192.0.2.7:8000", 200),
+        (["ships.example", "192.0.2.7"], "192.0.2.8:8000", 400),
+        (["ships.example", "192.0.2.7"], "evil.example", 400),
+        (["0", "0.0.0.0"], "192.0.2.7:8000", 200),
+        (["::"], "[2001:db8::7]:8000", 200),
+        (["0.0.0.0"], "evil.example", 400),
+        (["0.0.0.0"], "192.0.2.7.evil.example", 400),
     ],
 )
 def test_a_server_goes_by_the_name_it_listens_at(listens_at, asked, status):

@@ -119,7 +119,7 @@ def test_a_result_survives_a_reload(three):
 def test_what_is_dropped_is_taken_and_what_is_no_image_is_explained(page):
     """The page asks nothing of the server for several files at once."""
     page.execute_script(DROP, ["note.txt"])
-    assert wait_for(page, "error").text.startswith("Note.txt is no image that can be read here; choose a JPEG")
+    assert wait_for(page, "error").text.startswith("note.txt is no image that can be read here; choose a JPEG")
     page.get_log("browser")  # Chromium notes the answer 415 as an error of the page
     page.execute_script(DROP, ["one.png", "two.png"])
     assert shown(page, "error").text == "One image at a time, please."

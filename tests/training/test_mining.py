@@ -1,7 +1,6 @@
 from concurrent.futures import Executor
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +10,7 @@ from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.nets.contract import checksum
 from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
@@ -49,26 +48,11 @@ def boxes(shape, *of_image):
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """A saved net whose probability is the mean of the channels over 255: 0 on black, 1 on white."""
-    path = tmp_path_factory.mktemp("weights") / "net.keras"
-    pixels = keras.Input((None, None, 3), dtype="uint8")
-    shares = keras.layers.Rescaling(1 / 255)(pixels)
-    mean = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 3))
-    keras.Model(pixels, mean(shares)).save(path)
-    contract = Contract(
-        weights_sha256=checksum(path),
-        net="unet",
-        patch=64,  # weights of another scale may mine: the store decides what is cut
-        threshold=0.5,
-        minimum_area=10,
-        tile=64,
-        overlap=0.25,
-        tile_multiple=16,
-        receptive_field=0,
-    )
-    write_contract(contract, path)
-    return path
+def weights(save_net, tmp_path_factory):
+    """A saved net whose probability is the mean of the channels over 255: 0 on black, 1 on white.
+
+    It was trained on patches of another scale than those that are cut: the store decides that."""
+    return save_net(tmp_path_factory.mktemp("weights") / "net.keras", minimum_area=10)
 
 
 @pytest.fixture(scope="module")

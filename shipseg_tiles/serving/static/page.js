@@ -12,7 +12,7 @@ const count = (number, what) => `${number.toLocaleString("en")} ${what}${number 
 
 function showError(message) {
   at("progress").hidden = true;
-  at("error").textContent = message[0].toUpperCase() + message.slice(1);
+  at("error").textContent = message;
   at("error").hidden = false;
 }
 
