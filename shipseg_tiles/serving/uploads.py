@@ -21,6 +21,9 @@ _SIGNATURES = {
 }
 """What files of these kinds begin with. No other kind is handed to a decoder."""
 
+LONGEST_SIDE = 2**17
+"""Pixels. A line of 100 million pixels would be a small image, but hundreds of thousands of tiles."""
+
 _LONGEST_NAME = 100
 
 
@@ -121,6 +124,10 @@ def checked_image(upload: Path, name: str, options: PredictOptions, limits: Limi
             413,
             f"{name} has {height} x {width} pixels, more than {limits.megapixels} million;"
             " cut it into parts, or start the server with --largest-image",
+        )
+    if max(height, width) > LONGEST_SIDE:
+        raise RefusedError(
+            413, f"{name} has {height} x {width} pixels, more than {LONGEST_SIDE} to a side; cut it into parts"
         )
     return path
 

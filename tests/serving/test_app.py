@@ -206,6 +206,15 @@ def test_too_large_an_image_is_refused_by_its_header(site, encoded):
     )
 
 
+def test_an_image_that_is_a_long_line_is_refused(site, encoded):
+    data = encoded(np.zeros((1, 131073, 3), dtype=np.uint8))
+
+    assert refusal(site, data) == (
+        413,
+        "ship.jpg has 1 x 131073 pixels, more than 131072 to a side; cut it into parts",
+    )
+
+
 @pytest.mark.parametrize(
     "path",
     ["/tasks/none", "/tasks/none/mask", "/tasks/..%2f..%2f", "/static/../app.py", "/static/%2e%2e/app.py", "/else"],
