@@ -18,7 +18,7 @@ MARGIN = 1
 """Cells to the left and the right of a tile that count for it as well.
 
 The bow of a ship pokes out of the cell that gives it away by a few pixels, in which no gate can see a ship. A tile that
-holds those pixels and not the cell would lose them; where it overlaps with one that is seen, it would thin them out.
+holds those pixels and not the cell would lose them.
 """
 
 PIXELS_AT_ONCE = 4 * PIXELS_PER_BATCH
