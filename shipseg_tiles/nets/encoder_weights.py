@@ -40,15 +40,6 @@ def load_encoder(encoder: keras.Model, weights: str, pretrained: Pretrained) -> 
     _put(encoder, known, weights)
 
 
-def take_encoder(net: keras.Model, other: keras.Model) -> None:
-    """Copy the weights of another net's encoder, such as a classifier's, into that of `net`, layer by layer.
-
-    Raises:
-        InputError: If one of the nets has no encoder, or they do not fit.
-    """
-    _put(encoder_of(net, net.name), weights_by_layer(encoder_of(other, other.name)), other.name)
-
-
 def encoder_of(net: keras.Model, name: str) -> keras.Model:
     """Return the encoder inside a net, its layers from the image to the depth; `name` is what errors call the net.
 

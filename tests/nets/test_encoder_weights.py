@@ -4,7 +4,7 @@ import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.nets.encoder_weights import encoder_of, take_encoder
+from shipseg_tiles.nets.encoder_weights import encoder_of, load_encoder, no_pretrained
 
 
 def features(net):
@@ -23,10 +23,21 @@ def trained_classifier(name="classifier", **options):
     return net
 
 
+@pytest.fixture
+def take_encoder(tmp_path):
+    """Give a net the encoder of another one, by a file."""
+
+    def take(net, other):
+        other.save(tmp_path / "known.keras")
+        load_encoder(encoder_of(net, ""), str(tmp_path / "known.keras"), no_pretrained)
+
+    return take
+
+
 @pytest.mark.parametrize(
     ("classifier", "unet"), [("classifier", "unet"), ("mobilenetv2-classifier", "mobilenetv2-unet")]
 )
-def test_a_unet_takes_over_the_encoder_of_a_classifier(classifier, unet):
+def test_a_unet_takes_over_the_encoder_of_a_classifier(take_encoder, classifier, unet):
     known, net = trained_classifier(classifier), build_net(unet, width=3, depth=2)
     assert np.abs(features(net) - features(known)).max() > 1e-2
 
@@ -44,7 +55,7 @@ def test_a_file_does_the_same(tmp_path):
     np.testing.assert_allclose(features(net), features(known), atol=1e-6)
 
 
-def test_the_rest_of_the_net_stays_as_it_is():
+def test_the_rest_of_the_net_stays_as_it_is(take_encoder):
     net = build_net("unet", 3, 2)
     before = net.get_layer("up0_conv1").get_weights()[0]
 
@@ -53,7 +64,7 @@ def test_the_rest_of_the_net_stays_as_it_is():
     assert np.array_equal(net.get_layer("up0_conv1").get_weights()[0], before)
 
 
-def test_a_shallower_net_takes_the_first_levels():
+def test_a_shallower_net_takes_the_first_levels(take_encoder):
     known, net = trained_classifier("mobilenetv2-classifier", depth=3), build_net("mobilenetv2-unet", width=3, depth=2)
 
     take_encoder(net, known)
@@ -73,11 +84,11 @@ def test_a_shallower_net_takes_the_first_levels():
         ({"width": 3, "depth": 2, "normalisation": "none"}, "layer down0_conv1 finds shapes"),
     ],
 )
-def test_an_encoder_that_does_not_fit_is_refused_and_nothing_is_changed(options, reason):
+def test_an_encoder_that_does_not_fit_is_refused_and_nothing_is_changed(take_encoder, options, reason):
     net = build_net("unet", **options)
     before = net.get_weights()
 
-    with pytest.raises(InputError, match=f"encoder weights classifier do not fit: {reason}"):
+    with pytest.raises(InputError, match=rf"encoder weights .*known\.keras do not fit: {reason}"):
         take_encoder(net, trained_classifier())
     assert all(np.array_equal(mine, old) for mine, old in zip(net.get_weights(), before, strict=True))
 
