@@ -7,20 +7,18 @@ on a noisy machine. Give images that the weights were not trained on (`--split C
 dice means nothing. What is not installed, or not possible on this processor, is left out.
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from stitch import Way, chosen_images, in_memory, trimmed
+from stitch import Way, chosen_images, in_memory, parsed_options, trimmed
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_size
-from shipseg_tiles.nets.contract import default_weights
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
 
@@ -33,15 +31,7 @@ COLUMNS = ("dice_mean_all_images", "dice_mean_ship_images", "dice_pooled", "f2_m
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--labels", type=Path, required=True)
-    parser.add_argument("--split", type=Path, help="CSV of `split`; only its validation images are used")
-    parser.add_argument("--weights", type=Path, default=default_weights())
-    parser.add_argument(
-        "--count", type=int, default=50, help="of images, four in five of them empty as far as possible"
-    )
-    options = parser.parse_args()
+    options = parsed_options(__doc__)
     archive = open_archive(options.images, options.labels)
     names = chosen_images(archive, options.split, options.count)
     ways = dict(all_ways(options.weights))

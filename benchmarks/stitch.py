@@ -59,15 +59,7 @@ class Way:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--labels", type=Path, required=True)
-    parser.add_argument("--split", type=Path, help="CSV of `split`; only its validation images are used")
-    parser.add_argument("--weights", type=Path, default=default_weights())
-    parser.add_argument(
-        "--count", type=int, default=50, help="of images, four in five of them empty as far as possible"
-    )
-    options = parser.parse_args()
+    options = parsed_options(__doc__)
     archive = open_archive(options.images, options.labels)
     names = chosen_images(archive, options.split, options.count)
     with TemporaryDirectory() as folder:
@@ -83,6 +75,19 @@ def main() -> None:
     ships = sum(bool(archive.labels.ships[name]) for name in names)
     print(f"{len(names)} images, {ships} of them with ships; {options.weights}")
     report(ways, {title: summarise(found) for title, found in scores.items()})
+
+
+def parsed_options(description: str | None) -> argparse.Namespace:
+    """Read the command line: images, labels, which of them, and the weights."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--split", type=Path, help="CSV of `split`; only its validation images are used")
+    parser.add_argument("--weights", type=Path, default=default_weights())
+    parser.add_argument(
+        "--count", type=int, default=50, help="of images, four in five of them empty as far as possible"
+    )
+    return parser.parse_args()
 
 
 def chosen_images(archive: Archive, split: Path | None, count: int) -> list[str]:

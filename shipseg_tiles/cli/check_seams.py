@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, SegmenterOptions, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, WindowOptions, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class _Folders(CommonOptions):
 
 
 @dataclass(kw_only=True)
-class Options(SegmenterOptions, _Folders):
+class Options(WindowOptions, _Folders):
     """Options of `check-seams`."""
 
     tiles: str = option("sides of tiles in pixels, with commas between", default="128,256,384", metavar="A,B,C")

@@ -36,7 +36,7 @@ class CommonOptions:
 
 @dataclass(kw_only=True)
 class SegmenterOptions(CommonOptions):
-    """Options of verbs that predict images in tiles.
+    """Options of verbs that use a segmenter.
 
     In `--help` they come after those of a class that stands behind this one among the bases of a verb's options.
     """
@@ -47,9 +47,6 @@ class SegmenterOptions(CommonOptions):
         type=Path,
         metavar="FILE.keras",
     )
-    window: str = option(
-        "how overlapping tiles are blended", default="hann", choices=["uniform", "hann", "gaussian", "core"]
-    )
 
     def segmenter(self) -> Path:
         """Return the weights, those that ship with the project if none are named."""
@@ -59,19 +56,18 @@ class SegmenterOptions(CommonOptions):
 
 
 @dataclass(kw_only=True)
-class TilingOptions(SegmenterOptions):
-    """Options of verbs that predict images in tiles as `predict` does, or tell what that takes."""
+class WindowOptions(SegmenterOptions):
+    """Options of verbs that blend tiles."""
 
-    tile: int | None = option("side of a tile in pixels (default: the contract's)", default=None, type=int, metavar="N")
-    overlap: float | None = option(
-        "share of its side that a tile shares with the next (default: the contract's)",
-        default=None,
-        type=float,
-        metavar="F",
+    window: str = option(
+        "how overlapping tiles are blended", default="hann", choices=["uniform", "hann", "gaussian", "core"]
     )
-    symmetries: bool = option(
-        "take the mean over the 8 symmetries of each tile, at 8 times the cost", default=False, action="store_true"
-    )
+
+
+@dataclass(kw_only=True)
+class GateOptions(SegmenterOptions):
+    """Options of verbs that put a gate in front of a segmenter."""
+
     gate: str = option(
         "weights of a gate, which decides which tiles the net is shown, or off (default: NAME.gate.keras beside"
         " the weights NAME.keras, if it is there)",
@@ -84,6 +80,22 @@ class TilingOptions(SegmenterOptions):
         from shipseg_tiles.nets.contract import chosen_gate
 
         return chosen_gate(self.gate, self.segmenter())
+
+
+@dataclass(kw_only=True)
+class TilingOptions(GateOptions, WindowOptions):
+    """Options of verbs that predict images in tiles as `predict` does, or tell what that takes."""
+
+    tile: int | None = option("side of a tile in pixels (default: the contract's)", default=None, type=int, metavar="N")
+    overlap: float | None = option(
+        "share of its side that a tile shares with the next (default: the contract's)",
+        default=None,
+        type=float,
+        metavar="F",
+    )
+    symmetries: bool = option(
+        "take the mean over the 8 symmetries of each tile, at 8 times the cost", default=False, action="store_true"
+    )
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,9 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Score."""
-    from shipseg_tiles.archive.labels import read_labels, read_predictions
+    from shipseg_tiles.archive.labels import read_predictions
     from shipseg_tiles.images import list_images
-    from shipseg_tiles.scoring.calibrated import refuse_calibrated, without
+    from shipseg_tiles.scoring.calibrated import read_judged, without
     from shipseg_tiles.scoring.patch_gap import measure_patch_gap
     from shipseg_tiles.scoring.score import score_labels, summarise, summary_rows
 
@@ -61,9 +61,7 @@ def run(options: Options) -> Outcome:
     if options.unstitched and options.patch is None:
         raise InputError("--unstitched needs --patch, the side of the patches that were predicted alone")
     files = list_images(options.images) if options.images else None
-    truth, predicted = read_labels(options.labels), read_predictions(options.predictions)
-    flattered = refuse_calibrated(truth, options.predictions, options.leave_out_calibrated)
-    truth, predicted = without(truth, flattered), without(predicted, flattered)
+    truth, predicted, flattered = read_judged(options.labels, options.predictions, options.leave_out_calibrated)
     scores = score_labels(truth, predicted, options.missing, files)
     result = summarise(scores)
     rows = [(row.value, row.interval, row.meaning) for row in summary_rows(result)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from shipseg_tiles.cli import predict
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import GateOptions, Outcome, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 _EXTRA = ("shapely", "starlette", "uvicorn")
@@ -15,21 +15,9 @@ _EXTRA = ("shapely", "starlette", "uvicorn")
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class Options(GateOptions):
     """Options of `serve`."""
 
-    weights: Path | None = option(
-        "weights with their contract beside them (default: those that ship with the project)",
-        default=None,
-        type=Path,
-        metavar="FILE.keras",
-    )
-    gate: str = option(
-        "weights of a gate, which decides which tiles the net is shown, or off (default: NAME.gate.keras beside"
-        " the weights NAME.keras, if it is there)",
-        default="",
-        metavar="FILE.keras",
-    )
     engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
     precision: str = option("of the net's arithmetic", default="float32", choices=["float32", "bfloat16", "int8"])
     host: str = option(
@@ -49,9 +37,7 @@ def run(options: Options) -> Outcome:
     _check_extra()
     from shipseg_tiles.serving.server import listen, run_server
 
-    shared = ("weights", "gate", "engine", "precision", "bands", "scale")
-    asked = predict.Options(images=Path(), out=Path(), **{name: getattr(options, name) for name in shared})
-    for needed in (asked.segmenter(), asked.gate_weights()):
+    for needed in (options.segmenter(), options.gate_weights()):
         if needed:
             read_contract(needed)  # before the slow import, so that a wrong path is answered at once
     with listen(options.host, options.port) as listener:
@@ -63,6 +49,8 @@ def run(options: Options) -> Outcome:
             from shipseg_tiles.serving.uploads import Limits
 
         limits = Limits(options.largest_file, options.largest_image)
+        shared = ("weights", "gate", "engine", "precision", "bands", "scale")
+        asked = predict.Options(images=Path(), out=Path(), **{name: getattr(options, name) for name in shared})
         how = predict.predict_options(asked)
         load_nets(how)
         with (

@@ -24,9 +24,9 @@ _GAP = 6
 """Pixels of white between pictures."""
 
 
-def shrink_step(shape: tuple[int, ...]) -> int:
-    """Return which whole number shrinks an image of this shape so far that it may go into a page; 1 for most."""
-    return -(-max(shape) // LONGEST_SIDE)
+def shrink_step(shape: tuple[int, ...], longest: int = LONGEST_SIDE) -> int:
+    """Return which whole number shrinks an image of this shape until no side is longer; 1 for most."""
+    return -(-max(shape) // longest)
 
 
 def shrunk_mask(pixels: PixelIndices, shape: tuple[int, int], step: int) -> NDArray[np.bool_]:

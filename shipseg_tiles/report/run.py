@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from shipseg_tiles.archive.labels import Labels, read_labels, read_predictions
+from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import list_images
-from shipseg_tiles.scoring.calibrated import refuse_calibrated, without
+from shipseg_tiles.scoring.calibrated import read_judged
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.scoring.score import score_labels
 from shipseg_tiles.zipped import AnyPath
@@ -84,9 +84,7 @@ def open_run(
         InputError: If one of them is missing or damaged, or they do not belong together.
     """
     files = list_images(images)
-    truth, predicted = read_labels(labels), read_predictions(predictions)
-    flattered = refuse_calibrated(truth, predictions, leave_out_calibrated)
-    truth, predicted = without(truth, flattered), without(predicted, flattered)
+    truth, predicted, _ = read_judged(labels, predictions, leave_out_calibrated)
     scores = score_labels(truth, predicted, missing, files)
     return Run(predictions, {path.stem: path for path in files}, truth, predicted, scores, _read_record(predictions))
 

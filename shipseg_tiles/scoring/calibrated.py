@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.archive.labels import Labels, read_labels, read_predictions
 from shipseg_tiles.errors import InputError
 
 _SHOWN = 3
@@ -28,6 +28,20 @@ def calibrated_images(predictions: Path) -> frozenset[str]:
         return frozenset(map(str, names))
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error!r}); predict again, or remove it") from None
+
+
+def read_judged(labels: Path, predictions: Path, leave_out: bool) -> tuple[Labels, Labels, frozenset[str]]:
+    """Read labels and predictions, without images that `refuse_calibrated` says are to be left out.
+
+    Returns:
+        The labels, the predictions, and the names without suffix of what was left out.
+
+    Raises:
+        InputError: As `read_labels` and `refuse_calibrated`.
+    """
+    truth, predicted = read_labels(labels), read_predictions(predictions)
+    flattered = refuse_calibrated(truth, predictions, leave_out)
+    return without(truth, flattered), without(predicted, flattered), flattered
 
 
 def refuse_calibrated(truth: Labels, predictions: Path, leave_out: bool) -> frozenset[str]:

@@ -20,7 +20,7 @@ from shipseg_tiles.inference.scenes import is_scene, open_scene
 from shipseg_tiles.inference.stitching import Source
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.inference.vectors import ship_features
-from shipseg_tiles.report.pictures import PREDICTED, outlined
+from shipseg_tiles.report.pictures import PREDICTED, outlined, shrink_step, shrunk_mask
 from shipseg_tiles.report.predictions import PredictionFolder
 from shipseg_tiles.rle import PixelIndices, union
 
@@ -68,7 +68,7 @@ def make_result(options: PredictOptions, path: Path, name: str, progress: Progre
     csv = path.parent / "submission.csv"
     write_text(csv, Labels("", {name: tuple(folder.records[path.name].ships)}).to_csv())
     height, width = prediction.shape
-    shrunk = max(1, -(-max(height, width) // PREVIEW_SIDE))
+    shrunk = shrink_step(prediction.shape, PREVIEW_SIDE)
     preview, overlay = path.parent / "preview.jpg", path.parent / "overlay.png"
     _write_preview(preview, options, path, prediction.in_memory, shrunk)
     _write_overlay(overlay, union(prediction.pixels), prediction.shape, shrunk)
@@ -113,9 +113,7 @@ def _reduced(source: Source, times: int) -> NDArray[np.uint8]:
 
 def _write_overlay(overlay: Path, pixels: PixelIndices, shape: tuple[int, int], shrunk: int) -> None:
     """Draw ships filled and outlined; where one pixel stands for many, it is ship if any of them is."""
-    columns, rows = np.divmod(pixels, shape[0])
-    ships = np.zeros((-(-shape[0] // shrunk), -(-shape[1] // shrunk)), dtype=np.uint8)
-    ships[rows // shrunk, columns // shrunk] = 1
+    ships = shrunk_mask(pixels, shape, shrunk).astype(np.uint8)
     outline = outlined(np.zeros((*ships.shape, 3), dtype=np.uint8), ships).any(axis=-1)
     picture = Image.fromarray(np.where(outline, np.uint8(2), ships))
     picture.putpalette((0, 0, 0, *PREDICTED, *PREDICTED))

@@ -16,7 +16,6 @@ from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation
 from shipseg_tiles.errors import warn_skipped
 from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
-from shipseg_tiles.rle import decode_indices
 from shipseg_tiles.scoring.image_score import score_image
 from shipseg_tiles.scoring.score import summarise
 
@@ -90,7 +89,7 @@ def measure(weights: Path, classifier: Path | None, archive: Archive) -> dict[st
     for prediction in map(partial(predict_image, options), tqdm(paths, desc="predict", unit="image", disable=None)):
         seconds += time.monotonic() - began
         height, width = prediction.shape
-        truth = [decode_indices(ship, height * width) for ship in archive.labels.ships[prediction.name]]
+        truth = archive.labels.ship_indices(prediction.name, height * width)
         scores.append(score_image(prediction.name, truth, prediction.pixels, prediction.shape))
         began = time.monotonic()
     nets = [user.net for user in load_nets(options) if user]

@@ -1,12 +1,10 @@
 import json
-import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from shipseg_tiles.archive.split import read_split
-from shipseg_tiles.cli.main import main
 from shipseg_tiles.errors import SkippedImageWarning
 
 
@@ -39,18 +37,9 @@ def archive(tmp_path_factory):
 
 
 @pytest.fixture
-def shipseg(capfd, monkeypatch):
-    """Run the command line in this process and return its exit status, its output and its complaint."""
-    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # main sets it for good
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, arguments), "--workers", "1"])
-        output, complaint = capfd.readouterr()
-        return ended.value.code, output, complaint
-
-    return run
+def shipseg(shipseg):
+    """Run the command line in this process as other tests of verbs do, with one worker."""
+    return lambda *arguments: shipseg(*arguments, "--workers", 1)
 
 
 def csv(folder, text):
