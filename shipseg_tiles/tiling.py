@@ -6,7 +6,7 @@ Everybody else passes a `TileGrid` around and asks it.
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,18 +158,6 @@ class TileGrid:
         columns = self.columns[(self.columns + self.tile > region.left) & (self.columns < region.right)]
         return rows, columns
 
-    def weight_sums(self, profile: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Add up the window of all tiles, of which each has the weights `outer(profile, profile)`.
-
-        Args:
-            profile: See `window_profile`.
-
-        Returns:
-            float32 (padded height,) and (padded width,): the sum at a pixel is its row's times its column's.
-        """
-        height, width = self.padded_shape
-        return _added(self.rows, profile, height), _added(self.columns, profile, width)
-
     def bands(self, region: Region) -> list[Region]:
         """Cut a region of the image where rows of tiles begin: each band is final once its row of tiles is done."""
         tops = self.touching(region)[0].tolist()
@@ -249,13 +237,6 @@ def _border_distance(start: int, tile: int, side: int) -> NDArray[np.int64]:
     before, after = offsets if start > 0 else none, offsets[::-1] if start + tile < side else none
     nearest: NDArray[np.int64] = np.minimum(before, after)
     return nearest
-
-
-def _added(starts: NDArray[np.int64], profile: NDArray[np.floating[Any]], side: int) -> NDArray[np.float32]:
-    total = np.zeros(side)
-    for start in starts.tolist():
-        total[start : start + len(profile)] += profile
-    return total.astype(np.float32)
 
 
 def _edges(starts: NDArray[np.int64], tile: int) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.intp]]:

@@ -370,19 +370,6 @@ def test_window_is_positive_symmetric_and_at_most_1(name, tile_and_stride):
     assert np.array_equal(profile, profile[::-1])
 
 
-@fast
-@given(st.sampled_from(WINDOWS), grids())
-def test_weights_of_all_tiles_add_up_to_the_product_of_two_sums(name, grid):
-    profile = window_profile(name, grid.tile, grid.stride)
-    slowly = np.zeros(grid.padded_shape)
-    for row, column in grid.corners:
-        slowly[row : row + grid.tile, column : column + grid.tile] += np.outer(profile, profile)
-
-    down, along = grid.weight_sums(profile)
-
-    np.testing.assert_allclose(np.outer(down, along), slowly, rtol=1e-5)
-
-
 @pytest.mark.parametrize("name", ["hann", "gaussian"])
 def test_window_falls_from_the_middle_to_the_border(name):
     profile = window_profile(name, 9, 5)

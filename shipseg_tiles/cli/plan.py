@@ -59,7 +59,7 @@ def run(options: Options) -> Outcome:
 
     earlier = _read_run(options.like) if options.like else None
     gate = _gate(options)
-    plans, skipped = _planned(options, gated=gate is not None)
+    plans, skipped = _planned(options)
     everything = total(plans)
     seen = 1.0 if gate is None else earlier.seen if earlier else None
     rate = _rate(options, earlier)
@@ -103,7 +103,7 @@ def _contract(options: Options) -> "Contract":
     return changed_contract(options.segmenter(), tile=options.tile, overlap=options.overlap)
 
 
-def _planned(options: Options, gated: bool) -> "tuple[list[SizePlan], int]":
+def _planned(options: Options) -> "tuple[list[SizePlan], int]":
     """Plan the prediction of all images; return also how many were left out because they are bad."""
     from shipseg_tiles.images import list_images
     from shipseg_tiles.inference.planning import plan_sizes
@@ -112,7 +112,7 @@ def _planned(options: Options, gated: bool) -> "tuple[list[SizePlan], int]":
     sizes = _sizes(paths)
     if not sizes:
         raise InputError("none of the images could be read; the warnings above say why")
-    plans = plan_sizes(sizes, _contract(options), gated=gated, symmetries=options.symmetries)
+    plans = plan_sizes(sizes, _contract(options), options.symmetries)
     return plans, len(paths) - sizes.total()
 
 

@@ -22,7 +22,12 @@ class Options(CommonOptions):
     net: str = option("name of the net", default="unet", metavar="NAME")
     width: int = option("filters at full resolution", default=16)
     depth: int = option("halvings inside the net", default=4)
-    normalisation: str = option("what follows each convolution", default="batch", choices=["batch", "none"])
+    normalisation: str = option(
+        "what follows each convolution; frozen: batch normalisation as it is in the weights to start from, which trains"
+        " faster",
+        default="batch",
+        choices=["batch", "frozen", "none"],
+    )
     encoder_weights: str = option("none, imagenet, or the path of weights", default="none", metavar="WHICH")
     start_from: str = option("weights of the same net to start from, to train them further", default="", metavar="FILE")
     loss: str = option("name of the loss; auto: what suits the net", default="auto", metavar="NAME")

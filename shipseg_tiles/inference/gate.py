@@ -10,6 +10,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.answers import checked_probabilities
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, read_contract
+from shipseg_tiles.nets.folding import fold_normalisation
 from shipseg_tiles.nets.gate import CELL, REACH, answers_cells
 from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.tiling import TileGrid, mirrored
@@ -132,7 +133,7 @@ def refuse_gate_of_resized(contract: Contract, gate: Path) -> None:
 
 
 def load_gate_net(weights: Path) -> Any:
-    """Load the net of a gate from a `.keras` file, as data.
+    """Load the net of a gate from a `.keras` file, as data, ready for inference as by `load_net`.
 
     Raises:
         InputError: If the file is no such archive, holds code, or its net is none from images to cells.
@@ -140,4 +141,4 @@ def load_gate_net(weights: Path) -> Any:
     net = load_model(weights)
     if not answers_cells(net):
         raise InputError(f"{weights} is no gate; give weights such as train --net gate makes")
-    return net
+    return fold_normalisation(net)

@@ -35,7 +35,6 @@ class SizePlan:
         images: How many there are.
         grid: The tiles over each of them, at the net's scale.
         batch: Tiles that are predicted together.
-        gated: Whether a gate decides which tiles the net is shown.
         symmetries: Whether the net is shown each tile in 8 views.
     """
 
@@ -44,7 +43,6 @@ class SizePlan:
     images: int
     grid: TileGrid
     batch: int
-    gated: bool = False
     symmetries: bool = False
 
     @property
@@ -67,12 +65,10 @@ class SizePlan:
     def line_bytes(self) -> int:
         """Bytes of lines, at most.
 
-        There are 3 bytes of colour and a weighted sum in float32 for each pixel under a row of tiles, and behind a gate
-        the sum of the weights; and, of the lines that leave, a probability in float32, while those that left before
-        them may still be in use.
+        There are 3 bytes of colour and a weighted sum in float32 for each pixel under a row of tiles; and, of the lines
+        that leave, a probability in float32, while those that left before them may still be in use.
         """
-        held = 3 + 4 + (4 if self.gated else 0)
-        return self.grid.padded_shape[1] * (held * self.grid.tile + 2 * 4 * self.grid.stride)
+        return self.grid.padded_shape[1] * ((3 + 4) * self.grid.tile + 2 * 4 * self.grid.stride)
 
     @property
     def batch_bytes(self) -> int:
@@ -96,15 +92,12 @@ class SizePlan:
         }
 
 
-def plan_sizes(
-    sizes: Mapping[tuple[int, int], int], contract: Contract, *, gated: bool = False, symmetries: bool = False
-) -> list[SizePlan]:
+def plan_sizes(sizes: Mapping[tuple[int, int], int], contract: Contract, symmetries: bool = False) -> list[SizePlan]:
     """Plan the prediction of images.
 
     Args:
         sizes: How many images there are of each (height, width).
         contract: How the net is used.
-        gated: Whether it stands behind a gate.
         symmetries: Whether it is shown each tile in 8 views.
 
     Returns:
@@ -113,7 +106,7 @@ def plan_sizes(
     plans = []
     for shape, images in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
         grid = grid_over(shape, contract)
-        plans.append(SizePlan(*shape, images, grid, batch_size(grid, pixels_that_fit()), gated, symmetries))
+        plans.append(SizePlan(*shape, images, grid, batch_size(grid, pixels_that_fit()), symmetries))
     return plans
 
 

@@ -17,6 +17,7 @@ from shipseg_tiles.inference.planning import grid_over, training_shape
 from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitch_into, stitched_lines
 from shipseg_tiles.inference.symmetries import over_symmetries
 from shipseg_tiles.nets.contract import Contract, changed_contract
+from shipseg_tiles.nets.folding import fold_normalisation
 from shipseg_tiles.nets.gate import answers_cells
 from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.rle import PixelIndices
@@ -170,7 +171,9 @@ _ANSWERS = {"segmenter": (None, None, None, 1), "classifier": (None, 1)}
 
 
 def load_net(weights: Path, kind: NetKind = "segmenter") -> Any:
-    """Load a `.keras` file as data: code inside it (a Lambda layer, a pickle) is refused by Keras's safe mode.
+    """Load a `.keras` file as data, ready for inference: its normalisation is folded, see `fold_normalisation`.
+
+    Code inside it (a Lambda layer, a pickle) is refused by Keras's safe mode.
 
     Args:
         weights: The file.
@@ -184,7 +187,7 @@ def load_net(weights: Path, kind: NetKind = "segmenter") -> Any:
     if kind == "segmenter" and answers_cells(net):
         raise InputError(f"{weights} is a gate; give the weights of a net that segments")
     if answer == _ANSWERS[kind] and net.input_shape == (None, None, None, 3):
-        return net
+        return fold_normalisation(net)
     if answer == _ANSWERS["classifier"] and kind == "segmenter":
         raise InputError(f"{weights} is a classifier, ship or no ship; give the weights of a net that segments")
     if answer == _ANSWERS["segmenter"] and kind == "classifier":

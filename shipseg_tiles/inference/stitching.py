@@ -31,7 +31,7 @@ _LINES_AT_ONCE = 64
 
 
 _NONE = np.finfo(np.float32).tiny
-"""Divides the sum of no answers, which is 0; the least weight is far above it."""
+"""Divides the sum of no answers, which is 0; added to the least weight it changes nothing."""
 
 
 class Source(Protocol):
@@ -141,7 +141,7 @@ def stitched_lines(
     """
     grid.check_shape(source.shape)
     region = region or grid.whole
-    blend = _Blend(grid, window, region, all_seen=sees is None, disagreement=disagreement)
+    blend = _Blend(grid, window, region, disagreement)
     rows = _rows_of_tiles(source, grid, region, sees)
     sizes = _batch_sizes(batch_size(grid, pixels_that_fit), fixed=sees is None)
     for row, column, answer in _answers(rows, predict_tiles, grid.tile, sizes):
@@ -157,20 +157,18 @@ class _Blend:
         top: Row of the first line in the image.
     """
 
-    def __init__(
-        self, grid: TileGrid, window: WindowName, region: Region, *, all_seen: bool, disagreement: bool
-    ) -> None:
+    def __init__(self, grid: TileGrid, window: WindowName, region: Region, disagreement: bool) -> None:
         rows, columns = grid.touching(region)
-        profile = window_profile(window, grid.tile, grid.stride).astype(np.float32)
         self.top, self._left = int(rows[0]), int(columns[0])
         self._region = region
-        self._weights = np.outer(profile, profile)
-        self._totals = grid.weight_sums(profile)
-        # Weighted sums of the answers to the powers of 0, 1 and 2. The first are the weights themselves, which need not
-        # be summed up if all tiles are seen; the last are for the disagreement.
-        self._powers = range(1 if all_seen else 0, 3 if disagreement else 2)
+        self._profile = window_profile(window, grid.tile, grid.stride).astype(np.float32)
+        self._weights = np.outer(self._profile, self._profile)
         width = int(columns[-1]) - self._left + grid.tile
-        self._sums: NDArray[np.float32] = np.zeros((len(self._powers), grid.tile, width), dtype=np.float32)
+        # Weighted sums of the answers, and of their squares for the disagreement.
+        self._sums: NDArray[np.float32] = np.zeros((2 if disagreement else 1, grid.tile, width), dtype=np.float32)
+        # The weights themselves are a product of a line's and a column's, so a line is enough for each row of tiles
+        # that reaches into the band: the sum of the profiles of its seen tiles.
+        self._seen: dict[int, NDArray[np.float32]] = {}
         self._counts: Counter[bool] = Counter()
 
     def add(self, column: int, answer: NDArray[np.float32] | None) -> None:
@@ -179,9 +177,11 @@ class _Blend:
         if answer is None:
             return
         start = column - self._left
+        seen = self._seen.setdefault(self.top, np.zeros(self._sums.shape[2], dtype=np.float32))
+        seen[start : start + len(answer)] += self._profile
         weighted = self._weights
-        for power, sums in zip(self._powers, self._sums[:, :, start : start + len(answer)], strict=True):
-            weighted = weighted * answer if power else weighted
+        for sums in self._sums[:, :, start : start + len(answer)]:
+            weighted = weighted * answer
             sums += weighted
 
     def move_down(self, row: int) -> Iterator[Lines]:
@@ -193,21 +193,27 @@ class _Blend:
             self._counts.clear()
         _move_up(self._sums, count)
         self._sums[:, self._sums.shape[1] - count :] = 0
+        self._seen = {top: seen for top, seen in self._seen.items() if top + len(self._profile) > row}
         self.top = row
 
     def _means(self, first: int, last: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Divide the sums of some rows of the image by their weights; return probability and disagreement."""
-        left, right = self._region.left, self._region.right
-        rows, columns = self._totals[0][first:last], self._totals[1][left:right]
-        sums = self._sums[:, first - self.top : last - self.top, left - self._left : right - self._left]
-        means = sums[self._powers.index(1) :].copy()
-        for line in range(0, len(rows), _LINES_AT_ONCE):
-            some = slice(line, line + _LINES_AT_ONCE)
-            # The product first: a single tile's answer comes out as it was.
-            means[:, some] /= np.maximum(sums[0, some], _NONE) if 0 in self._powers else np.outer(rows[some], columns)
+        columns = slice(self._region.left - self._left, self._region.right - self._left)
+        means = self._sums[:, first - self.top : last - self.top, columns].copy()
+        for line in range(first, last, _LINES_AT_ONCE):
+            end = min(line + _LINES_AT_ONCE, last)
+            means[:, line - first : end - first] /= self._weight_sums(line, end, columns)
         # Rounding may leave a variance of 0 just below it.
         spread = np.sqrt(np.maximum(means[1] - means[0] ** 2, 0)) if len(means) > 1 else None
         return means[0], spread
+
+    def _weight_sums(self, first: int, last: int, columns: slice) -> NDArray[np.float32]:
+        """Add up the weights of all seen tiles on some rows of the image and some columns of the band."""
+        total = np.full((last - first, columns.stop - columns.start), _NONE)
+        for top, seen in self._seen.items():
+            part = self._profile[first - top : last - top]
+            total[: len(part)] += np.outer(part, seen[columns])
+        return total
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,16 @@
 """The model that is trained: made of options, compiled for a stage, saved as the bare net."""
 
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
-from shipseg_tiles.inference.gate import load_gate_net
-from shipseg_tiles.inference.predictor import load_net
 from shipseg_tiles.nets.augmentation import AugmentationOptions, AugmentedNet
 from shipseg_tiles.nets.build import CLASSIFIERS, GATES, build_net
 from shipseg_tiles.nets.losses import build_loss
 from shipseg_tiles.nets.metrics import PatchDice, PatchF1
+from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.training.optimizer import build_optimizer
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.precision import precision
@@ -30,7 +28,7 @@ def build_model(options: TrainOptions, net_class: type[AugmentedNet]) -> Augment
         net = _net(options, options.encoder_weights)
         model = net_class(net, options.seed, AugmentationOptions.parse(options.augmentation))
     if options.start_from:
-        known = _load(Path(options.start_from), options.net)
+        known = load_model(Path(options.start_from))
         try:
             net.set_weights(known.get_weights())
         except ValueError as error:
@@ -45,7 +43,7 @@ def prepare_stage(model: AugmentedNet, stage: Stage, patch: int, options: TrainO
     Raises:
         InputError: If there is no such loss, or the net has no such layers.
     """
-    choose_layers(model.net, stage.layers)
+    choose_layers(model.net, stage.layers, options.normalisation)
     model.compile(
         optimizer=build_optimizer(options.learning_rate, options.weight_decay, options.moving_average),
         loss=_loss(options),
@@ -66,12 +64,6 @@ def save_net(model: AugmentedNet, options: TrainOptions, out: Path) -> keras.Mod
     return twin
 
 
-def _load(weights: Path, net: str) -> Any:
-    if net in GATES:
-        return load_gate_net(weights)
-    return load_net(weights, "classifier" if net in CLASSIFIERS else "segmenter")
-
-
 def _loss(options: TrainOptions) -> keras.losses.Loss:
     suiting = "weighted-cross-entropy" if options.net in GATES else "dice-cross-entropy"
     return build_loss(suiting if options.loss == "auto" else options.loss)
@@ -88,6 +80,6 @@ def _net(options: TrainOptions, encoder_weights: str) -> keras.Model:
         options.net,
         options.width,
         options.depth,
-        normalisation=options.normalisation,
+        normalisation="batch" if options.normalisation == "frozen" else options.normalisation,
         encoder_weights=encoder_weights,
     )

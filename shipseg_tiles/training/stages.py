@@ -8,13 +8,14 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.encoder_weights import encoder_of
 
 
-def choose_layers(net: keras.Model, layers: str) -> None:
+def choose_layers(net: keras.Model, layers: str, normalisation: str = "batch") -> None:
     """Let some layers of a net learn and freeze all others; frozen batch normalisation keeps its statistics too.
 
     Args:
         net: A net whose layer `encoder` is a model of its own, as `build_net` makes them.
         layers: `all`; `decoder` for all but the encoder, which in a classifier is its head; or `decoder+N` for these
             and what the encoder has after its N-th halving from the end.
+        normalisation: `frozen` to freeze all batch normalisation besides.
 
     Raises:
         InputError: If it is something else, or the encoder has fewer than N halvings.
@@ -29,6 +30,10 @@ def choose_layers(net: keras.Model, layers: str) -> None:
     first = 0 if layers == "all" else _first_of(encoder, levels)
     for number, layer in enumerate(encoder.layers):
         layer.trainable = number >= first
+    if normalisation == "frozen":
+        for layer in (*encoder.layers, *net.layers):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
 
 
 def _first_of(encoder: keras.Model, levels: int) -> int:

@@ -15,6 +15,7 @@ from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import read_contract
+from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PlanOptions, plan_patches
 from shipseg_tiles.patches.store import PatchStore
@@ -358,10 +359,10 @@ def test_a_gate_may_start_from_another(easy, straight, tmp_path):
     still = replace(options, learning_rate=1e-9)
     train(easy, tmp_path / "second.keras", replace(still, start_from=str(tmp_path / "first.keras")))
 
-    first, second = (Gate.load(tmp_path / name).net for name in ("first.keras", "second.keras"))
+    first, second = (load_model(tmp_path / name) for name in ("first.keras", "second.keras"))
     for one, other in zip(first.trainable_weights, second.trainable_weights, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
-    with pytest.raises(InputError, match="is no gate"):
+    with pytest.raises(InputError, match="does not fit gate with these options"):
         train(easy, tmp_path / "third.keras", replace(options, start_from=str(straight[1])))
 
 

@@ -50,6 +50,19 @@ def test_frozen_normalisation_keeps_its_statistics():
         assert np.array_equal(now, was)
 
 
+def test_with_frozen_normalisation_nothing_of_it_learns():
+    net = build_net("unet", width=1, depth=1)
+
+    choose_layers(net, "all", "frozen")
+
+    learning = {weight.path.rsplit("/", 1)[-1] for weight in net.trainable_weights}
+    assert learning == {"kernel", "bias"}  # of convolutions; no gamma and beta
+    before = net.get_weights()
+    net(np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8), training=True)
+    for now, was in zip(net.get_weights(), before, strict=True):
+        assert np.array_equal(now, was)
+
+
 @pytest.mark.parametrize("net", ["mobilenetv2-unet", "resnet34-unet", "xception-unet"])
 def test_the_deepest_level_of_a_known_net_is_a_part_of_it(net):
     net = build_net(net, width=2, depth=3)
