@@ -1,16 +1,22 @@
-"""Which images validate: chosen by place, so that no place stands on both sides."""
+"""Which images train, validate or are held out: chosen by place, so that no place stands on two sides."""
 
+import json
 from collections.abc import Mapping
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name, write_text
 
 TRAIN, VALID = SIDES = ("train", "valid")
+
+BY_PLACE = "by place"
+"""Stands for a split that no file says; see `split_identity`."""
 
 
 def choose_evenly(ship_counts: Mapping[str, int], chosen: int, seed: int) -> list[str]:
@@ -103,6 +109,44 @@ def _take_when_due(sizes: list[int], fraction: float) -> list[bool]:
     return taken
 
 
+def folds_by_place(places: Mapping[str, str | int], ships: Mapping[str, int], count: int) -> NDArray[np.int64]:
+    """Deal images out to folds, all images of a place to one of them.
+
+    Places with many images come first, those of a size in the order of their ships; each goes to the fold that has the
+    fewest images so far. So all folds have about as many images, of which about as many are empty.
+
+    Args:
+        places: The place of each image, by its name.
+        ships: Numbers of ships by name.
+        count: Number of folds.
+
+    Returns:
+        int64 (images,), the number of each image's fold, from 0, in the order of `places`; none is empty.
+
+    Raises:
+        InputError: If there are fewer than two folds, or fewer places than folds.
+    """
+    members: dict[str | int, list[str]] = {}
+    for name, place in places.items():
+        members.setdefault(place, []).append(name)
+    if len(members) < 2:
+        raise InputError(
+            f"the images show {len(members)} place, so none can be held out; give images of two or more places"
+        )
+    if not 2 <= count <= len(members):
+        raise InputError(
+            f"folds {count} must be from 2 to the number of places in the images, {len(members)}; give such --folds, or"
+            " images of more places"
+        )
+    filled = [0] * count
+    fold_of: dict[str, int] = {}
+    for names in sorted(members.values(), key=lambda names: (-len(names), sum(map(ships.__getitem__, names)), names)):
+        fold = filled.index(min(filled))
+        fold_of |= dict.fromkeys(names, fold)
+        filled[fold] += len(names)
+    return np.array([fold_of[name] for name in places], dtype=np.int64)
+
+
 def write_split(path: Path, sides: Mapping[str, str], scenes: Mapping[str, int]) -> None:
     """Write a CSV `ImageId,split,scene`, sorted by name.
 
@@ -152,6 +196,11 @@ def read_sides(path: Path) -> dict[str, str]:
     if not sides:
         raise InputError(f"{path} holds no row below its first line; write one for each image")
     return sides
+
+
+def split_identity(sides: Mapping[str, str] | None) -> str:
+    """Say in a few letters how images are divided: `BY_PLACE`, or as a file says whose sides have this hash."""
+    return sha256(json.dumps(sorted(sides.items())).encode()).hexdigest()[:16] if sides else BY_PLACE
 
 
 def read_scenes(path: Path) -> dict[str, str] | None:

@@ -40,9 +40,10 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Measure, choose, and write the contract."""
+    from shipseg_tiles.archive.split import folds_by_place
     from shipseg_tiles.nets.contract import chosen_gate, contract_path, read_contract, write_contract
     from shipseg_tiles.report.calibration import table_text, write_calibration
-    from shipseg_tiles.scoring.calibration import calibrate, folds_by_place
+    from shipseg_tiles.scoring.calibration import calibrate
 
     gate = chosen_gate(options.gate, options.weights)
     contracts = [read_contract(weights) for weights in (options.weights, gate) if weights]

@@ -1,11 +1,13 @@
-"""`shipseg-tiles compare`: train presets within the same time on the same split, and score them on other places."""
+"""`shipseg-tiles compare`: train presets within the same time on the same images, and score them on other places."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
     from shipseg_tiles.archive.archive import Archive
+    from shipseg_tiles.training.comparison import Measured
     from shipseg_tiles.training.presets import Preset
 
 _EPOCHS = 1_000_000
@@ -22,6 +25,9 @@ _EPOCHS = 1_000_000
 _CLASSIFIER_SHARE = 1 / 3
 """Share of the time that goes to the classifier, where a preset has one."""
 
+_NOT_ASKED = ("presets", "test_folds", "workers", "json", "config")
+"""Options that do not change what a preset is scored with on a fold: a run with others goes on with what there is."""
+
 
 @dataclass(kw_only=True)
 class Options(CommonOptions):
@@ -29,47 +35,78 @@ class Options(CommonOptions):
 
     images: Path = option("folder or zip of images", metavar="DIR")
     labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
-    out: Path = option("folder for stores, weights and the table", metavar="DIR")
+    out: Path = option("folder for weights, scores and the table", metavar="DIR")
     presets: str = option(
-        "names of presets, or paths of .yaml files, with commas between",
+        "names of presets, or paths of .yaml files, with commas between; the others are compared with the first",
         default="default,resized-xception,full-resolution,classify-then-segment,ship-patches,mobilenet-staged",
         metavar="A,B,C",
     )
-    minutes: float = option("time to train each preset, its classifier included", default=10.0, metavar="M")
-    test_fraction: float = option("share of the images that scores are measured on", default=0.15, metavar="F")
-    valid_fraction: float = option("share of the others that choose the best epoch", default=0.1, metavar="F")
+    minutes: float = option(
+        "time to train each preset on each fold, its classifier included", default=10.0, metavar="M"
+    )
+    folds: int = option("parts that the images are dealt to by place", default=7, metavar="K")
+    test_folds: int = option(
+        "so many of them are scored, each by nets that were trained without it", default=1, metavar="N"
+    )
+    valid_fraction: float = option(
+        "share of the images outside of a fold that choose the best epoch", default=0.1, metavar="F"
+    )
     full_images: int = option("images, of those, that are predicted at each epoch's end", default=40, metavar="N")
     encoder_weights: str = option(
         "path of weights for encoders of presets that would download imagenet", default="", metavar="FILE"
     )
-    seed: int = option("seed of split, patches and trainings", default=0, metavar="S")
+    seed: int = option("seed of validation, patches and trainings", default=0, metavar="S")
     workers: int = option("processes that look at images and cut them", default=os.cpu_count() or 1, metavar="N")
 
 
+@dataclass(frozen=True)
+class _Fold:
+    """A part of the images that only nets are scored on which were trained without it.
+
+    Attributes:
+        folder: For all that is trained for this fold.
+        test: The images of the fold.
+    """
+
+    folder: Path
+    test: "Archive"
+
+    @property
+    def split(self) -> Path:
+        """File that says which of the other images train and which validate."""
+        return self.folder / "split.csv"
+
+
 def run(options: Options) -> Outcome:
-    """Compare; presets that an earlier run of the same command has scored are not trained again."""
+    """Compare; what an earlier run of the same command has scored is not trained again."""
     from shipseg_tiles.files import write_json, write_text
     from shipseg_tiles.report.comparison import write_comparison
     from shipseg_tiles.training.presets import read_preset
 
     if not options.minutes > 0:
         raise InputError(f"minutes {options.minutes} must be above 0")
+    if not 1 <= options.test_folds <= options.folds:
+        raise InputError(f"test folds {options.test_folds} must be from 1 to the number of folds, {options.folds}")
     presets = [read_preset(name) for name in options.presets.split(",")]
     _check(presets)
-    test, split = _divided(options)
-    rows: dict[str, dict[str, Any]] = {}
-    for preset in presets:
-        rows[preset.name] = _scored(preset, options, split, test)
-        print(f"{preset.name}: true dice {rows[preset.name]['dice_mean_all_images']:.3f}", file=sys.stderr, flush=True)
+    folds = _divided(options)
     with quiet_import():
-        from shipseg_tiles.training.comparison import table_text
+        from shipseg_tiles.training.comparison import table_text, tabulate
+    measured: dict[str, list[Measured]] = {preset.name: [] for preset in presets}
+    for fold in folds:
+        for preset in presets:
+            measured[preset.name].append(_measured(preset, options, fold))
+    rows = tabulate(measured)
     table = table_text(rows)
     write_text(options.out / "comparison.md", table + "\n")
     write_json(options.out / "comparison.json", rows)
-    ships = sum(bool(test.labels.ships[name]) for name in test.files)
-    lead = f"{len(test.files)} test images, {ships} with ships; {options.minutes:g} minutes each"
+    first = rows[presets[0].name]
+    lead = (
+        f"{first['images']} test images, {first['ship_images']} with ships, in {len(folds)} of {options.folds} folds;"
+        f" {options.minutes:g} minutes each"
+    )
     write_comparison(options.out / "comparison.html", lead, table, rows)
-    return Outcome(f"{lead}\n{table}", {"test_images": len(test.files), "minutes": options.minutes, "presets": rows})
+    return Outcome(f"{lead}\n{table}", {"test_images": first["images"], "minutes": options.minutes, "presets": rows})
 
 
 def _check(presets: "Sequence[Preset]") -> None:
@@ -81,8 +118,8 @@ def _check(presets: "Sequence[Preset]") -> None:
             raise InputError(f"preset {preset.name} trains a classifier, which finds no ships; compare what follows it")
 
 
-def _divided(options: Options) -> "tuple[Archive, Path]":
-    """Divide the images; return those that test, and the file that says which train and which validate."""
+def _divided(options: Options) -> list[_Fold]:
+    """Deal the images out; return the folds that are scored, each with its split in its folder."""
     from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.split import write_split
     from shipseg_tiles.processes import open_workers
@@ -92,72 +129,83 @@ def _divided(options: Options) -> "tuple[Archive, Path]":
 
     archive = open_archive(options.images, options.labels)
     with open_workers(options.workers) as processes:
-        division = divide(archive, options.test_fraction, options.valid_fraction, options.seed, processes)
-    split = options.out / "split.csv"
-    write_split(split, division.sides, division.scenes)
-    return archive.only(division.test), split
+        divisions = divide(archive, options.folds, options.valid_fraction, options.seed, processes)
+    folds = []
+    for number, division in enumerate(divisions[: options.test_folds], start=1):
+        fold = _Fold(options.out / f"fold-{number}", archive.only(division.test))
+        write_split(fold.split, division.sides, division.scenes)
+        folds.append(fold)
+    return folds
 
 
-def _scored(preset: "Preset", options: Options, split: Path, test: "Archive") -> dict[str, Any]:
-    """Train a preset and score it, unless that has been done by the same command."""
-    from dataclasses import asdict
-
+def _measured(preset: "Preset", options: Options, fold: _Fold) -> "Measured":
+    """Train a preset outside of a fold and score it there, unless that has been done by the same command."""
     from shipseg_tiles.files import write_json
-    from shipseg_tiles.training.presets import read_preset
+    from shipseg_tiles.training.comparison import Measured, measure
 
-    path = options.out / preset.name / "scores.json"
-    asked = {name: str(value) for name, value in vars(options).items() if name not in ("presets", "json", "config")}
-    asked |= {"preset": json.dumps(asdict(preset)), "split": split.read_text(encoding="utf-8")}
+    path = fold.folder / preset.name / "scores.json"
+    asked = {name: str(value) for name, value in vars(options).items() if name not in _NOT_ASKED}
+    asked |= {"preset": json.dumps(asdict(preset)), "split": fold.split.read_text(encoding="utf-8")}
+    asked |= {"test": ",".join(fold.test.files)}
     if path.is_file():
         known = json.loads(path.read_text(encoding="utf-8"))
         if known["asked"] == asked:
-            return dict(known["scores"])
-    classifier, minutes = None, options.minutes
-    if preset.classifier:
-        classifier = _trained(read_preset(preset.classifier), options, split, minutes * _CLASSIFIER_SHARE)
-        minutes *= 1 - _CLASSIFIER_SHARE
+            return Measured.from_json(known["measured"])
+    began = time.monotonic()
+    weights, classifier = _trained_with_classifier(preset, options, fold)
+    minutes = (time.monotonic() - began) / 60
+    measured = measure(weights, classifier if preset.filter else None, fold.test, minutes)
+    write_json(path, {"asked": asked, "measured": asdict(measured)})
+    dice = sum(score.dice for score in measured.scores) / len(measured.scores)
+    print(f"{fold.folder.name}, {preset.name}: true dice {dice:.3f}", file=sys.stderr, flush=True)
+    return measured
+
+
+def _trained_with_classifier(preset: "Preset", options: Options, fold: _Fold) -> tuple[Path, Path | None]:
+    """Train a preset, and before it the classifier that it wants; return the weights of both."""
+    from shipseg_tiles.training.presets import read_preset
+
+    if not preset.classifier:
+        return _trained(preset, options, fold, options.minutes), None
+    before = options.minutes * _CLASSIFIER_SHARE
+    classifier = _trained(read_preset(preset.classifier), options, fold, before)
     encoder = classifier if preset.encoder else None
-    weights = _trained(preset, options, split, minutes, encoder)
-    with quiet_import():
-        from shipseg_tiles.training.comparison import measure
-    scores = measure(weights, classifier if preset.filter else None, test)
-    write_json(path, {"asked": asked, "scores": scores})
-    return scores
+    return _trained(preset, options, fold, options.minutes - before, encoder), classifier
 
 
-def _trained(preset: "Preset", options: Options, split: Path, minutes: float, encoder: Path | None = None) -> Path:
+def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, encoder: Path | None = None) -> Path:
     """Cut patches as a preset says and train on them; return the weights."""
-    folder = options.out / preset.name
+    folder = fold.folder / preset.name
     patches, weights = folder / "patches.h5", folder / "net.keras"
-    _call(
-        "make-patches",
-        preset=preset.source,
-        images=options.images,
-        labels=options.labels,
-        out=patches,
-        split=split,
-        full_images=options.full_images,
-        seed=options.seed,
-        workers=options.workers,
-    )
+    images = {"images": options.images, "labels": options.labels, "split": fold.split, "workers": options.workers}
+    whole = {"full_images": options.full_images, "seed": options.seed}
+    _call(preset, "make-patches", preset=preset.source, out=patches, **whole, **images)
     wants_imagenet = preset.options["train"].get("encoder_weights") == "imagenet"
     given = options.encoder_weights if wants_imagenet else ""
+    begun = folder / "before-mining.keras" if preset.mine else weights
+    if preset.mine:
+        minutes /= 2
     _call(
+        preset,
         "train",
         preset=preset.source,
         patches=patches,
-        out=weights,
+        out=begun,
         minutes=minutes,
         epochs=_EPOCHS,
         patience=_EPOCHS,
         seed=options.seed,
         encoder_weights=encoder or given or None,
     )
+    if preset.mine:
+        on_mined = {"rounds": 1, "mined_fraction": preset.mine, "minutes": minutes, "epochs": _EPOCHS}
+        _call(preset, "mine-and-train", weights=begun, patches=patches, out=weights, **on_mined, **images)
+        shutil.rmtree(weights.with_suffix(".rounds"), ignore_errors=True)
     patches.unlink()
     return weights
 
 
-def _call(verb: str, **flags: Any) -> None:
+def _call(of: "Preset", verb: str, **flags: Any) -> None:
     """Run a verb in a process of its own, so that no training inherits memory or compiled nets of another.
 
     Raises:
@@ -169,4 +217,4 @@ def _call(verb: str, **flags: Any) -> None:
     if status < 0 or status == 130:
         raise KeyboardInterrupt
     if status:
-        raise InputError(f"{verb} of preset {flags['preset']} failed, see above")
+        raise InputError(f"{verb} of preset {of.name} failed, see above")

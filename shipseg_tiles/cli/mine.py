@@ -19,6 +19,9 @@ class Options(CommonOptions):
     patches: list[Path] = option(
         "store that is trained on, or several; what validates in them is left alone", nargs="+", metavar="FILE.h5"
     )
+    split: Path | None = option(
+        "CSV ImageId,split that the patches were cut with; needed if they were", default=None, type=Path, metavar="CSV"
+    )
     out: Path = option("HDF5 file to write", metavar="MINED.h5")
     threshold: float | None = option(
         "probability above which a pixel is ship (default: the contract's)", default=None, type=float, metavar="P"
@@ -30,6 +33,7 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Mine."""
     from shipseg_tiles.archive.archive import open_archive
+    from shipseg_tiles.archive.split import read_split
     from shipseg_tiles.nets.contract import read_contract
     from shipseg_tiles.patches.store import PatchStore
     from shipseg_tiles.processes import open_workers
@@ -40,6 +44,7 @@ def run(options: Options) -> Outcome:
         raise InputError(f"{options.out} is the store that is mined with; choose another name for --out")
     read_contract(options.weights)
     archive = open_archive(options.images, options.labels)
+    sides = read_split(options.split) if options.split else None
     with quiet_import():
         from shipseg_tiles.inference.predictor import Predictor
         from shipseg_tiles.training.mining import find_hard_negatives, write_hard_negatives
@@ -47,7 +52,7 @@ def run(options: Options) -> Outcome:
     began = time.monotonic()
     predictor = Predictor.load(options.weights, threshold=options.threshold)
     with open_workers(options.workers) as processes:
-        found = find_hard_negatives(predictor, archive, store, processes, options.max_patches)
+        found = find_hard_negatives(predictor, archive, store, processes, options.max_patches, sides)
         write_hard_negatives(found, archive, options.out, processes)
     data = {
         "images": found.images,

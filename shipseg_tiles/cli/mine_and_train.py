@@ -16,10 +16,14 @@ class Options(CommonOptions):
     images: Path = option("folder or zip of images", metavar="DIR")
     labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
     patches: list[Path] = option("store that they were trained on, or several", nargs="+", metavar="FILE.h5")
+    split: Path | None = option(
+        "CSV ImageId,split that the patches were cut with; needed if they were", default=None, type=Path, metavar="CSV"
+    )
     out: Path = option("weights to write; the folder NAME.rounds appears beside them", metavar="NAME.keras")
     rounds: int = option("how often to mine and train", default=2, metavar="N")
     mined_fraction: float = option("share of hard negatives in every batch", default=0.25, metavar="F")
     epochs: int = option("epochs of a round", default=3, metavar="N")
+    minutes: float = option("stop the training of a round after so much time; 0 for never", default=0.0, metavar="M")
     learning_rate: float = option("largest rate of a round", default=3e-4, metavar="RATE")
     workers: int = option("processes that look at images and cut them", default=os.cpu_count() or 1, metavar="N")
     resume: bool = option("go on where an earlier run with the same options stopped", default=False)
@@ -28,6 +32,7 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Mine and train."""
     from shipseg_tiles.archive.archive import open_archive
+    from shipseg_tiles.archive.split import read_split
     from shipseg_tiles.nets.contract import read_contract
     from shipseg_tiles.patches.store import PatchStore
     from shipseg_tiles.processes import open_workers
@@ -35,6 +40,7 @@ def run(options: Options) -> Outcome:
     store = PatchStore(*options.patches)  # what can be wrong with the files, before the slow import
     read_contract(options.weights)
     archive = open_archive(options.images, options.labels)
+    sides = read_split(options.split) if options.split else None
     with quiet_import():
         from shipseg_tiles.training.rounds import mine_and_train
 
@@ -49,6 +55,8 @@ def run(options: Options) -> Outcome:
             mined_fraction=options.mined_fraction,
             epochs=options.epochs,
             learning_rate=options.learning_rate,
+            minutes=options.minutes,
+            sides=sides,
             resume=options.resume,
             tell=lambda line: print(line, file=sys.stderr),
         )

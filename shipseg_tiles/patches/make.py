@@ -5,8 +5,6 @@ same byte for byte however many there are. A patch is written with its checksum,
 looking which slots are filled.
 """
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
@@ -18,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.split import choose_evenly
+from shipseg_tiles.archive.split import choose_evenly, split_identity
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.jobs import Job, open_job
 from shipseg_tiles.patches.fill import ImageTask, fill_slots, find_damage
@@ -110,15 +108,10 @@ def make_patches(
         OSError: If the disk is full or `out` cannot be written.
     """
     layout = layout or Layout()
-    recorded = asdict(options) | {"split": _identity(sides)}
+    recorded = asdict(options) | {"split": split_identity(sides)}
     with open_job(out, recorded | asdict(layout)) as job, open_workers(workers, cluster) as processes:
         survey = survey_archive(archive, options, options.valid_fraction, sides, processes)
         return _Run(survey, out, options, layout, recorded, job, processes).carry_out()
-
-
-def _identity(sides: Mapping[str, str] | None) -> str:
-    """Say in a few letters how images are divided: by place, or as a file says whose content has this hash."""
-    return hashlib.sha256(json.dumps(sorted(sides.items())).encode()).hexdigest()[:16] if sides else "by place"
 
 
 @dataclass

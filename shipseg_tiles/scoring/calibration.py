@@ -1,13 +1,12 @@
 """Threshold, minimum area, gate and separation, chosen together on validation images; and how good that choice is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.errors import InputError
 from shipseg_tiles.scoring.evidence import Evidence
 from shipseg_tiles.scoring.setting_grid import Axes, Setting, Sums, score_grid
 
@@ -117,7 +116,7 @@ def calibrate(
 
     Args:
         evidence: Of each image; collected at the thresholds of the axes.
-        folds: int64 (images,), see `folds_by_place`.
+        folds: int64 (images,), see `shipseg_tiles.archive.split.folds_by_place`.
         axes: What is tried.
         objective: One of `OBJECTIVES`.
         current: The setting before, among the axes.
@@ -154,44 +153,6 @@ def _told(sums: Sums, places: Sequence[Place]) -> dict[str, Any]:
     images, empty_images = int(sums.images.sum()), int(sums.empty_images.sum())
     shares = {"true_dice": true_dice / images, "f2": f2 / images}
     return shares | {"false_ships": false_ships / empty_images if empty_images else None}
-
-
-def folds_by_place(places: Mapping[str, str], ships: Mapping[str, int], count: int) -> NDArray[np.int64]:
-    """Deal images out to folds, all images of a place to one of them.
-
-    Places with many images come first, those of a size in the order of their ships; each goes to the fold that has the
-    fewest images so far. So all folds have about as many images, of which about as many are empty.
-
-    Args:
-        places: The place of each image, by its name.
-        ships: Numbers of ships by name.
-        count: Number of folds.
-
-    Returns:
-        int64 (images,), the number of each image's fold, from 0, in the order of `places`; none is empty.
-
-    Raises:
-        InputError: If there are fewer than two folds, or fewer places than folds.
-    """
-    members: dict[str, list[str]] = {}
-    for name, place in places.items():
-        members.setdefault(place, []).append(name)
-    if len(members) < 2:
-        raise InputError(
-            f"the images show {len(members)} place, so none can be held out; give images of two or more places"
-        )
-    if not 2 <= count <= len(members):
-        raise InputError(
-            f"folds {count} must be from 2 to the number of places in the images, {len(members)}; give such --folds, or"
-            " images of more places"
-        )
-    filled = [0] * count
-    fold_of: dict[str, int] = {}
-    for names in sorted(members.values(), key=lambda names: (-len(names), sum(map(ships.__getitem__, names)), names)):
-        fold = filled.index(min(filled))
-        fold_of |= dict.fromkeys(names, fold)
-        filled[fold] += len(names)
-    return np.array([fold_of[name] for name in places], dtype=np.int64)
 
 
 def choose(scores: NDArray[np.float64]) -> tuple[int, ...]:

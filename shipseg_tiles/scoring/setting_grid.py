@@ -101,7 +101,8 @@ def score_grid(evidence: Sequence[Evidence], folds: NDArray[np.int64], axes: Axe
 
     Args:
         evidence: Of each image; collected at the thresholds of the axes.
-        folds: int64 (images,), the number of each image's fold, from 0, see `folds_by_place`.
+        folds: int64 (images,), the number of each image's fold, from 0, see
+            `shipseg_tiles.archive.split.folds_by_place`.
         axes: The settings.
     """
     count = int(folds.max()) + 1

@@ -1,32 +1,36 @@
-"""Compare ways to train: one split by place into three, one measure for all."""
+"""Compare ways to train: the same folds by place, one measure for all."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.scenes import find_pairs, group_scenes
 from shipseg_tiles.archive.signatures import read_signatures
-from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation
+from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation, folds_by_place
 from shipseg_tiles.errors import warn_skipped
 from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
-from shipseg_tiles.scoring.image_score import score_image
+from shipseg_tiles.scoring.difference import dice_difference
+from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
 
 COLUMNS = {
     "dice_mean_ship_images": "ship images",
     "dice_mean_all_images": "all images",
+    "dice_difference": "difference to {first}",
     "dice_pooled": "pooled",
     "f2_mean": "F2",
     "empty_images_with_false_ships": "false ships on empties",
     "seconds_per_image": "s/image",
     "parameters": "parameters",
+    "training_minutes": "minutes",
 }
 """What a comparison tells of each way, and how its table calls it."""
 
@@ -46,41 +50,74 @@ class Division:
     scenes: dict[str, int]
 
 
-def divide(archive: Archive, test_fraction: float, valid_fraction: float, seed: int, processes: Executor) -> Division:
-    """Divide an archive by place.
+def divide(archive: Archive, folds: int, valid_fraction: float, seed: int, processes: Executor) -> list[Division]:
+    """Deal an archive out to folds by place, and divide what is outside of each.
 
     Args:
         archive: The images.
-        test_fraction: Share of the images that test, above 0 and below 1.
-        valid_fraction: Share of the others that validate.
-        seed: Decides among equals.
+        folds: How many, from 2 to the number of places.
+        valid_fraction: Share of the images outside of a fold that validate.
+        seed: Decides among equals which these are; the folds are the same for all seeds.
         processes: Look at the images.
 
+    Returns:
+        For each fold the division of which it is the test.
+
     Raises:
-        InputError: If a fraction is out of its range, or all images show one place.
+        InputError: If a number is out of its range, or there are too few places.
     """
     signatures, reasons = read_signatures(archive.files, processes)
     for name, reason in reasons.items():
         warn_skipped(name, reason)
     scenes = dict(group_scenes(signatures, find_pairs(signatures)))
-    ship_counts = {name: len(archive.labels.ships[name]) for name in signatures}
-    test = choose_validation(ship_counts, scenes, test_fraction, seed)
-    others = {name: count for name, count in ship_counts.items() if name not in set(test)}
-    valid = set(choose_validation(others, scenes, valid_fraction, seed))
-    return Division({name: VALID if name in valid else TRAIN for name in others}, test, scenes)
+    ship_counts = {name: len(archive.labels.ships[name]) for name in scenes}
+    fold_of = dict(zip(scenes, folds_by_place(scenes, ship_counts, folds).tolist(), strict=True))
+    divisions = []
+    for fold in range(folds):
+        others = {name: count for name, count in ship_counts.items() if fold_of[name] != fold}
+        valid = set(choose_validation(others, scenes, valid_fraction, seed))
+        sides = {name: VALID if name in valid else TRAIN for name in others}
+        divisions.append(Division(sides, sorted(scenes.keys() - others.keys()), scenes))
+    return divisions
 
 
-def measure(weights: Path, classifier: Path | None, archive: Archive) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Measured:
+    """How good and how fast nets are on images that they never saw.
+
+    Attributes:
+        scores: Of each image.
+        seconds_per_image: Of reading, predicting and finding the ships, without the time in which nets are compiled.
+        parameters: Of all nets together.
+        training_minutes: How long it took until they were trained.
+    """
+
+    scores: tuple[ImageScore, ...]
+    seconds_per_image: float
+    parameters: int
+    training_minutes: float
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Measured":
+        """Take back what `dataclasses.asdict` gave and JSON has kept."""
+        return cls(**{**values, "scores": tuple(map(_score_from_json, values["scores"]))})
+
+
+def _score_from_json(values: Mapping[str, Any]) -> ImageScore:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return ImageScore(**fields)
+
+
+def measure(weights: Path, classifier: Path | None, archive: Archive, training_minutes: float) -> Measured:
     """Predict all images of an archive with trained weights and score them.
 
     Args:
         weights: Of a segmenter.
         classifier: Weights that decide which images it is shown; None for all.
         archive: Images that neither was trained on or chosen by.
-
-    Returns:
-        See `shipseg_tiles.scoring.score.summarise`; `seconds_per_image` of reading, predicting and finding the ships,
-        without the time in which the net is compiled; and the number of `parameters` of all nets together.
+        training_minutes: To be kept with what is measured.
     """
     options = PredictOptions(weights=weights, classifier=classifier)
     paths = list(archive.files.values())
@@ -92,23 +129,51 @@ def measure(weights: Path, classifier: Path | None, archive: Archive) -> dict[st
         truth = archive.labels.ship_indices(prediction.name, height * width)
         scores.append(score_image(prediction.name, truth, prediction.pixels, prediction.shape))
         began = time.monotonic()
-    nets = [user.net for user in load_nets(options) if user]
-    return summarise(scores) | {
-        "seconds_per_image": round(seconds / len(scores), 4),
-        "parameters": sum(net.count_params() for net in nets),
-    }
+    parameters = sum(user.net.count_params() for user in load_nets(options) if user)
+    load_nets.cache_clear()  # nobody needs these nets again, and those of all folds are many
+    return Measured(tuple(scores), round(seconds / len(scores), 4), parameters, round(training_minutes, 2))
+
+
+def tabulate(measured: Mapping[str, Sequence[Measured]]) -> dict[str, dict[str, Any]]:
+    """Sum up what was measured on all folds.
+
+    Args:
+        measured: Of each way, by name, what was measured on each fold; the same folds for all.
+
+    Returns:
+        By name what `shipseg_tiles.scoring.score.summarise` says of the images of all folds together; `dice_difference`
+        to the way that comes first, see `dice_difference`, and its interval among the `intervals`, both None for that
+        way itself; and the fields of `Measured`: `seconds_per_image` as the mean over the images, `training_minutes` as
+        the mean over the folds.
+    """
+    scores = {name: [score for fold in folds for score in fold.scores] for name, folds in measured.items()}
+    first = next(iter(scores))
+    rows = {}
+    for name, folds in measured.items():
+        row = summarise(scores[name])
+        difference, ends = dice_difference(scores[name], scores[first]) if name != first else (None, None)
+        row["intervals"]["dice_difference"] = list(ends) if ends else None
+        images = [len(fold.scores) for fold in folds]
+        rows[name] = row | {
+            "dice_difference": difference,
+            "seconds_per_image": float(np.average([fold.seconds_per_image for fold in folds], weights=images)),
+            "parameters": folds[0].parameters,
+            "training_minutes": float(np.mean([fold.training_minutes for fold in folds])),
+        }
+    return rows
 
 
 def table_text(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a Markdown table of what was measured, by name, the best true dice over all images first."""
+    """Return a Markdown table of what `tabulate` gave, the best true dice over all images first."""
+    heads = [head.format(first=next(iter(rows))) for head in COLUMNS.values()]
     best_first = sorted(rows, key=lambda name: -rows[name]["dice_mean_all_images"])
-    lines = [_line(["preset", *COLUMNS.values()]), _line(["---"] * (1 + len(COLUMNS)))]
+    lines = [_line(["preset", *heads]), _line(["---"] * (1 + len(COLUMNS)))]
     return "\n".join(
-        [*lines, *(_line([name, *map(_cell, COLUMNS, [rows[name]] * len(COLUMNS))]) for name in best_first)]
+        [*lines, *(_line([name, *(_cell(column, rows[name]) for column in COLUMNS)]) for name in best_first)]
     )
 
 
-def _line(cells: Sequence[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
@@ -116,8 +181,17 @@ def _cell(column: str, row: Mapping[str, Any]) -> str:
     value = row[column]
     if value is None:
         return "-"
+    if column == "dice_mean_all_images":
+        return _with_interval(value, row["intervals"][column], ".3f")
+    if column == "dice_difference":
+        return _with_interval(value, row["intervals"][column], "+.3f")
     if column == "empty_images_with_false_ships":
         return f"{100 * value:.0f} %"
     if column == "parameters":
         return f"{value / 1e6:.2f} M"
-    return f"{value:.3f}"
+    return f"{value:.1f}" if column == "training_minutes" else f"{value:.3f}"
+
+
+def _with_interval(value: float, ends: Sequence[float] | None, form: str) -> str:
+    """Write a number with its interval; of a single image there is none."""
+    return f"{value:{form}} ({ends[0]:{form}} to {ends[1]:{form}})" if ends else f"{value:{form}}"

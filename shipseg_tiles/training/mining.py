@@ -1,5 +1,6 @@
 """Hard negatives: background patches on which a net sees ships, kept in a store of their own for the next training."""
 
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.scenes import find_pairs, group_scenes
 from shipseg_tiles.archive.signatures import read_signatures
+from shipseg_tiles.archive.split import BY_PLACE, TRAIN, split_identity
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import read_image
@@ -50,14 +52,20 @@ class HardNegatives:
 
 
 def find_hard_negatives(
-    predictor: Predictor, archive: Archive, store: PatchStore, processes: Executor, max_patches: int = 10_000
+    predictor: Predictor,
+    archive: Archive,
+    store: PatchStore,
+    processes: Executor,
+    max_patches: int = 10_000,
+    sides: Mapping[str, str] | None = None,
 ) -> HardNegatives:
     """Predict images and find the patches without a labelled ship on which the net sees one.
 
     Patches lie on the grid of the store. One counts if at least the contract's minimum area of it, in pixels of the
     image, is above the contract's threshold. Images that the store measures anything on are left alone, and so are all
-    that show a place of theirs: a net that was trained on it would no longer be measured. Bad images are left out with
-    a warning.
+    that show a place of theirs: a net that was trained on it would no longer be measured. Of a store that was cut as a
+    file says, only images are mined that train there: others may be kept for a test. Bad images are left out with a
+    warning.
 
     Args:
         predictor: The net.
@@ -66,15 +74,18 @@ def find_hard_negatives(
         processes: Where images are compared with those that validate.
         max_patches: Keep at most so many patches, 1 or more: those with the most false pixels, equals by name and
             place.
+        sides: `train` or `valid` by image, as the store was cut; None for a store that was split by place.
 
     Raises:
-        InputError: If the store is itself mined, no image may be looked at, or no patch is found.
+        InputError: If the store is itself mined or was cut by other sides, no image may be looked at, or no patch is
+            found.
     """
     if max_patches < 1:
         raise InputError(f"max patches {max_patches} must be 1 or more")
     if "mined_from" in store.options:
         raise InputError(f"{store.paths[0]} holds mined patches; give the store that they were mined with")
-    names, skipped = _images_to_mine(archive, store, processes)
+    check_split(store, sides)
+    names, skipped = _images_to_mine(archive, store, sides, processes)
     tables = []
     for name in tqdm(names, desc="mine", unit="image", disable=None):
         try:
@@ -85,7 +96,8 @@ def find_hard_negatives(
     if not tables:
         raise InputError(
             f"none of the {len(archive.files)} images in {archive.source} can be mined: they validate in"
-            f" {store.paths[0]}, show a place of such an image, or are damaged; give the images that it trains on"
+            f" {store.paths[0]} or are not in its split, show a place of such an image, or are damaged; give the images"
+            " that it trains on"
         )
     found = pd.concat(tables, ignore_index=True)
     contract = predictor.contract
@@ -102,6 +114,20 @@ def find_hard_negatives(
         patches=len(found),
         skipped=skipped,
     )
+
+
+def check_split(store: PatchStore, sides: Mapping[str, str] | None) -> None:
+    """Check that a store was cut by the given sides, `train` or `valid` by image, or else by place.
+
+    Raises:
+        InputError: If it was cut by others; it does not name the images that these leave out.
+    """
+    for path in store.paths:
+        if PatchStore(path).options.get("split") not in (BY_PLACE, split_identity(sides)):
+            raise InputError(
+                f"{path} was cut with another --split; give the same file to --split, so that no image is mined that"
+                " it leaves out"
+            )
 
 
 def write_hard_negatives(found: HardNegatives, archive: Archive, out: Path, processes: Executor) -> None:
@@ -131,18 +157,21 @@ def write_hard_negatives(found: HardNegatives, archive: Archive, out: Path, proc
             bar.update(len(chunk))
 
 
-def _images_to_mine(archive: Archive, store: PatchStore, processes: Executor) -> tuple[list[str], dict[str, str]]:
+def _images_to_mine(
+    archive: Archive, store: PatchStore, sides: Mapping[str, str] | None, processes: Executor
+) -> tuple[list[str], dict[str, str]]:
     """Return the images of places that nothing is measured on, and for bad images the reason by name.
 
-    A store does not name the images of its validation split of which it keeps no patch. They may be mined all the same,
-    unless they show a place of one that is kept.
+    A store that was split by place does not name the images of its validation split of which it keeps no patch. They
+    may be mined all the same, unless they show a place of one that is kept.
     """
     signatures, skipped = read_signatures(archive.files, processes)
     for name, reason in skipped.items():
         warn_skipped(name, reason)
     scenes = group_scenes(signatures, find_pairs(signatures))
     measured_on = {scenes[name] for name in validating_images(store) & scenes.keys()}
-    return [name for name, scene in scenes.items() if scene not in measured_on], skipped
+    allowed = [name for name, scene in scenes.items() if scene not in measured_on]
+    return [name for name in allowed if sides is None or sides.get(name) == TRAIN], skipped
 
 
 def _false_ships(predictor: Predictor, archive: Archive, name: str, options: dict[str, Any]) -> pd.DataFrame:

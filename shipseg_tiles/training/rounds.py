@@ -1,7 +1,7 @@
 """Train and mine in turn: each round a net learns from the mistakes that the one before it made."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import Contract, read_contract, write_contract
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
-from shipseg_tiles.training.mining import find_hard_negatives, write_hard_negatives
+from shipseg_tiles.training.mining import check_split, find_hard_negatives, write_hard_negatives
 from shipseg_tiles.training.options import TrainOptions
 
 
@@ -29,6 +29,8 @@ def mine_and_train(
     mined_fraction: float,
     epochs: int,
     learning_rate: float,
+    minutes: float = 0.0,
+    sides: Mapping[str, str] | None = None,
     resume: bool = False,
     tell: Callable[[str], None] = print,
 ) -> list[Contract]:
@@ -47,6 +49,8 @@ def mine_and_train(
         mined_fraction: Share of hard negatives in every batch.
         epochs: Epochs of a round.
         learning_rate: Largest rate of a round.
+        minutes: Stop the training of a round after so much time; 0 for never.
+        sides: As the store was cut, see `find_hard_negatives`.
         resume: Go on where an earlier call with the same arguments stopped.
         tell: Called with a line for people after each round.
 
@@ -54,10 +58,12 @@ def mine_and_train(
         The contracts of the weights that the rounds began with and came to, in this order.
 
     Raises:
-        InputError: If the contract does not say how the weights were trained, or an option is out of its range.
+        InputError: If the contract does not say how the weights were trained, the store was cut by other sides, or an
+            option is out of its range.
     """
     if rounds < 1:
         raise InputError(f"rounds {rounds} must be 1 or more")
+    check_split(store, sides)  # a round would take its complaint for an end of the mistakes
     folder = out.with_suffix(".rounds")
     options = replace(
         _options_of(weights),
@@ -65,7 +71,7 @@ def mine_and_train(
         stages=(),
         mined_fraction=mined_fraction,
         epochs=epochs,
-        minutes=0.0,
+        minutes=minutes,
         learning_rate=learning_rate,
     )
     made, mined = [weights], list[Path]()
@@ -73,7 +79,7 @@ def mine_and_train(
         path = folder / f"mined-{number}.h5"
         if not (resume and path.is_file()):
             try:
-                _mine(made[-1], store, archive, path, processes)
+                _mine(made[-1], store, archive, path, processes, sides)
             except InputError as error:
                 tell(f"round {number}: {error}")
                 break
@@ -101,8 +107,15 @@ def _options_of(weights: Path) -> TrainOptions:
     return TrainOptions(**values)
 
 
-def _mine(weights: Path, store: PatchStore, archive: Archive, out: Path, processes: Executor) -> None:
-    found = find_hard_negatives(Predictor.load(weights), archive, store, processes)
+def _mine(
+    weights: Path,
+    store: PatchStore,
+    archive: Archive,
+    out: Path,
+    processes: Executor,
+    sides: Mapping[str, str] | None,
+) -> None:
+    found = find_hard_negatives(Predictor.load(weights), archive, store, processes, sides=sides)
     write_hard_negatives(found, archive, out, processes)
 
 

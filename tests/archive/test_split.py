@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from shipseg_tiles.archive.split import (
     choose_evenly,
     choose_validation,
+    folds_by_place,
     read_scenes,
     read_sides,
     read_split,
+    split_identity,
     write_split,
 )
 from shipseg_tiles.errors import InputError
@@ -233,6 +235,58 @@ def test_tiny_sets(images, fraction, expected):
     assert len(choose_validation(ship_counts, alone(ship_counts), fraction, seed=0)) == expected
 
 
+# Folds
+
+
+def test_images_of_a_place_are_in_one_fold_and_folds_are_of_one_size():
+    """The place of 3 images comes first and fills one fold; that of 2 the other; the single ones fill up: c, which has
+    no ship, goes to the smaller fold, so that both have 3, then e and then d, which has more ships."""
+    places = {"a": "x", "b": "y", "c": "u", "d": "v", "e": "w", "f": "x", "g": "x", "h": "y"}
+    ships = dict.fromkeys(places, 1) | {"c": 0, "d": 5}
+
+    folds = dict(zip(places, folds_by_place(places, ships, 2).tolist(), strict=True))
+
+    assert folds == {"a": 0, "f": 0, "g": 0, "b": 1, "h": 1, "c": 1, "e": 0, "d": 1}
+
+
+@fast
+@given(st.lists(st.integers(0, 12), min_size=2, max_size=40), st.integers(2, 5))
+def test_no_place_is_torn_apart_and_no_fold_is_empty(numbers, count):
+    places = {f"{index:02}": str(number) for index, number in enumerate(numbers)}
+    if count > len(set(numbers)):
+        with pytest.raises(InputError, match="two or more places" if len(set(numbers)) == 1 else f"folds {count} must"):
+            folds_by_place(places, dict.fromkeys(places, 0), count)
+        return
+
+    folds = folds_by_place(places, dict.fromkeys(places, 0), count)
+
+    assert len({(place, fold) for place, fold in zip(places.values(), folds.tolist(), strict=True)}) == len(
+        set(numbers)
+    )
+    assert set(folds.tolist()) == set(range(count))
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1, 3])
+def test_a_number_of_folds_that_cannot_be_is_refused(count):
+    with pytest.raises(InputError, match=f"folds {count} must be from 2 to .*, 2; give such --folds"):
+        folds_by_place({"a": "x", "b": "y"}, {"a": 0, "b": 0}, count)
+
+
+def test_no_number_of_folds_can_be_where_all_images_are_of_one_place():
+    with pytest.raises(InputError, match=r"images show 1 place, .*; give images of two or more places"):
+        folds_by_place({"a": "x", "b": "x"}, {"a": 0, "b": 0}, 2)
+
+
+def test_numbers_of_places_deal_like_their_names():
+    """`group_scenes` numbers places, a file names them. Those of 2 images first, then the single one to the
+    first of two equal folds."""
+    numbers = {"a": 1, "b": 1, "c": 2, "d": 2, "e": 3}
+    ships = dict.fromkeys(numbers, 0) | {"d": 1}
+
+    assert folds_by_place(numbers, ships, 2).tolist() == [0, 0, 1, 1, 0]
+    assert folds_by_place({name: str(place) for name, place in numbers.items()}, ships, 2).tolist() == [0, 0, 1, 1, 0]
+
+
 # Files
 
 
@@ -248,6 +302,15 @@ def test_a_split_comes_back_from_its_file(tmp_path):
 
     assert (tmp_path / "split.csv").read_bytes() == b"ImageId,split,scene\na.jpg,valid,4\nb.jpg,train,7\n"
     assert read_split(tmp_path / "split.csv") == sides
+
+
+def test_a_split_is_known_again_whatever_the_order_of_its_rows():
+    """And it is another one as soon as an image is added or stands on another side."""
+    sides = {"b.jpg": "train", "a.jpg": "valid"}
+
+    assert split_identity(sides) == split_identity(dict(reversed(sides.items())))
+    others = [sides | {"c.jpg": "train"}, sides | {"b.jpg": "valid"}, {"a.jpg": "valid"}, None]
+    assert len({split_identity(one) for one in [sides, *others]}) == 5
 
 
 def test_other_columns_and_repeated_rows_do_not_matter(tmp_path):

@@ -16,68 +16,96 @@ def compare(archive, out, *flags):
         "--labels",
         archive.labels.source,
     ]
-    command += ["--out", out, "--minutes", "0.02", "--test-fraction", "0.25", "--valid-fraction", "0.25", *flags]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
+    command += ["--out", out, "--minutes", "0.02", "--folds", "4", "--valid-fraction", "0.25", "--workers", "1", *flags]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """A preset of one's own, whose images go through a classifier first."""
-    path = tmp_path_factory.mktemp("own") / "filtered.yaml"
-    path.write_text(
-        f"summary: for a test\nfilter: {path.parent / 'first.yaml'}\n"
-        "make-patches: {patch: 64}\ntrain: {width: 2, depth: 1, batch_size: 8}\n"
-    )
-    (path.parent / "first.yaml").write_text(
-        "summary: for a test\nmake-patches: {patch: 64}\n"
-        "train: {net: classifier, width: 2, depth: 1, batch_size: 8, loss: focal}\n"
-    )
-    return path
+    """Presets of one's own: a plain one, and one that mines and whose images go through a classifier first."""
+    folder = tmp_path_factory.mktemp("own")
+    small = "summary: for a test\nmake-patches: {patch: 64}\ntrain: {width: 2, depth: 1, batch_size: 8"
+    (folder / "plain.yaml").write_text(f"{small}}}\n")
+    (folder / "first.yaml").write_text(f"{small}, net: classifier, loss: focal}}\n")
+    (folder / "filtered.yaml").write_text(f"filter: {folder / 'first.yaml'}\nmine: 0.25\n{small}}}\n")
+    return folder
 
 
 @pytest.fixture(scope="module")
-def compared(scenes, own, tmp_path_factory):
+def folded(scenes, own, tmp_path_factory):
+    """The plain preset on two of four folds."""
     out = tmp_path_factory.mktemp("compared")
-    done = compare(scenes, out, "--presets", own, "--json", out / "result.json")
+    done = compare(scenes, out, "--presets", own / "plain.yaml", "--test-folds", 2, "--json", out / "result.json")
     assert done.returncode == 0, done.stderr
     return out, done
 
 
-def test_each_preset_is_trained_and_scored(compared):
-    """A quarter of 16 images tests."""
-    out, done = compared
+def test_each_fold_is_scored_by_a_net_of_its_own(folded):
+    """Each of four folds of 16 images holds 4."""
+    out, done = folded
     result = json.loads((out / "result.json").read_text())
+    images = []
+    for number in (1, 2):
+        folder = out / f"fold-{number}" / "plain"
+        assert (folder / "net.keras").is_file()
+        assert not (folder / "patches.h5").exists()
+        images += [score["image"] for score in json.loads((folder / "scores.json").read_text())["measured"]["scores"]]
 
-    assert result["test_images"] == 4
-    assert set(result["presets"]) == {"filtered"}
-    for row in result["presets"].values():
-        assert 0 <= row["dice_mean_all_images"] <= 1
-    assert done.stdout.count("\n| ") == 3
+    assert len(images) == len(set(images)) == result["test_images"] == 8
+    assert result["presets"]["plain"]["images"] == 8
+    assert result["presets"]["plain"]["dice_difference"] is None
+    assert json.loads((out / "comparison.json").read_text()) == result["presets"]
+    assert done.stdout.startswith("8 test images, ")
+    assert "in 2 of 4 folds; 0.02 minutes each\n" in done.stdout
     assert (out / "comparison.md").read_text().strip() in done.stdout
-    assert "<td>filtered</td>" in (out / "comparison.html").read_text()
-    for name in ("filtered", "first"):
-        assert (out / name / "net.keras").is_file()
-        assert not (out / name / "patches.h5").exists()
+    assert "<td>plain</td>" in (out / "comparison.html").read_text()
+    assert not (out / "fold-3").exists()
 
 
-def test_no_image_is_in_two_parts(compared, scenes):
-    out, _ = compared
-    rows = [line.split(",") for line in (out / "split.csv").read_text().splitlines()[1:]]
+def test_no_image_is_in_two_parts(folded, scenes):
+    """Of the 12 images outside of a fold a quarter validates."""
+    out, _ = folded
+    for number in (1, 2):
+        folder = out / f"fold-{number}"
+        sides = dict(line.split(",")[:2] for line in (folder / "split.csv").read_text().splitlines()[1:])
+        scored = json.loads((folder / "plain" / "scores.json").read_text())["measured"]["scores"]
 
-    assert len(rows) == 12
-    assert sum(side == "valid" for _, side, _ in rows) == 3
-    assert {name for name, _, _ in rows} < set(scenes.files)
+        assert sorted(sides.values()) == ["train"] * 9 + ["valid"] * 3
+        assert sorted([*sides, *(score["image"] for score in scored)]) == sorted(scenes.files)
 
 
-def test_what_is_scored_is_not_trained_again(compared, scenes, own):
-    out, _ = compared
-    before = (out / "filtered" / "net.keras").stat().st_mtime_ns
+def test_what_is_scored_is_not_trained_again_when_presets_are_added_or_folds_change(folded, scenes, own):
+    """Two presets on one fold, on which the plain one is scored already."""
+    out, _ = folded
+    plain = out / "fold-1" / "plain" / "net.keras"
+    before = plain.stat().st_mtime_ns
 
-    again = compare(scenes, out, "--presets", own)
+    more = compare(scenes, out, "--presets", f"{own / 'plain.yaml'},{own / 'filtered.yaml'}", "--test-folds", 1)
 
-    assert again.returncode == 0
-    assert "make-patches" not in again.stderr
-    assert (out / "filtered" / "net.keras").stat().st_mtime_ns == before
+    assert more.returncode == 0, more.stderr
+    assert plain.stat().st_mtime_ns == before
+    assert "fold-1, filtered: true dice" in more.stderr
+    assert "plain: true dice" not in more.stderr
+    rows = json.loads((out / "comparison.json").read_text())
+    assert {name: row["images"] for name, row in rows.items()} == {"plain": 4, "filtered": 4}
+    dices = [row["dice_mean_all_images"] for row in rows.values()]
+    assert rows["filtered"]["dice_difference"] == pytest.approx(dices[1] - dices[0])
+    assert "| difference to plain |" in more.stdout
+    assert_mined(out / "fold-1" / "filtered")
+    assert (out / "fold-1" / "first" / "net.keras").is_file()
+
+
+def assert_mined(folder):
+    """The weights are those of before mining or those of after, and what was mined is gone."""
+    kept, begun = (json.loads((folder / name).read_text()) for name in ("net.json", "before-mining.json"))
+    training = kept["trained_on"]["training"]
+    assert kept == begun or (training["mined_fraction"], training["minutes"]) == (0.25, begun_minutes(begun))
+    assert begun_minutes(begun) == pytest.approx(0.02 * 2 / 3 / 2)
+    assert not (folder / "net.rounds").exists()
+
+
+def begun_minutes(contract):
+    return contract["trained_on"]["training"]["minutes"]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +115,8 @@ def test_what_is_scored_is_not_trained_again(compared, scenes, own):
         (["--presets", "tiny,tiny"], "two presets are called tiny"),
         (["--presets", "ship-classifier"], "preset ship-classifier trains a classifier, which finds no ships"),
         (["--minutes", "0"], "minutes 0.0 must be above 0"),
+        (["--test-folds", "0"], "test folds 0 must be from 1 to the number of folds, 4"),
+        (["--test-folds", "5"], "test folds 5 must be from 1 to the number of folds, 4"),
     ],
 )
 def test_bad_input_is_one_line_before_anything_is_done(scenes, tmp_path, flags, message):

@@ -61,11 +61,34 @@ def test_mined_patches_are_summed_up_and_pass_the_inspection(mine, store, tmp_pa
     assert "20 patches verified" in capfd.readouterr().out
 
 
+def test_only_what_trains_by_the_split_of_the_store_is_mined(mine, scenes, tmp_path):
+    """Of 16 images 5 train and 4 validate; the others are kept for a test."""
+    names = sorted(scenes.files, key=lambda name: -len(scenes.labels.ships[name]))
+    rows = [f"{name},{'train' if number < 5 else 'valid'}\n" for number, name in enumerate(names[:9])]
+    (tmp_path / "split.csv").write_text("ImageId,split\n" + "".join(rows))
+    archive = ["--images", scenes.source, "--labels", scenes.labels.source, "--split", tmp_path / "split.csv"]
+    flags = [*archive, "--out", tmp_path / "held-out.h5", "--patch", "64", "--workers", "1"]
+    with pytest.raises(SystemExit) as ended:
+        main(["make-patches", *map(str, flags)])
+    assert ended.value.code == 0
+
+    unsaid = mine(patches=tmp_path / "held-out.h5", threshold=0.05)
+    said = mine(patches=tmp_path / "held-out.h5", threshold=0.05, split=tmp_path / "split.csv")
+
+    assert unsaid[0] == 2
+    assert "held-out.h5 was cut with another --split; give the same file to --split" in unsaid[2]
+    assert said[0] == 0
+    found = PatchStore(tmp_path / "mined.h5").source("train", "background")
+    assert set(found["image"]) <= set(names[:5])
+    assert said[1].startswith("5 images looked at, ")
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"weights": "gone.keras"}, "gone.keras does not exist"),
         ({"patches": "gone.h5"}, "gone.h5 does not exist; make it with make-patches"),
+        ({"split": "gone.csv"}, "gone.csv cannot be read as CSV"),
         ({"images": "gone"}, "gone is no folder, zip or image"),
         ({"labels": "gone.csv"}, "gone.csv does not exist"),
         ({"threshold": 1.5}, "threshold 1.5 must be above 0 and below 1"),

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipseg_tiles.errors import InputError
-from shipseg_tiles.scoring.calibration import calibrate, choose, folds_by_place
+from shipseg_tiles.scoring.calibration import calibrate, choose
 from shipseg_tiles.scoring.evidence import Evidence, Objects
 from shipseg_tiles.scoring.setting_grid import Axes, Setting
 
@@ -67,48 +66,6 @@ def test_the_choice_is_that_of_walking_in_every_direction(rows):
     }
 
     assert choose(scores) == max(places, key=lambda place: (steps[place], scores[place], np.negative(place).tolist()))
-
-
-# Folds
-
-
-def test_images_of_a_place_are_in_one_fold_and_folds_are_of_one_size():
-    """The place of 3 images comes first and fills one fold; that of 2 the other; the single ones fill up: c, which has
-    no ship, goes to the smaller fold, so that both have 3, then e and then d, which has more ships."""
-    places = {"a": "x", "b": "y", "c": "u", "d": "v", "e": "w", "f": "x", "g": "x", "h": "y"}
-    ships = dict.fromkeys(places, 1) | {"c": 0, "d": 5}
-
-    folds = dict(zip(places, folds_by_place(places, ships, 2).tolist(), strict=True))
-
-    assert folds == {"a": 0, "f": 0, "g": 0, "b": 1, "h": 1, "c": 1, "e": 0, "d": 1}
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.integers(0, 12), min_size=2, max_size=40), st.integers(2, 5))
-def test_no_place_is_torn_apart_and_no_fold_is_empty(numbers, count):
-    places = {f"{index:02}": str(number) for index, number in enumerate(numbers)}
-    if count > len(set(numbers)):
-        with pytest.raises(InputError, match="two or more places" if len(set(numbers)) == 1 else f"folds {count} must"):
-            folds_by_place(places, dict.fromkeys(places, 0), count)
-        return
-
-    folds = folds_by_place(places, dict.fromkeys(places, 0), count)
-
-    assert len({(place, fold) for place, fold in zip(places.values(), folds.tolist(), strict=True)}) == len(
-        set(numbers)
-    )
-    assert set(folds.tolist()) == set(range(count))
-
-
-@pytest.mark.parametrize("count", [-1, 0, 1, 3])
-def test_a_number_of_folds_that_cannot_be_is_refused(count):
-    with pytest.raises(InputError, match=f"folds {count} must be from 2 to .*, 2; give such --folds"):
-        folds_by_place({"a": "x", "b": "y"}, {"a": 0, "b": 0}, count)
-
-
-def test_no_number_of_folds_can_be_where_all_images_are_of_one_place():
-    with pytest.raises(InputError, match=r"images show 1 place, .*; give images of two or more places"):
-        folds_by_place({"a": "x", "b": "x"}, {"a": 0, "b": 0}, 2)
 
 
 # Choosing

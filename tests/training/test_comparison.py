@@ -1,4 +1,6 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import keras
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 from shipseg_tiles.archive.scenes import find_pairs
 from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.nets.contract import Contract, checksum, write_contract
-from shipseg_tiles.training.comparison import COLUMNS, divide, measure, table_text
+from shipseg_tiles.scoring.image_score import ImageScore
+from shipseg_tiles.training.comparison import Measured, divide, measure, table_text, tabulate
 
 
 @pytest.fixture(scope="module")
@@ -16,21 +19,27 @@ def processes():
         yield executor
 
 
-def test_images_are_divided_into_three_parts_and_places_are_not(scenes, processes):
-    """16 images: a quarter of them tests, a quarter of the other 12 validates."""
-    division = divide(scenes, 0.25, 0.25, 0, processes)
+def test_each_image_is_held_out_once_and_no_place_is_on_two_sides(scenes, processes):
+    """16 images in folds of 4; of the 12 others of each a quarter validates."""
+    divisions = divide(scenes, 4, 0.25, 0, processes)
 
-    assert len(division.test) == 4
-    assert sorted([*division.sides, *division.test]) == sorted(scenes.files)
-    assert sorted(division.sides.values()) == ["train"] * 9 + ["valid"] * 3
-    part = dict.fromkeys(division.test, "test") | division.sides
+    assert sorted(name for division in divisions for name in division.test) == sorted(scenes.files)
     signatures, _ = read_signatures(scenes.files, processes)
-    assert all(part[pair[0]] == part[pair[1]] for pair in find_pairs(signatures))
+    pairs = find_pairs(signatures)
+    for division in divisions:
+        assert len(division.test) == 4
+        assert sorted([*division.sides, *division.test]) == sorted(scenes.files)
+        assert sorted(division.sides.values()) == ["train"] * 9 + ["valid"] * 3
+        part = dict.fromkeys(division.test, "test") | division.sides
+        assert all(part[pair[0]] == part[pair[1]] for pair in pairs)
 
 
-def test_the_same_seed_divides_alike(scenes, processes):
-    assert divide(scenes, 0.25, 0.25, 3, processes) == divide(scenes, 0.25, 0.25, 3, processes)
-    assert divide(scenes, 0.25, 0.25, 3, processes).test != divide(scenes, 0.25, 0.25, 4, processes).test
+def test_the_seed_decides_what_validates_but_not_the_folds(scenes, processes):
+    one, same, other = (divide(scenes, 4, 0.25, seed, processes) for seed in (3, 3, 4))
+
+    assert one == same
+    assert [division.test for division in one] == [division.test for division in other]
+    assert [division.sides for division in one] != [division.sides for division in other]
 
 
 def saved(answer, shape, path):
@@ -51,14 +60,20 @@ def saved(answer, shape, path):
     return path
 
 
+def row_of(*measured):
+    return tabulate({"one": measured})["one"]
+
+
 def test_a_net_that_sees_no_ships_is_right_on_empty_images_alone(scenes, tmp_path):
     """9 of the 16 images are empty. The one convolution has 3 weights."""
-    row = measure(saved(0.0, "segmenter", tmp_path / "net.keras"), None, scenes)
+    measured = measure(saved(0.0, "segmenter", tmp_path / "net.keras"), None, scenes, 1.234)
 
+    row = row_of(measured)
+    assert [score.image for score in measured.scores] == list(scenes.files)
     assert row["dice_mean_all_images"] == pytest.approx(9 / 16)
     assert row["dice_mean_ship_images"] == 0
     assert row["empty_images_with_false_ships"] == 0
-    assert row["parameters"] == 3
+    assert (row["parameters"], row["training_minutes"]) == (3, 1.23)
     assert 0 < row["seconds_per_image"] < 10
 
 
@@ -66,35 +81,96 @@ def test_a_classifier_keeps_a_net_from_seeing_ships_everywhere(scenes, tmp_path)
     """The net takes everything for ship, and the classifier lets no image through. Together they have 6 weights."""
     net = saved(1.0, "segmenter", tmp_path / "net.keras")
 
-    alone = measure(net, None, scenes)
-    filtered = measure(net, saved(0.0, "classifier", tmp_path / "classifier.keras"), scenes)
+    alone = row_of(measure(net, None, scenes, 1))
+    filtered = row_of(measure(net, saved(0.0, "classifier", tmp_path / "classifier.keras"), scenes, 1))
 
     assert alone["empty_images_with_false_ships"] == 1
     assert filtered["empty_images_with_false_ships"] == 0
     assert filtered["parameters"] == 6
 
 
+def fold(dices, seconds=0.1, minutes=1.0):
+    """A net on images of 64 px with a ship of 53 pixels each; only its true dices differ."""
+    scores = [
+        ImageScore(f"{index}", (8, 8), 53, 53, 20, 1, 1, dice, 0.5, 1, (53,), ()) for index, dice in dices.items()
+    ]
+    return Measured(tuple(scores), seconds, 7, minutes)
+
+
+def test_what_is_measured_comes_back_from_json():
+    """Numbers that are all different, and sizes of no ship, one and two."""
+    scores = (
+        ImageScore("a.jpg", (1, 2), 3, 4, 5, 6, 7, 0.8, 0.9, 0.95, (10, 11), (11,)),
+        ImageScore("b.jpg", (1, 2), 0, 0, 0, 0, 0, 1.0, 1.0, 1.0, (), ()),
+    )
+    measured = Measured(scores, 0.125, 12, 13.5)
+
+    assert Measured.from_json(json.loads(json.dumps(asdict(measured)))) == measured
+
+
+def test_folds_are_summed_up_image_by_image():
+    """One fold of three images at 0.1 s, one of a single image at 0.5 s: (3 * 0.1 + 0.5) / 4 = 0.2 s, and a true dice
+    of (0 + 0.25 + 0.5 + 0.75) / 4 = 0.375, not the mean 0.5 of the folds' 0.25 and 0.75; the mean of 1 and 4 minutes.
+    """
+    row = row_of(fold({1: 0, 2: 0.25, 3: 0.5}, 0.1, 1), fold({4: 0.75}, 0.5, 4))
+
+    assert (row["images"], row["ship_images"], row["parameters"]) == (4, 4, 7)
+    assert row["dice_mean_all_images"] == pytest.approx(0.375)
+    assert row["seconds_per_image"] == pytest.approx(0.2)
+    assert row["training_minutes"] == pytest.approx(2.5)
+    assert row["intervals"]["dice_mean_all_images"][0] < 0.375 < row["intervals"]["dice_mean_all_images"][1]
+
+
+def test_each_is_compared_with_the_first_on_the_same_images():
+    """The second is better by 0.25 on each of three images in two folds, the third worse by 0.25 on one."""
+    first = [fold({1: 0.5, 2: 0.25}), fold({3: 0.5})]
+    better = [fold({1: 0.75, 2: 0.5}), fold({3: 0.75})]
+    worse = [fold({1: 0.25, 2: 0.25}), fold({3: 0.5})]
+
+    rows = tabulate({"first": first, "better": better, "worse": worse})
+
+    assert [row["dice_difference"] for row in rows.values()] == [None, 0.25, pytest.approx(-0.25 / 3)]
+    assert [rows[name]["intervals"]["dice_difference"] for name in ("first", "better")] == [None, [0.25, 0.25]]
+    assert rows["worse"]["intervals"]["dice_difference"] == pytest.approx([-0.25, 0])
+
+
 def test_the_best_comes_first_and_every_number_has_its_form():
+    """The single image of `bare` has neither intervals nor a ship."""
     row = {
-        "dice_mean_ship_images": None,
+        "dice_mean_ship_images": 0.5,
         "dice_mean_all_images": 0.5,
+        "dice_difference": None,
         "dice_pooled": 0.25,
         "f2_mean": 0.125,
         "empty_images_with_false_ships": 0.261,
         "seconds_per_image": 0.1,
         "parameters": 1_190_000,
+        "training_minutes": 8.06,
+        "intervals": {"dice_mean_all_images": [0.4386, 0.5614], "dice_difference": None},
+    }
+    ends = {"dice_mean_all_images": [0.7, 0.8], "dice_difference": [-0.004, 0.5]}
+    better = row | {"dice_mean_all_images": 0.75, "dice_difference": 0.25, "intervals": ends}
+    nothing = dict.fromkeys(row["intervals"])
+    bare = row | {
+        "dice_mean_all_images": 0.0,
+        "dice_mean_ship_images": None,
+        "dice_difference": -0.5,
+        "intervals": nothing,
     }
 
-    lines = table_text({"worse": row, "better": row | {"dice_mean_all_images": 0.75}}).splitlines()
+    lines = table_text({"worse": row, "better": better, "bare": bare}).splitlines()
 
-    assert lines[0] == f"| preset | {' | '.join(COLUMNS.values())} |"
-    assert lines[2].startswith("| better | - | 0.750 |")
-    assert lines[3] == "| worse | - | 0.500 | 0.250 | 0.125 | 26 % | 0.100 | 1.19 M |"
+    heads = "preset | ship images | all images | difference to worse | pooled | F2 | false ships on empties | s/image"
+    others = "0.250 | 0.125 | 26 % | 0.100 | 1.19 M | 8.1 |"
+    assert lines[0] == f"| {heads} | parameters | minutes |"
+    assert lines[2] == f"| better | 0.500 | 0.750 (0.700 to 0.800) | +0.250 (-0.004 to +0.500) | {others}"
+    assert lines[3] == f"| worse | 0.500 | 0.500 (0.439 to 0.561) | - | {others}"
+    assert lines[4] == f"| bare | - | 0.000 | -0.500 | {others}"
 
 
 def test_images_that_cannot_be_told_apart_are_divided_one_by_one(processes, scenes):
     """Too even to compare, they are places of their own."""
-    division = divide(scenes, 0.5, 0.0, 0, processes)
+    division = divide(scenes, 2, 0.0, 0, processes)[0]
 
     assert len(division.test) == 8
     assert set(division.sides.values()) == {"train"}

@@ -35,7 +35,7 @@ WHITE = {
 SHIPS = {"a ship.png": (2, 2, 4, 4), "v valid.png": (2, 2, 4, 4)}
 """Those that are ships by their labels."""
 
-SIDES = {"a ship.png": "train", "b sea.png": "train", "c border.png": "train"} | dict.fromkeys(
+SIDES = dict.fromkeys(["a ship.png", "b sea.png", "c border.png", "n new.png"], "train") | dict.fromkeys(
     ["v valid.png", "w whole.png"], "valid"
 )
 
@@ -73,12 +73,17 @@ def archive(tmp_path):
     return Archive(str(tmp_path / "images"), files, Labels("labels.csv", ships))
 
 
-def make_store(archive, folder, **changes):
-    """Cut the archive: two ship patches, no background. `w whole.png` validates as a whole only, `n new.png` not."""
+def make_store(archive, folder, sides=SIDES, **changes):
+    """Cut the archive: two ship patches, no background. `w whole.png` validates as a whole only, `n new.png` trains."""
     path = folder / "store" / "patches.h5"
     options = MakeOptions(**{"patch": PATCH, "stride": PATCH, "background_ratio": 0.0, "full_images": 2} | changes)
-    make_patches(archive, path, options, sides=SIDES)
+    make_patches(archive, path, options, sides=sides)
     return PatchStore(path)
+
+
+def find(weights, archive, store, processes, *, sides=SIDES, most=10_000, **changes):
+    """Mine with saved weights, whose contract is changed."""
+    return find_hard_negatives(Predictor.load(weights, **changes), archive, store, processes, most, sides)
 
 
 def rows_of(found):
@@ -94,10 +99,10 @@ def test_hard_negatives_by_hand(weights, archive, processes, tmp_path):
     - a: the box at row 2 is a ship; the other one is 12 pixels in the patch (16, 16)
     - b: 10 pixels in (0, 0); 9 in (16, 32), one too few
     - c: columns 14 to 19: 2 x 4 = 8 pixels in (0, 0), 4 x 4 = 16 in (0, 16)
-    - n, which stands on neither side: 12 in (0, 0)
+    - n, of which the store keeps nothing: 12 in (0, 0)
     - v and w validate
     """
-    found = find_hard_negatives(Predictor.load(weights), archive, make_store(archive, tmp_path), processes)
+    found = find(weights, archive, make_store(archive, tmp_path), processes)
 
     assert rows_of(found) == FOUND
     assert (found.images, found.images_with_false_ships, found.patches, found.skipped) == (4, 4, 4, {})
@@ -108,7 +113,7 @@ def test_a_patch_with_a_ship_is_none_however_much_else_the_net_sees(weights, arc
     the other one the ship as well. The box of c is 24 pixels, of which columns 16 to 19 are 16 pixels in the second."""
     store = make_store(archive, tmp_path, patch=32, stride=32)
 
-    found = find_hard_negatives(Predictor.load(weights), archive.only(["a ship.png", "c border.png"]), store, processes)
+    found = find(weights, archive.only(["a ship.png", "c border.png"]), store, processes)
 
     assert rows_of(found) == [("a ship.png", 0, 16), ("c border.png", 0, 0), ("c border.png", 0, 16)]
 
@@ -125,7 +130,7 @@ def test_threshold_and_minimum_area_are_those_of_the_predictor(weights, archive,
     """Of all patches with a false pixel, none has fewer than 8; patches without one are never mined."""
     store = make_store(archive, tmp_path)
 
-    found = find_hard_negatives(Predictor.load(weights, **changes), archive, store, processes)
+    found = find(weights, archive, store, processes, **changes)
 
     assert rows_of(found) == sorted(FOUND + more)
 
@@ -135,7 +140,7 @@ def test_pixels_count_above_the_threshold(weights, archive, processes, tmp_path,
     """127 / 255 is below a half and 129 / 255 above."""
     Image.new("RGB", (48, 32), (gray, gray, gray)).save(archive.files["n new.png"])
 
-    found = find_hard_negatives(Predictor.load(weights), archive, make_store(archive, tmp_path), processes)
+    found = find(weights, archive, make_store(archive, tmp_path), processes)
 
     assert ("n new.png" in found.plan.table["image"].tolist()) == mined
 
@@ -145,25 +150,52 @@ def test_pixels_count_above_the_threshold(weights, archive, processes, tmp_path,
 )
 def test_the_worst_patches_are_kept_and_of_equals_the_first_by_name(weights, archive, processes, tmp_path, most, kept):
     """16 pixels in c, 12 in a and in n, 10 in b."""
-    found = find_hard_negatives(Predictor.load(weights), archive, make_store(archive, tmp_path), processes, most)
+    found = find(weights, archive, make_store(archive, tmp_path), processes, most=most)
 
     assert rows_of(found) == sorted(FOUND[index] for index in kept)
     assert (found.patches, found.images_with_false_ships) == (4, 4)
 
 
-def test_an_image_that_is_not_kept_whole_validates_by_its_patches(weights, archive, processes, tmp_path):
+def test_an_image_validates_as_its_split_says_even_if_the_store_keeps_nothing_of_it(
+    weights, archive, processes, tmp_path
+):
     """Without whole images the store knows v by its ship patch; of w, which is empty, it keeps nothing."""
     store = make_store(archive, tmp_path, full_images=0)
 
-    found = find_hard_negatives(Predictor.load(weights), archive, store, processes)
+    assert rows_of(find(weights, archive, store, processes)) == FOUND
 
-    assert rows_of(found) == [*FOUND, ("w whole.png", 0, 0)]
+
+def test_an_image_that_is_on_neither_side_is_not_mined(weights, archive, processes, tmp_path):
+    """As those that a comparison keeps for its test."""
+    sides = {name: side for name, side in SIDES.items() if name != "n new.png"}
+    store = make_store(archive, tmp_path, sides)
+
+    assert rows_of(find(weights, archive, store, processes, sides=sides)) == FOUND[:3]
+
+
+@pytest.mark.parametrize("sides", [None, SIDES | {"t test.png": "train"}])
+def test_a_store_that_was_cut_by_another_split_is_not_mined_with(weights, archive, processes, tmp_path, sides):
+    store = make_store(archive, tmp_path)
+
+    with pytest.raises(InputError, match=r"patches\.h5 was cut with another --split; give the same file to --split"):
+        find(weights, archive, store, processes, sides=sides)
+
+
+def test_the_split_of_a_second_store_counts_as_well(weights, archive, processes, tmp_path):
+    """The first one is split by place, by which all images may be mined."""
+    options = MakeOptions(patch=PATCH, stride=PATCH, valid_fraction=0.0, full_images=0)
+    make_patches(archive, tmp_path / "first.h5", options)
+    stores = PatchStore(tmp_path / "first.h5", *make_store(archive, tmp_path).paths)
+
+    with pytest.raises(InputError, match=r"store/patches\.h5 was cut with another --split"):
+        find(weights, archive, stores, processes, sides=None)
+    assert rows_of(find(weights, archive, stores, processes)) == FOUND
 
 
 def test_an_image_of_a_place_that_validates_is_left_alone(weights, processes, tmp_path):
     """Three crops of 512 px: `near` and `valid` share a block of 256 px, `far` shows another place.
 
-    Each has a false ship. `near` is in no split; it would still show the net what it is measured on.
+    Each has a false ship. `near` trains by a split that is not by place; it would show the net what it is measured on.
     """
     random = np.random.default_rng(5)
     spots = (random.integers(10, 100, size=(48, 96)) / 2).astype(np.uint8)
@@ -177,9 +209,10 @@ def test_an_image_of_a_place_that_validates_is_left_alone(weights, processes, tm
     archive = Archive(str(tmp_path), files, Labels("labels.csv", ships))
     path = tmp_path / "store.h5"
     options = MakeOptions(background_ratio=0.0, full_images=1)
-    make_patches(archive, path, options, sides={"far.png": "train", "valid.png": "valid"})
+    sides = {"far.png": "train", "near.png": "train", "valid.png": "valid"}
+    make_patches(archive, path, options, sides=sides)
 
-    found = find_hard_negatives(Predictor.load(weights), archive, PatchStore(path), processes)
+    found = find(weights, archive, PatchStore(path), processes, sides=sides)
 
     assert rows_of(found) == [("far.png", 128, 256)]
     assert found.images == 1
@@ -187,7 +220,7 @@ def test_an_image_of_a_place_that_validates_is_left_alone(weights, processes, tm
 
 def test_what_is_found_is_written_as_a_store(weights, archive, processes, tmp_path):
     store, out = make_store(archive, tmp_path), tmp_path / "deep" / "mined.h5"
-    found = find_hard_negatives(Predictor.load(weights), archive, store, processes)
+    found = find(weights, archive, store, processes)
 
     write_hard_negatives(found, archive, out, processes)
 
@@ -216,7 +249,7 @@ def test_what_is_found_is_written_as_a_store(weights, archive, processes, tmp_pa
 def test_equal_runs_write_equal_bytes(weights, archive, processes, tmp_path):
     store = make_store(archive, tmp_path)
     for name in ("one.h5", "two.h5"):
-        found = find_hard_negatives(Predictor.load(weights), archive, store, processes)
+        found = find(weights, archive, store, processes)
         write_hard_negatives(found, archive, tmp_path / name, processes)
 
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
@@ -230,7 +263,7 @@ def test_patches_are_shuffled(weights, processes, tmp_path):
     archive = Archive(str(tmp_path), {name: tmp_path / name for name in ships}, Labels("labels.csv", ships))
     make_patches(archive, tmp_path / "p.h5", MakeOptions(patch=PATCH, stride=PATCH, valid_fraction=0.0))
 
-    found = find_hard_negatives(Predictor.load(weights), archive, PatchStore(tmp_path / "p.h5"), processes)
+    found = find(weights, archive, PatchStore(tmp_path / "p.h5"), processes, sides=None)
     write_hard_negatives(found, archive, tmp_path / "mined.h5", processes)
 
     source = PatchStore(tmp_path / "mined.h5").source("train", "background")
@@ -242,7 +275,7 @@ def test_patches_are_shuffled(weights, processes, tmp_path):
 def test_patches_are_resized_like_those_of_the_store_and_go_into_its_batches(weights, archive, processes, tmp_path):
     """A store at 8 px has one ship patch to train on: batches of 4 at 0.25 and 0.75 are that one and 3 mined."""
     store, out = make_store(archive, tmp_path, resize=8), tmp_path / "mined.h5"
-    found = find_hard_negatives(Predictor.load(weights), archive, store, processes)
+    found = find(weights, archive, store, processes)
     write_hard_negatives(found, archive, out, processes)
 
     images, masks = RatioFeed(store, 4, 0.25, 1, mined=PatchStore(out), mined_fraction=0.75)[0]
@@ -259,7 +292,7 @@ def test_an_image_smaller_than_a_patch_is_mirrored(weights, archive, processes, 
     Image.fromarray(np.repeat(white[..., np.newaxis], 3, axis=2)).save(archive.files["n new.png"])
     store, out = make_store(archive, tmp_path), tmp_path / "mined.h5"
 
-    found = find_hard_negatives(Predictor.load(weights, minimum_area=50), archive, store, processes)
+    found = find(weights, archive, store, processes, minimum_area=50)
     write_hard_negatives(found, archive, out, processes)
 
     (pixels,), _ = PatchStore(out).sets["train", "background"].read(np.arange(1))
@@ -274,7 +307,7 @@ def test_bad_images_are_skipped_with_a_warning(weights, archive, processes, tmp_
     labels = Labels("labels.csv", archive.labels.ships | {"n new.png": ("1536 2",)})
 
     with pytest.warns(SkippedImageWarning) as warned:
-        found = find_hard_negatives(Predictor.load(weights), replace(archive, labels=labels), store, processes)
+        found = find(weights, replace(archive, labels=labels), store, processes)
     write_hard_negatives(found, archive, out, processes)
 
     assert rows_of(found) == [FOUND[0], FOUND[2]]
@@ -285,29 +318,28 @@ def test_bad_images_are_skipped_with_a_warning(weights, archive, processes, tmp_
 
 def test_a_net_without_mistakes_leaves_nothing_to_mine(weights, archive, processes, tmp_path):
     with pytest.raises(InputError, match=r"no mistake of 17 pixels above 0\.5 on 4 images of .*lower --threshold"):
-        find_hard_negatives(Predictor.load(weights, minimum_area=17), archive, make_store(archive, tmp_path), processes)
+        find(weights, archive, make_store(archive, tmp_path), processes, minimum_area=17)
 
 
 def test_images_that_validate_alone_cannot_be_mined(weights, archive, processes, tmp_path):
     store = make_store(archive, tmp_path)
 
     with pytest.raises(InputError, match=r"none of the 2 images in .* can be mined: they validate in .*patches\.h5"):
-        find_hard_negatives(Predictor.load(weights), archive.only(["v valid.png", "w whole.png"]), store, processes)
+        find(weights, archive.only(["v valid.png", "w whole.png"]), store, processes)
 
 
 def test_a_mined_store_is_none_to_mine_with(weights, archive, processes, tmp_path):
     """It does not know which images validate."""
     store, out = make_store(archive, tmp_path), tmp_path / "mined.h5"
-    predictor = Predictor.load(weights)
-    write_hard_negatives(find_hard_negatives(predictor, archive, store, processes), archive, out, processes)
+    write_hard_negatives(find(weights, archive, store, processes), archive, out, processes)
 
     with pytest.raises(InputError, match=r"mined\.h5 holds mined patches; give the store that they were mined with"):
-        find_hard_negatives(predictor, archive, PatchStore(out), processes)
+        find(weights, archive, PatchStore(out), processes)
 
 
 def test_max_patches_must_be_one_or_more(weights, archive, processes, store):
     with pytest.raises(InputError, match="max patches 0 must be 1 or more"):
-        find_hard_negatives(Predictor.load(weights), archive, store, processes, 0)
+        find(weights, archive, store, processes, most=0)
 
 
 class Interrupted(Executor):
@@ -319,7 +351,7 @@ class Interrupted(Executor):
 
 def test_what_does_not_come_to_its_end_leaves_no_file(weights, archive, processes, tmp_path):
     """An image that is gone when it is to be cut, and Ctrl-C."""
-    found = find_hard_negatives(Predictor.load(weights), archive, make_store(archive, tmp_path), processes)
+    found = find(weights, archive, make_store(archive, tmp_path), processes)
     out = tmp_path / "out" / "mined.h5"
 
     with pytest.raises(KeyboardInterrupt):

@@ -71,12 +71,23 @@ def test_a_preset_of_ones_own_is_a_file(tmp_path):
     assert read_preset(str(path)).name == "harbours"
 
 
+def test_a_preset_says_whether_it_mines(tmp_path):
+    (tmp_path / "mining.yaml").write_text("mine: 0.25\n")
+
+    assert read_preset(str(tmp_path / "mining.yaml")).mine == 0.25
+    assert read_preset("default").mine == 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sumary: x", "a preset has no 'sumary'; it has summary, filter, encoder, make-patches, train"),
+        ("sumary: x", "a preset has no 'sumary'; it has summary, filter, encoder, mine, make-patches, train"),
         ("train: [1]", "make-patches and train must hold options"),
         ("- a", "holds no options"),
+        ("mine: 0", "mine 0 must be a number above 0 and below 1"),
+        ("mine: 1", "mine 1 must be a number above 0 and below 1"),
+        ("mine: some", "mine some must be a number above 0 and below 1"),
+        ("mine:", "mine None must be a number above 0 and below 1"),
         ("train: {", "cannot be read as YAML"),
     ],
 )

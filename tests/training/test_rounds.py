@@ -6,6 +6,7 @@ import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import contract_path, read_contract, write_contract
+from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
 from shipseg_tiles.training.options import TrainOptions
@@ -88,6 +89,43 @@ def test_weights_that_do_not_say_how_they_were_trained_are_refused(first, store,
 
     with pytest.raises(InputError, match=r"first\.keras does not say how they were trained"):
         mine_and_train(tmp_path / first.name, store, scenes, tmp_path / "net.keras", processes, **ROUND)
+
+
+def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(first, scenes, processes, tmp_path):
+    """11 images train and 4 validate; one with a ship is kept for a test. Half a second is over before 1,000 epochs."""
+    names = sorted(scenes.files)
+    kept = next(name for name in names if scenes.labels.ships[name])
+    others = [name for name in names if name != kept]
+    sides = dict.fromkeys(others[:4], "valid") | dict.fromkeys(others[4:], "train")
+    options = MakeOptions(patch=64, stride=64, background_ratio=1.0, full_images=4)
+    make_patches(scenes, tmp_path / "patches.h5", options, sides=sides)
+    told, limits = [], {"rounds": 1, "epochs": 1000, "minutes": 0.5 / 60}
+
+    contracts = mine_and_train(
+        first,
+        PatchStore(tmp_path / "patches.h5"),
+        scenes,
+        tmp_path / "net.keras",
+        processes,
+        sides=sides,
+        tell=told.append,
+        **ROUND | limits,
+    )
+
+    found = PatchStore(tmp_path / "net.rounds" / "mined-1.h5").source("train", "background")
+    assert set(found["image"]) == set(others[4:])
+    assert len(contracts) == 2
+    assert contracts[1].trained_on["training"]["minutes"] == limits["minutes"]
+
+
+def test_a_store_of_another_split_is_refused_before_anything_is_trained(first, scenes, processes, tmp_path):
+    """A round would take it for an end of the mistakes."""
+    sides = {name: "valid" if number < 4 else "train" for number, name in enumerate(sorted(scenes.files))}
+    make_patches(scenes, tmp_path / "patches.h5", MakeOptions(patch=64, stride=64), sides=sides)
+
+    with pytest.raises(InputError, match=r"patches\.h5 was cut with another --split; give the same file"):
+        mine_and_train(first, PatchStore(tmp_path / "patches.h5"), scenes, tmp_path / "net.keras", processes, **ROUND)
+    assert [path.name for path in tmp_path.iterdir()] == ["patches.h5"]
 
 
 def test_no_rounds_are_refused(first, store, scenes, processes, tmp_path):

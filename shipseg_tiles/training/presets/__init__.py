@@ -10,7 +10,7 @@ from shipseg_tiles.files import read_yaml
 
 FOLDER = Path(__file__).parent
 
-_KEYS = ("summary", "filter", "encoder", "make-patches", "train")
+_KEYS = ("summary", "filter", "encoder", "mine", "make-patches", "train")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Preset:
         options: By verb, `make-patches` and `train`: the options as a `--config` file has them.
         filter: Preset of a classifier that is trained first, and decides which images the net is shown; or empty.
         encoder: Preset of a classifier that is trained first, and whose encoder the net takes over; or empty.
+        mine: Share of hard negatives in every batch of the second half of the time, see
+            `shipseg_tiles.training.rounds.mine_and_train`; 0 for a training without them.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Preset:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     filter: str = ""
     encoder: str = ""
+    mine: float = 0.0
 
     @property
     def classifier(self) -> str:
@@ -65,4 +68,16 @@ def read_preset(name: str) -> Preset:
     if not all(isinstance(section, dict) for section in options.values()):
         raise InputError(f"{path}: make-patches and train must hold options, such as 'epochs: 20'")
     texts = {key: str(values.get(key) or "") for key in ("summary", "filter", "encoder")}
-    return Preset(path.stem, name, options=options, **texts)
+    return Preset(path.stem, name, options=options, mine=_mined_fraction(path, values), **texts)
+
+
+def _mined_fraction(path: Path, values: Mapping[str, Any]) -> float:
+    if "mine" not in values:
+        return 0.0
+    try:
+        fraction = float(values["mine"])
+    except (TypeError, ValueError):
+        fraction = 0.0
+    if not 0 < fraction < 1:
+        raise InputError(f"{path}: mine {values['mine']} must be a number above 0 and below 1")
+    return fraction
