@@ -3,7 +3,7 @@
 All take truth of 0 and 1 in any dtype, (N, height, width), and probabilities float32 (N, height, width, 1), as nets
 answer them at every precision. For a classifier, which answers (N, 1), the truth may be masks or labels: see
 `truth_like`. All return a scalar that is 0 for a perfect answer and more for any other. Sums run over all pixels of the
-batch at once: taken per patch, overlap would be undefined on background, where nearly all patches are.
+batch at once: taken per patch, overlap would be undefined on background, where most patches are.
 """
 
 from collections.abc import Callable
@@ -57,6 +57,21 @@ class DiceCrossEntropy(keras.losses.Loss):
         """Return the loss, 0 or more."""
         truth = truth_like(y_pred, y_true)
         return _lack_of_overlap(truth, y_pred, 0.5, 0.5) + ops.mean(ops.binary_crossentropy(truth, y_pred))
+
+
+@keras.saving.register_keras_serializable("shipseg_tiles")
+class PatchDiceCrossEntropy(keras.losses.Loss):
+    """As `DiceCrossEntropy`, but half of the dice is the mean over the patches with ships, each by itself.
+
+    The true dice counts images alike, whatever they hold; in a sum over the batch a ship of 50 pixels is nothing beside
+    one of 5,000.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss, 0 or more."""
+        truth = truth_like(y_pred, y_true)
+        overlap = _lack_of_overlap(truth, y_pred, 0.5, 0.5) + _mean_lack_of_overlap(truth, y_pred)
+        return overlap / 2 + ops.mean(ops.binary_crossentropy(truth, y_pred))
 
 
 @keras.saving.register_keras_serializable("shipseg_tiles")
@@ -132,6 +147,16 @@ def _lack_of_overlap(truth: Any, prediction: Any, false_ships: float, missed_shi
     return 1 - (shared + 0.5) / (shared + wrong + 0.5)
 
 
+def _mean_lack_of_overlap(truth: Any, prediction: Any) -> Any:
+    """Return 1 less the dice of each patch by itself, as a mean over the patches with ships; 0 if there is none."""
+    inside = tuple(range(1, len(truth.shape)))
+    ships = ops.sum(truth, axis=inside)
+    shared = ops.sum(truth * prediction, axis=inside)
+    lack = 1 - (2 * shared + 1) / (ships + ops.sum(prediction, axis=inside) + 1)
+    has_ships = ops.cast(ships > 0, lack.dtype)
+    return ops.sum(lack * has_ships) / ops.maximum(ops.sum(has_ships), 1)
+
+
 def _jaccard_steps(is_ship: Any) -> Any:
     """Return by how much each further wrong pixel raises the Jaccard loss, for pixels sorted by their errors.
 
@@ -152,6 +177,7 @@ def _jaccard_steps(is_ship: Any) -> Any:
 LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
     "dice": Dice,
     "dice-cross-entropy": DiceCrossEntropy,
+    "patch-dice-cross-entropy": PatchDiceCrossEntropy,
     "focal": Focal,
     "tversky": Tversky,
     "lovasz-hinge": LovaszHinge,
