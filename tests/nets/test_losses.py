@@ -197,7 +197,7 @@ def test_the_dice_is_of_the_whole_batch_not_the_mean_of_its_patches():
 
 def test_a_small_ship_counts_as_much_as_a_large_one_in_the_dice_by_patch():
     """A patch of 64 ship pixels found for sure, one of 1 that is missed for sure, and an empty one. Of the batch the
-    lack of overlap is 1 - 129 / 130, of the patches 0 and 1 - 1 / 2; the empty one does not count: 1 / 4 in the mean."""
+    lack of overlap is 1 - 129 / 130, of the patches 0 and 1 - 1 / 2: 1 / 4 in the mean, without the empty one."""
     truth = np.zeros((3, 8, 8), dtype=np.uint8)
     truth[0], truth[1, 0, 0] = 1, 1
     probability = truth.astype(np.float32)
