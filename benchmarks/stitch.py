@@ -24,14 +24,15 @@ from shipseg_tiles.archive.split import choose_evenly
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image
-from shipseg_tiles.masks import separate_objects
 from shipseg_tiles.nets.contract import default_weights, gate_path
 from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
 
 with quiet_import():
+    from shipseg_tiles.inference.detection import threshold_lines
     from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
+    from shipseg_tiles.inference.stitching import Lines
     from shipseg_tiles.report.predictions import PredictionFolder
 
 FORWARD = "one pass over the whole image"
@@ -169,8 +170,10 @@ def with_monai(options: PredictOptions) -> Predict:
     def predict(path: Path) -> list[PixelIndices]:
         image = torch.from_numpy(read_image(path)).permute(2, 0, 1)[None].float()
         stitched = sliding_window_inference(image, (128, 128), 36, net, overlap=0.5, mode="gaussian")
-        mask = np.asarray(stitched)[0, 0] > predictor.contract.threshold
-        return [ship for ship in separate_objects(mask) if ship.size >= predictor.contract.minimum_area]
+        lines = Lines(0, 0, np.asarray(stitched)[0, 0])
+        height = len(lines.probability)
+        strip = threshold_lines(lines, height, predictor.contract.threshold)
+        return [ship.pixels for ship in predictor.joined([strip], height)]
 
     return predict
 

@@ -1,0 +1,121 @@
+"""Train the weights that ship: `python benchmarks/campaign/ship.py --images DIR --labels CSV --out DIR`.
+
+Divides the images by place into three parts; trains, mines and calibrates on two of them as shipped.yaml says; and
+scores what came out on full images of the third. Writes OUT/weights and OUT/scores.md. A phase whose weights are there
+is not trained again, so the command can be repeated after a break.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import yaml
+
+from shipseg_tiles.archive.archive import Archive, open_archive
+from shipseg_tiles.archive.scenes import find_pairs, group_scenes
+from shipseg_tiles.archive.signatures import read_signatures
+from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation, write_split
+from shipseg_tiles.cli.common import quiet_import
+from shipseg_tiles.processes import open_workers
+
+with quiet_import():
+    from shipseg_tiles.training.comparison import measure, table_text, tabulate
+
+RECIPES = Path(__file__).with_name("shipped.yaml")
+FOREVER = 1_000_000
+"""Epochs: the minutes of a phase end it."""
+
+TERMS = (
+    "Airbus Ship Detection Challenge images: the pixels belong to the competition's owners and come under its terms,"
+    " which whoever uses these weights should read."
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--encoder-weights", default="imagenet", help="or their path, to do without the download")
+    parser.add_argument("--recipes", type=Path, default=RECIPES)
+    given = parser.parse_args()
+    recipes = yaml.safe_load(given.recipes.read_text(encoding="utf-8"))
+    archive = open_archive(given.images, given.labels)
+    test = divide(archive, recipes, given.out / "split.csv")
+    for name, recipe in recipes["nets"].items():
+        train(name, recipe, given)
+    nets = [name for name in recipes["nets"] if not name.endswith(".gate")]
+    for name in nets:
+        call("calibrate", data(given), weights=shipped(given.out, name), split=given.out / "split.csv")
+    measured = {name: [measure(shipped(given.out, name), None, test, minutes(recipes["nets"][name]))] for name in nets}
+    table = table_text(tabulate(measured))
+    (given.out / "scores.md").write_text(table + "\n", encoding="utf-8")
+    print(f"{len(test.files)} test images\n{table}")
+
+
+def divide(archive: Archive, recipes: dict[str, Any], split: Path) -> Archive:
+    """Write which images train and which validate; return those that test."""
+    with open_workers(os.cpu_count() or 1) as processes:
+        signatures, _ = read_signatures(archive.files, processes)
+    scenes = group_scenes(signatures, find_pairs(signatures))
+    ships = {name: len(archive.labels.ships[name]) for name in signatures}
+    test = set(choose_validation(ships, scenes, recipes["test_fraction"], recipes["seed"]))
+    others = {name: count for name, count in ships.items() if name not in test}
+    valid = set(choose_validation(others, scenes, recipes["valid_fraction"], recipes["seed"]))
+    write_split(split, {name: VALID if name in valid else TRAIN for name in others}, scenes)
+    return archive.only(sorted(test))
+
+
+def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:
+    """Train a net, phase by phase, and put the last weights where those are that ship."""
+    folder, split = given.out / name, given.out / "split.csv"
+    before = shipped(given.out, recipe["start_from"]) if "start_from" in recipe else None
+    store = folder / "patches.h5"
+    if not store.is_file():
+        valid = split.read_text(encoding="utf-8").count(f",{VALID},")
+        call("make-patches", data(given), **recipe["patches"], split=split, full_images=valid, out=store)
+    for number, phase in enumerate(recipe["phases"], start=1):
+        weights = folder / f"phase-{number}.keras"
+        flags = recipe["train"] | phase
+        if flags.get("encoder_weights") == "imagenet":
+            flags["encoder_weights"] = given.encoder_weights
+        if "mined_fraction" in flags:
+            flags["mined"] = folder / f"mined-{number}.h5"
+            if not flags["mined"].is_file():
+                call("mine", data(given), weights=before, patches=store, split=split, out=flags["mined"])
+        if not weights.is_file():
+            flags |= {"patches": store, "out": weights, "epochs": FOREVER, "patience": FOREVER, "notes": TERMS}
+            call("train", {"start_from": before} if before else {}, **flags)
+        before = weights
+    for suffix in (".keras", ".json"):
+        shipped(given.out, name).parent.mkdir(exist_ok=True)
+        copy(before.with_suffix(suffix), shipped(given.out, name).with_suffix(suffix))
+
+
+def shipped(out: Path, name: str) -> Path:
+    return out / "weights" / f"{name}.keras"
+
+
+def minutes(recipe: dict[str, Any]) -> float:
+    return float(sum(phase["minutes"] for phase in recipe["phases"]))
+
+
+def data(given: argparse.Namespace) -> dict[str, Any]:
+    return {"images": given.images, "labels": given.labels}
+
+
+def call(verb: str, *flags: dict[str, Any], **more: Any) -> None:
+    """Run a verb in a process of its own; stop where it fails."""
+    given = {name: value for part in (*flags, more) for name, value in part.items()}
+    words = [str(word) for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    status = subprocess.run([sys.executable, "-m", "shipseg_tiles", verb, *words], check=False).returncode
+    if status:
+        sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
