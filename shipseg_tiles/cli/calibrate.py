@@ -1,4 +1,4 @@
-"""`shipseg-tiles calibrate`: choose threshold, minimum area, gate and separation on validation images."""
+"""`shipseg-tiles calibrate`: choose threshold, minimum area and score, gate and separation on validation images."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace

@@ -32,6 +32,9 @@ class Options(TilingOptions, _Folders):
     minimum_area: int | None = option(
         "drop ships of fewer pixels (default: the contract's)", default=None, type=int, metavar="N"
     )
+    minimum_score: float | None = option(
+        "drop ships of a lower mean probability (default: the contract's)", default=None, type=float, metavar="P"
+    )
     separate_touching: str = option(
         "cut objects where they are narrow if the parts are better rectangles (default: the contract's)",
         default="",
@@ -108,8 +111,8 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
     from shipseg_tiles.nets.contract import changed_contract, read_contract
 
     _parsed(options)
-    changes = {name: getattr(options, name) for name in ("tile", "overlap", "threshold", "minimum_area")}
-    changed_contract(options.segmenter(), **changes)
+    changeable = ("tile", "overlap", "threshold", "minimum_area", "minimum_score")
+    changed_contract(options.segmenter(), **{name: getattr(options, name) for name in changeable})
     for needed in (options.classifier, options.gate_weights()):
         if needed:
             read_contract(needed)

@@ -79,14 +79,18 @@ def threshold_lines(lines: Lines, height: int, threshold: float, rasters: Iterab
     return Strip(lines.top, lines.left, pixels, probabilities, kept, lines.tiles, lines.tiles_skipped)
 
 
-def join_ships(strips: Iterable[Strip], height: int, minimum_area: int, separate: bool = False) -> list[Ship]:
+def join_ships(
+    strips: Iterable[Strip], height: int, minimum_area: int, minimum_score: float = 0.0, separate: bool = False
+) -> list[Ship]:
     """Join the ship pixels of all strips of an image into ships, each of them once wherever strips meet.
 
     Args:
         strips: Of one image.
         height: Its height.
         minimum_area: Ships of fewer pixels are dropped.
-        separate: Whether to cut objects into ships that touch, see `separate_touching`, before any is dropped.
+        minimum_score: Ships of a lower score are dropped, 0 for none.
+        separate: Whether to cut objects into ships that touch, see `separate_touching`, before any is dropped: parts
+            are judged for themselves.
 
     Returns:
         8-connected objects, or parts of them, in the column-major order of their first pixels.
@@ -99,5 +103,6 @@ def join_ships(strips: Iterable[Strip], height: int, minimum_area: int, separate
     objects = connected_objects(pixels, height)
     if separate:
         objects = separate_touching(objects, height)
-    ships = [ship for ship in objects if ship.size >= minimum_area]
-    return [Ship(ship, float(probabilities[np.searchsorted(pixels, ship)].mean())) for ship in ships]
+    large = [ship for ship in objects if ship.size >= minimum_area]
+    ships = [Ship(ship, float(probabilities[np.searchsorted(pixels, ship)].mean())) for ship in large]
+    return [ship for ship in ships if ship.score >= minimum_score]

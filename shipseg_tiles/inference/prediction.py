@@ -26,7 +26,7 @@ from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import Region, WindowName
 from shipseg_tiles.zipped import AnyPath
 
-CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "separate_touching")
+CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching")
 """What the contract says and an option of the same name may change."""
 
 Progress = Callable[[int, int], None]
@@ -39,10 +39,11 @@ class PredictOptions:
 
     Attributes:
         weights: `.keras` file of a segmenter, with its contract beside it.
-        tile: Side of a tile in pixels; None for the contract's, as with the next four.
+        tile: Side of a tile in pixels; None for the contract's, as with the next five.
         overlap: Share of its side that a tile shares with the next.
         threshold: Probability above which a pixel is ship.
         minimum_area: Ships of fewer pixels are dropped.
+        minimum_score: Ships of a lower mean probability are dropped.
         separate_touching: Whether objects are cut into ships that touch.
         window: How overlapping tiles are blended.
         gate: Weights of a gate, which decides which tiles the net is shown; None for all of them.
@@ -61,6 +62,7 @@ class PredictOptions:
     overlap: float | None = None
     threshold: float | None = None
     minimum_area: int | None = None
+    minimum_score: float | None = None
     separate_touching: bool | None = None
     window: WindowName = "hann"
     gate: Path | None = None
@@ -309,7 +311,9 @@ def _predict_region(options: PredictOptions, path: Path, region: Region) -> Iter
         for lines in predictor.lines(scene, region, "disagreement" in options.rasters):
             # What holds no data is no water either, but it cannot be a ship.
             lines.probability[~scene.valid(*lines.place)] = 0
-            yield threshold_lines(lines, scene.shape[0], predictor.contract.threshold, options.rasters)
+            strip = threshold_lines(lines, scene.shape[0], predictor.contract.threshold, options.rasters)
+            del lines  # in a wide scene they are large, and would stay in memory until the next ones are there
+            yield strip
 
 
 def _predict_region_at_once(options: PredictOptions, path: Path, region: Region) -> list[Strip]:

@@ -30,7 +30,7 @@ class Predictor:
 
     Attributes:
         net: Keras model, or another engine's, from uint8 (N, height, width, 3) to probabilities (N, height, width, 1).
-        contract: How it is used: tile, overlap, threshold, minimum area.
+        contract: How it is used: tile, overlap, threshold, minimum area and score.
         window: How overlapping tiles are blended.
         sees: Which tiles the net is shown; None for all of them.
     """
@@ -105,12 +105,13 @@ class Predictor:
             yield threshold_lines(lines, source.shape[0], self.contract.threshold, rasters)
 
     def find_ships(self, source: Source, region: Region | None = None) -> list[Ship]:
-        """Find the separate ships of uint8 (height, width, 3): threshold, connected objects, minimum area."""
+        """Find the separate ships of uint8 (height, width, 3): threshold, connected objects, minimum area and score."""
         return self.joined(self.strips(source, region), source.shape[0])
 
     def joined(self, strips: Iterable[Strip], height: int) -> list[Ship]:
         """Join the strips of an image of `height` lines into ships, as the contract says."""
-        return join_ships(strips, height, self.contract.minimum_area, self.contract.separate_touching)
+        use = self.contract
+        return join_ships(strips, height, use.minimum_area, use.minimum_score, use.separate_touching)
 
     def ships(self, image: Source) -> list[PixelIndices]:
         """As `find_ships`, but return the sorted pixel indices alone."""

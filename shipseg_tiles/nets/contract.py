@@ -14,8 +14,8 @@ from shipseg_tiles.zipped import AnyPath
 
 FORMAT_VERSION = 1
 
-_LATER = ("miss_rate", "thresholds", "separate_touching", "calibration")
-"""What contracts do not name that were written before there were gates, and calibration."""
+_LATER = ("miss_rate", "thresholds", "separate_touching", "calibration", "minimum_score")
+"""What contracts do not name that were written before there were gates, calibration, and minimum scores."""
 
 _DIGITS = 16
 """Of the checksum of an image: with 64 bits, two among a million images are alike once in 37 million times."""
@@ -68,13 +68,14 @@ class Contract:
         channels: Channels of the image, red, green, blue.
         resize: Side to which such patches were resized; images are resized likewise before the net. None if not.
         gate: How a gate in front of the net is used; None if as its own contract says.
+        minimum_score: Objects of a lower mean probability, 0 to below 1, are dropped.
         separate_touching: Whether objects are cut into ships that touch.
         miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss; None for others.
         thresholds: Of a gate: above which probability a tile is seen, by the side in pixels of the smallest tiles that
             this is good for; `threshold` is that for `tile`. Empty for others.
         trained_on: Store fingerprint, counts, ratio and options of the training.
         scores: Scores, with the data that they were measured on.
-        calibration: What threshold, minimum area, gate and separation were chosen by, and under `images` the
+        calibration: What threshold, minimum area and score, gate and separation were chosen by, and under `images` the
             `image_digest` of each image that they were chosen on. Empty if training chose them.
         format_version: Version of this layout.
     """
@@ -91,6 +92,7 @@ class Contract:
     channels: int = 3
     resize: int | None = None
     gate: GateUse | None = None
+    minimum_score: float = 0.0
     separate_touching: bool = False
     miss_rate: float | None = None
     thresholds: dict[str, float] = field(default_factory=dict)
@@ -110,10 +112,10 @@ class Contract:
             raise InputError(f"tile {self.tile} must be a multiple of {self.tile_multiple}, which this net needs")
         if self.resize is not None and not 0 < self.resize <= 16 * self.patch:
             raise InputError(f"resize {self.resize} must be from 1 to 16 times the patch of {self.patch}")
-        if not 0 <= self.overlap < 1:
-            raise InputError(f"overlap {self.overlap} must be at least 0 and below 1")
-        if self.miss_rate is not None and not 0 <= self.miss_rate < 1:
-            raise InputError(f"miss rate {self.miss_rate} must be at least 0 and below 1")
+        for name in ("overlap", "minimum_score", "miss_rate"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share < 1:
+                raise InputError(f"{name.replace('_', ' ')} {share} must be at least 0 and below 1")
         for side, threshold in self.thresholds.items():
             if not side.isdecimal() or not isinstance(threshold, int | float) or not 0 < threshold < 1:
                 raise InputError(f"threshold {threshold!r} of tiles of {side} px must be above 0 and below 1")

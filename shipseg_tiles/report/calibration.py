@@ -29,7 +29,8 @@ def table_text(numbers: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"{numbers['count']} images in {numbers['folds']} folds, chosen for {numbers['objective']}",
-            f"{'':>9} {'threshold':>9} {'area':>5} {'gate':>6} {'separate':>8} {'dice':>7} {'f2':>7} {'false':>7}",
+            f"{'':>9} {'threshold':>9} {'area':>5} {'score':>5} {'gate':>6} {'separate':>8}"
+            f" {'dice':>7} {'f2':>7} {'false':>7}",
             *(_row(name, numbers[name]) for name in ("current", "chosen", "held_out")),
             f"cutting ships that touch changes the held-out F2 from {off:.4f} to {on:.4f}",
             *([] if proven else ["held out, choosing is no better than the current setting: no gain is proven"]),
@@ -39,11 +40,12 @@ def table_text(numbers: Mapping[str, Any]) -> str:
 
 def _row(name: str, told: Mapping[str, Any]) -> str:
     """Return a line; what is held out has a setting for each fold."""
-    setting = f"{'by fold':>31}"
+    setting = f"{'by fold':>37}"
     if "threshold" in told:
         gate = "-" if told["gate"] is None else f"{told['gate']:.3f}"
+        score = f"{told['minimum_score']:.2f}" if told["minimum_score"] else "-"
         separate = "on" if told["separate_touching"] else "off"
-        setting = f"{told['threshold']:>9.2f} {told['minimum_area']:>5} {gate:>6} {separate:>8}"
+        setting = f"{told['threshold']:>9.2f} {told['minimum_area']:>5} {score:>5} {gate:>6} {separate:>8}"
     false = "-" if told["false_ships"] is None else f"{100 * told['false_ships']:.1f} %"
     return f"{name.replace('_', '-'):>9} {setting} {told['true_dice']:>7.4f} {told['f2']:>7.4f} {false:>7}"
 
@@ -77,12 +79,12 @@ def _draw(numbers: Mapping[str, Any]) -> Figure:
 
 
 def _draw_scores(axis: Axes, curve: pd.DataFrame, objective: str) -> None:
-    """Draw what each threshold is worth with the best minimum area and gate for it, and one standard error of it."""
+    """Draw what each threshold is worth with the best other settings for it, and one standard error of it."""
     low, high = curve["held_out"] - curve["error"], curve["held_out"] + curve["error"]
     axis.fill_between(curve["threshold"], low, high, color=_HELD_OUT, alpha=0.2, label="one standard error")
     axis.plot(curve["threshold"], curve["held_out"], color=_HELD_OUT, marker="s", markersize=4, label="held-out images")
     axis.plot(curve["threshold"], curve["score"], color=_SCORE, marker="o", markersize=4, label="same images")
-    axis.set(title="score with the best minimum area and gate", ylabel=_NAMES[objective])
+    axis.set(title="score with the best minimum area, minimum score and gate", ylabel=_NAMES[objective])
 
 
 def _draw_false_ships(axis: Axes, curve: pd.DataFrame) -> None:

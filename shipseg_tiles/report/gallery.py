@@ -11,7 +11,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image
 from shipseg_tiles.report.html import jpeg_address, png_address
 from shipseg_tiles.report.pictures import shrink_step, shrunk_mask
-from shipseg_tiles.report.run import Rule, Run
+from shipseg_tiles.report.run import Run
 from shipseg_tiles.rle import PixelIndices, union
 from shipseg_tiles.scoring.dice import overlap
 from shipseg_tiles.scoring.image_score import ImageScore
@@ -27,9 +27,6 @@ SIZES = {
 _PROBABILITIES = "probabilities"
 """Where `predict --probabilities` puts them."""
 
-_ROUNDED_BY = 0.5 + 1e-4
-"""How far stored values are off at most, float32 included."""
-
 
 @dataclass(frozen=True)
 class Exhibit:
@@ -44,8 +41,8 @@ class Exhibit:
         step: How many times the image was shrunk for that; 1 for most.
         picture: Address of the image as JPEG.
         truth: Address of the true mask as PNG.
-        found: Address of the probabilities, 255 times, as PNG; of the predicted mask if there are none.
-        has_probabilities: Which of the two `found` is.
+        found: Address of the predicted mask as PNG.
+        probabilities: Address of the probabilities, 255 times, as PNG; empty if there are none.
     """
 
     score: ImageScore
@@ -57,7 +54,7 @@ class Exhibit:
     picture: str
     truth: str
     found: str
-    has_probabilities: bool
+    probabilities: str
 
 
 class Gallery:
@@ -99,7 +96,6 @@ class Gallery:
         truth, predicted = union(truth_ships), union(predicted_ships)
         step = shrink_step(shape)
         mask = shrunk_mask(predicted, shape, step)
-        probabilities = self._probabilities(score.image, mask) if step == 1 else None
         return Exhibit(
             score=score,
             missed_ships=_outside(truth_ships, predicted),
@@ -109,8 +105,8 @@ class Gallery:
             step=step,
             picture=jpeg_address(image[::step, ::step]),
             truth=png_address(shrunk_mask(truth, shape, step)),
-            found=png_address(mask if probabilities is None else probabilities),
-            has_probabilities=probabilities is not None,
+            found=png_address(mask),
+            probabilities=self._probabilities(score.image, mask.shape) if step == 1 else "",
         )
 
     def _ships(self, image: str, shape: tuple[int, int]) -> tuple[list[PixelIndices], list[PixelIndices]]:
@@ -122,32 +118,14 @@ class Gallery:
     def _stored(self, image: str) -> Path:
         return self._run.folder / _PROBABILITIES / f"{Path(image).stem}.png"
 
-    def _probabilities(self, image: str, mask: NDArray[np.bool_]) -> NDArray[np.uint8] | None:
+    def _probabilities(self, image: str, shape: tuple[int, ...]) -> str:
         path = self._stored(image)
         if not self.rule or not path.is_file():
-            return None
+            return ""
         values = read_image(path)[..., 0]
-        if values.shape != mask.shape:
-            raise InputError(f"{path} has {_size(values.shape)} pixels, {image} has {_size(mask.shape)}; predict again")
-        return settled(values, mask, self.rule)
-
-
-def settled(values: NDArray[np.uint8], mask: NDArray[np.bool_], rule: Rule) -> NDArray[np.uint8]:
-    """Round probabilities that are as near to the threshold as they were stored to the side on which they were.
-
-    They were compared before they were rounded: of the values next to the threshold only the mask knows which were
-    above. One that is not in the mask belongs below, or to an object so small that it was dropped, and is without it.
-
-    Args:
-        values: uint8 (height, width), 255 times the probability.
-        mask: bool (height, width), which pixels were ship.
-        rule: The rule by which they were.
-
-    Returns:
-        uint8 (height, width), changed by 1 at most: what is above `rule.cut` and large enough is the mask.
-    """
-    is_near = np.abs(values - 255 * rule.threshold) <= _ROUNDED_BY
-    return np.where(is_near, np.where(mask, rule.cut + 1, rule.cut), values).astype(np.uint8)
+        if values.shape != shape:
+            raise InputError(f"{path} has {_size(values.shape)} pixels, {image} has {_size(shape)}; predict again")
+        return png_address(values)
 
 
 def _size(shape: tuple[int, ...]) -> str:

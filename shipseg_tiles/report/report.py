@@ -110,7 +110,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 def _recorded(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     options = record.get("options", {})
     facts = _speed(record)
-    for name in ("engine", "precision", "tile", "overlap", "window", "threshold", "minimum_area"):
+    for name in ("engine", "precision", "tile", "overlap", "window", "threshold", "minimum_area", "minimum_score"):
         if options.get(name) is not None:
             facts.append((name.replace("_", " "), str(options[name])))
     if options.get("separate_touching"):

@@ -25,10 +25,12 @@ class Rule:
     Attributes:
         threshold: Probability above which a pixel is ship, 0 to 1.
         minimum_area: Objects of fewer pixels are no ships.
+        minimum_score: Objects of a lower mean probability, 0 to 1, are no ships.
     """
 
     threshold: float
     minimum_area: int
+    minimum_score: float = 0.0
 
     @property
     def cut(self) -> int:
@@ -61,11 +63,12 @@ class Run:
         """How its ships followed from probabilities; None if nobody noted it down."""
         options = self.record.get("options", {})
         threshold, minimum_area = options.get("threshold"), options.get("minimum_area")
-        if not isinstance(threshold, int | float) or not isinstance(minimum_area, int):
+        minimum_score = options.get("minimum_score", 0.0)  # not named before there were any
+        if not all(isinstance(number, int | float) for number in (threshold, minimum_area, minimum_score)):
             return None
-        if not 0 < threshold < 1:
+        if not isinstance(minimum_area, int) or not 0 < threshold < 1 or not 0 <= minimum_score < 1:
             return None
-        return Rule(threshold, minimum_area)
+        return Rule(threshold, minimum_area, minimum_score)
 
 
 def open_run(

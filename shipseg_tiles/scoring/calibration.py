@@ -1,4 +1,4 @@
-"""Threshold, minimum area, gate and separation, chosen together on validation images; and how good that choice is."""
+"""How a net is used, all its settings chosen together on validation images; and how good that choice is."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,15 +17,15 @@ OBJECTIVES = {"true-dice": "true_dice", "f2": "f2"}
 """What can be made highest, and what it is called in `Sums` and among scores."""
 
 Place = tuple[int, ...]
-"""Of a setting in the grid of thresholds, minimum areas and gates."""
+"""Of a setting in the grid of thresholds, minimum areas, minimum scores and gates."""
 
 
 @dataclass(frozen=True)
 class Calibration:
     """What was chosen, and what it was chosen from.
 
-    The held-out scores are honest as far as threshold, minimum area and gate go: each image is scored with those that
-    were chosen on the images of other folds.
+    The held-out scores are honest as far as threshold, minimum area and score, and gate go: each image is scored with
+    those that were chosen on the images of other folds.
 
     Attributes:
         objective: Which of `OBJECTIVES` was made highest.
@@ -72,10 +72,10 @@ class Calibration:
         }
 
     def curve(self) -> list[dict[str, float | None]]:
-        """Tell how good each threshold is with the best minimum area and gate for it.
+        """Tell how good each threshold is with the best minimum area, minimum score and gate for it.
 
         Returns:
-            For each `threshold` its `score` on all images; `held_out`, that with minimum area and gate chosen without
+            For each `threshold` its `score` on all images; `held_out`, that with all of these chosen without
             the fold that they are scored on, and `error`, its standard error by the spread between folds; and
             `false_ships`, on all images as `score`.
         """
@@ -111,8 +111,8 @@ def calibrate(
 ) -> Calibration:
     """Choose a setting.
 
-    Threshold, minimum area and gate are chosen with the objects as they are. Ships that touch are cut apart if that
-    raises the held-out F2 of the settings that were chosen so.
+    Threshold, minimum area, minimum score and gate are chosen with the objects as they are. Ships that touch are cut
+    apart if that raises the held-out F2 of the settings that were chosen so.
 
     Args:
         evidence: Of each image; collected at the thresholds of the axes.

@@ -1,8 +1,8 @@
 """What is known of the objects of an image, so that the score of a setting is a matter of sums.
 
 The net has run once when this begins. For each probability threshold the objects of an image are found once. How many
-pixels of the truth an object holds, which ships it hits, and how sure a gate is of it, do not depend on what becomes of
-the other objects. So a minimum area and a gate merely leave objects out.
+pixels of the truth an object holds, which ships it hits, and how sure net and gate are of it, do not depend on what
+becomes of the other objects. So a minimum area, a minimum score and a gate merely leave objects out.
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ class Objects:
         shared: int64 (P,), those of them that are ship in the labels as well.
         hits: int64 (P,), at how many of the IoU thresholds of F2 each hits a labelled ship. An object with more than
             half of a ship is the only one that has, so that each hits or not whatever the others do.
+        scores: float32 (P,), the mean probability of each, as `Ship` has it.
         peaks: float32 (P,), the highest peak of the tiles that each touches: it is found if the gate sees one of them;
             minus infinity if it sees none, whatever is tried.
     """
@@ -35,6 +36,7 @@ class Objects:
     sizes: NDArray[np.int64]
     shared: NDArray[np.int64]
     hits: NDArray[np.int64]
+    scores: NDArray[np.float32]
     peaks: NDArray[np.float32]
 
 
@@ -75,18 +77,23 @@ def collect_evidence(
         connected = connected_objects(np.flatnonzero(flat > threshold), height)
         for separate in (False, True):
             found = separate_touching(connected, height) if separate else connected
-            objects[separate, threshold] = _compared(found, truth, ship_pixels, flat_peaks)
+            objects[separate, threshold] = _compared(found, truth, ship_pixels, flat, flat_peaks)
     return Evidence(ship_pixels.size, len(truth), objects)
 
 
 def _compared(
-    found: list[PixelIndices], truth: list[PixelIndices], ship_pixels: PixelIndices, peaks: NDArray[np.float32]
+    found: list[PixelIndices],
+    truth: list[PixelIndices],
+    ship_pixels: PixelIndices,
+    probabilities: NDArray[np.float32],
+    peaks: NDArray[np.float32],
 ) -> Objects:
     best = pairwise_iou(truth, found).max(axis=0, initial=0)
     return Objects(
         np.array([pixels.size for pixels in found], dtype=np.int64),
         np.array([overlap(pixels, ship_pixels) for pixels in found], dtype=np.int64),
         np.count_nonzero(best[:, np.newaxis] > THRESHOLDS, axis=1),
+        np.array([probabilities[pixels].mean() for pixels in found], dtype=np.float32),
         np.array([peaks[pixels].max() for pixels in found], dtype=np.float32),
     )
 

@@ -66,7 +66,9 @@ def measure(weights: Path, gate_weights: Path | None, archive: Archive) -> Measu
         gate = Gate.load(gate_weights)
     tile = max((predictor.grid(*size).tile for size in _sizes(archive)), default=contract.tile)
     threshold = gate_threshold(gate.contract, tile, contract.gate) if gate else None
-    current = Setting(contract.threshold, contract.minimum_area, threshold, contract.separate_touching)
+    current = Setting(
+        contract.threshold, contract.minimum_area, contract.minimum_score, threshold, contract.separate_touching
+    )
     measured = Measurement(current, gate.contract if gate else None, tile)
     thresholds = Axes.around(current).thresholds
     for name, image in readable_images([*archive.files.values()], "calibrate"):

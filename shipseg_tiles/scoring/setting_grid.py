@@ -1,5 +1,6 @@
 """The scores of all settings of a net, from what is known of its objects."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,6 +18,9 @@ PROBABILITIES = tuple(step / 20 for step in range(1, 20))
 MINIMUM_AREAS = (0, 5, 10, 20, 30, 50, 80, 120)
 """Minimum areas that are tried."""
 
+MINIMUM_SCORES = (0.0, *(step / 20 for step in range(11, 20)))
+"""Minimum scores that are tried: none, and 0.55, 0.60 ... 0.95."""
+
 GATE_STEPS = 15
 """Gate thresholds that are tried, beside none: as many quantiles of the tiles' peaks."""
 
@@ -28,12 +32,14 @@ class Setting:
     Attributes:
         threshold: Probability above which a pixel is ship.
         minimum_area: Objects of fewer pixels are dropped.
+        minimum_score: Objects of a lower mean probability are dropped.
         gate: Peak above which a tile is seen; None if all tiles are.
         separate_touching: Whether objects are cut into ships that touch.
     """
 
     threshold: float
     minimum_area: int
+    minimum_score: float
     gate: float | None
     separate_touching: bool
 
@@ -46,16 +52,18 @@ def gate_thresholds(peaks: NDArray[np.float32]) -> list[float]:
 
 @dataclass(frozen=True)
 class Axes:
-    """The settings that are tried: every threshold with every minimum area and every gate.
+    """The settings that are tried: every threshold with every minimum area, every minimum score and every gate.
 
     Attributes:
         thresholds: Ascending.
         minimum_areas: Ascending.
+        minimum_scores: Ascending.
         gates: Ascending; the first is None.
     """
 
     thresholds: tuple[float, ...]
     minimum_areas: tuple[int, ...]
+    minimum_scores: tuple[float, ...]
     gates: tuple[float | None, ...]
 
     @classmethod
@@ -63,17 +71,21 @@ class Axes:
         """Return what is tried, the current setting always among it."""
         thresholds = sorted({*PROBABILITIES, current.threshold})
         tried = sorted({*gates, *([] if current.gate is None else [current.gate])})
-        return cls(tuple(thresholds), tuple(sorted({*MINIMUM_AREAS, current.minimum_area})), (None, *tried))
+        areas = sorted({*MINIMUM_AREAS, current.minimum_area})
+        scores = sorted({*MINIMUM_SCORES, current.minimum_score})
+        return cls(tuple(thresholds), tuple(areas), tuple(scores), (None, *tried))
 
     def setting(self, place: tuple[int, ...], separate: bool) -> Setting:
-        """Return the setting at a place in the grid of threshold, minimum area and gate."""
-        threshold, area, gate = place
-        return Setting(self.thresholds[threshold], self.minimum_areas[area], self.gates[gate], separate)
+        """Return the setting at a place in the grid of threshold, minimum area, minimum score and gate."""
+        threshold, area, score, gate = place
+        return Setting(
+            self.thresholds[threshold], self.minimum_areas[area], self.minimum_scores[score], self.gates[gate], separate
+        )
 
     def place(self, setting: Setting) -> tuple[int, ...]:
         """Return where a setting stands in the grid."""
-        values = setting.threshold, setting.minimum_area, setting.gate
-        axes: tuple[tuple[Any, ...], ...] = (self.thresholds, self.minimum_areas, self.gates)
+        values = setting.threshold, setting.minimum_area, setting.minimum_score, setting.gate
+        axes: tuple[tuple[Any, ...], ...] = (self.thresholds, self.minimum_areas, self.minimum_scores, self.gates)
         return tuple(axis.index(value) for axis, value in zip(axes, values, strict=True))
 
 
@@ -82,7 +94,7 @@ class Sums:
     """Scores of all settings, added up over the images of each fold.
 
     Attributes:
-        true_dice: float64 (folds, 2, thresholds, areas, gates), the second axis for separation, off and on.
+        true_dice: float64 (folds, 2, thresholds, areas, scores, gates), the second axis for separation, off and on.
         f2: The same of F2.
         false_ships: The same of the images without a ship in which some were predicted.
         images: int64 (folds,), how many there are.
@@ -106,45 +118,59 @@ def score_grid(evidence: Sequence[Evidence], folds: NDArray[np.int64], axes: Axe
         axes: The settings.
     """
     count = int(folds.max()) + 1
-    shape = (count, 2, len(axes.thresholds), len(axes.minimum_areas), len(axes.gates))
-    sums = np.zeros((3, *shape))
-    for separate, (place, threshold) in product((False, True), enumerate(axes.thresholds)):
-        joined = _Joined(evidence, (separate, threshold))
-        for area, gate in product(range(shape[3]), range(shape[4])):
-            for number, scores in enumerate(joined.scores(axes.minimum_areas[area], axes.gates[gate])):
-                sums[number, :, int(separate), place, area, gate] = np.bincount(folds, scores, count)
+    shape = (len(axes.thresholds), len(axes.minimum_areas), len(axes.minimum_scores), len(axes.gates))
+    sums = np.zeros((3, count, 2, *shape))
+    for fold in np.unique(folds):
+        images = [image for image, own in zip(evidence, folds, strict=True) if own == fold]
+        for separate, (place, threshold) in product((False, True), enumerate(axes.thresholds)):
+            sums[:, fold, int(separate), place] = _summed_scores(images, (separate, threshold), axes)
     empty = np.array([image.truth_ships == 0 for image in evidence])
-    images, empty_images = (np.bincount(some, minlength=count) for some in (folds, folds[empty]))
-    return Sums(sums[0], sums[1], sums[2], images, empty_images)
+    counts, empty_counts = (np.bincount(some, minlength=count) for some in (folds, folds[empty]))
+    return Sums(sums[0], sums[1], sums[2], counts, empty_counts)
 
 
-class _Joined:
-    """The objects of all images at one threshold, one after the other, and which image each is in."""
+def _summed_scores(images: Sequence[Evidence], key: tuple[bool, float], axes: Axes) -> NDArray[np.float64]:
+    """Return dice, F2 and whether there are false ships, summed over images: (3, areas, scores, gates)."""
+    ships, predicted, shared, hits = _kept(images, key, axes)
+    truth_pixels, truth_ships = (
+        np.array([getattr(image, name) for image in images])[:, np.newaxis, np.newaxis, np.newaxis]
+        for name in ("truth_pixels", "truth_ships")
+    )
+    dice = _ratio(2 * shared, truth_pixels + predicted)
+    f2 = _ratio(5 * hits / len(THRESHOLDS), 4 * truth_ships + ships)
+    return np.stack([scores.sum(axis=0) for scores in (dice, f2, (truth_ships == 0) & (ships > 0))])
 
-    def __init__(self, evidence: Sequence[Evidence], key: tuple[bool, float]) -> None:
-        parts = [image.objects[key] for image in evidence]
-        self.images = len(parts)
-        self.image = np.repeat(np.arange(len(parts)), [len(part.sizes) for part in parts])
-        self.sizes, self.shared, self.hits, self.peaks = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("sizes", "shared", "hits", "peaks")
-        )
-        self.truth_pixels = np.array([image.truth_pixels for image in evidence])
-        self.truth_ships = np.array([image.truth_ships for image in evidence])
 
-    def scores(self, minimum_area: int, gate: float | None) -> Iterator[NDArray[np.float64]]:
-        """Yield dice, F2 and whether there are false ships, each float64 (images,)."""
-        # As a gate compares them. Where it sees no tile whatever is tried, there is nothing without a threshold either.
-        kept = (self.sizes >= minimum_area) & (self.peaks > np.float64(-np.inf if gate is None else gate))
-        ships, predicted, shared, hits = (
-            np.bincount(self.image[kept], None if values is None else values[kept], self.images)
-            for values in (None, self.sizes, self.shared, self.hits)
-        )
-        yield _ratio(2 * shared, self.truth_pixels + predicted)
-        yield _ratio(5 * hits / len(THRESHOLDS), 4 * self.truth_ships + ships)
-        yield ((self.truth_ships == 0) & (ships > 0)).astype(np.float64)
+def _kept(images: Sequence[Evidence], key: tuple[bool, float], axes: Axes) -> Iterator[NDArray[Any]]:
+    """Yield what each setting keeps: the number of objects, their pixels, those that are shared, and their hits.
+
+    The first so many minimum areas keep an object, and so many minimum scores and gates. So it is enough to add objects
+    up where these three numbers say: a setting has what is there and beyond. Each is (images, areas, scores, gates).
+    """
+    parts = [image.objects[key] for image in images]
+    image = np.repeat(np.arange(len(parts)), [len(part.sizes) for part in parts])
+    sizes, shared, hits, scores, peaks = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("sizes", "shared", "hits", "scores", "peaks")
+    )
+    # What is tried is float64, so that all is compared as in `join_ships` and in a gate. Where a gate sees no tile
+    # whatever is tried, there is nothing without a threshold either.
+    gates = [-np.inf if gate is None else gate for gate in axes.gates]
+    steps = (
+        np.searchsorted(axes.minimum_areas, sizes, side="right"),
+        np.searchsorted(axes.minimum_scores, scores, side="right"),
+        np.searchsorted(gates, peaks, side="left"),
+    )
+    shape = (len(parts), len(axes.minimum_areas) + 1, len(axes.minimum_scores) + 1, len(gates) + 1)
+    places = np.ravel_multi_index((image, *steps), shape)
+    for values in (None, sizes, shared, hits):
+        kept = np.flip(np.bincount(places, values, math.prod(shape)).reshape(shape), (1, 2, 3))
+        for axis in (1, 2, 3):
+            kept = kept.cumsum(axis)
+        yield np.flip(kept, (1, 2, 3))[:, 1:, 1:, 1:]
 
 
 def _ratio(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
     """Divide; an image that is empty in truth and prediction counts 1."""
-    shares: NDArray[np.float64] = np.divide(parts, wholes, out=np.ones(len(wholes)), where=wholes > 0)
+    shares: NDArray[np.float64] = np.divide(parts, wholes, out=np.ones(wholes.shape), where=wholes > 0)
     return shares

@@ -62,10 +62,10 @@ def find_hard_negatives(
     """Predict images and find the patches without a labelled ship on which the net sees one.
 
     Patches lie on the grid of the store. One counts if at least the contract's minimum area of it, in pixels of the
-    image, is above the contract's threshold. Images that the store measures anything on are left alone, and so are all
-    that show a place of theirs: a net that was trained on it would no longer be measured. Of a store that was cut as a
-    file says, only images are mined that train there: others may be kept for a test. Bad images are left out with a
-    warning.
+    image, is above the contract's threshold. Its minimum score, which is of whole ships, does not count. Images
+    that the store measures anything on are left alone, and so are all that show a place of theirs: a net that was
+    trained on it would no longer be measured. Of a store that was cut as a file says, only images are mined that train
+    there: others may be kept for a test. Bad images are left out with a warning.
 
     Args:
         predictor: The net.

@@ -38,7 +38,8 @@ def weights(nets, tmp_path):
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """Twelve images: ships as bright as 0.6 to 1, clutter of 0.4 that a threshold of 0.25 takes for ships, and noise.
+    """Twelve images: ships of 150/255 = 0.59 to 198/255, clutter of 0.4 that a threshold of 0.25 takes for ships, and
+    noise. The darkest ships are at two places, so that each fold is told of them.
 
     Even ones have a ship of 10 x 30 px, or two of them whose ends touch by 3 px; odd ones have none.
     """
@@ -53,7 +54,7 @@ def archive(tmp_path_factory):
         corners = [] if number % 2 else [(20, 10), (27, 40)][: 1 + number % 4 // 2]
         rows += [f"{name},"] * (not corners)
         for row, column in corners:
-            pixels[row : row + 10, column : column + 30] = 150 + 8 * number
+            pixels[row : row + 10, column : column + 30] = 150 + number % 8 * 8
             rows.append(f"{name}," + " ".join(f"{x * SIDE + row + 1} 10" for x in range(column, column + 30)))
         Image.fromarray(pixels).save(folder / "images" / name)
         split.append(f"{name},{'valid' if number < 10 else 'train'},{number // 2}")
@@ -81,23 +82,24 @@ def digests(archive, *numbers):
 
 
 def test_what_is_best_is_written_into_the_contract(calibrate, weights, archive, tmp_path):
-    """Between the clutter of 0.4 and the darkest ship of 150/255 = 0.59 every mask is perfect: the thresholds 0.40 (a
-    probability of 0.4 is not above it) to 0.55. All minimum areas up to 120 are as good, as ships have 300 px and more,
-    the noise reaches 0.16, and so is any of 8 of them: from the middle ones, 10 to 50, the first is taken."""
+    """The noise reaches 0.16, the clutter is 0.4 and the darkest ship 0.59. So every mask is perfect at the thresholds
+    0.40 (a probability of 0.4 is not above it) to 0.55, and already from 0.20 on with the minimum score 0.55, which
+    leaves the ships: in the middle of these eight 0.35 is the first. All minimum areas up to 120 are as good, as ships
+    have 300 px and more: of the eight 20 is the first in the middle."""
     before = read_contract(weights)
 
     status, output, complaint, told = calibrate("--out", tmp_path / "out")
 
     assert (status, complaint) == (0, "")
     after = read_contract(weights)
-    assert 0.4 <= after.threshold <= 0.55
-    assert after.minimum_area in (20, 30)
+    assert (after.threshold, after.minimum_area, after.minimum_score) == (0.35, 20, 0.55)
     assert after.separate_touching is True
     assert after.gate is None
     assert after.tile == before.tile
     assert after.scores == {"measured_with": {**told["current"]}, **before.scores} | {
         "measured_with": {
-            name: told["current"][name] for name in ("threshold", "minimum_area", "gate", "separate_touching")
+            name: told["current"][name]
+            for name in ("threshold", "minimum_area", "minimum_score", "gate", "separate_touching")
         }
     }
     assert told["chosen"]["true_dice"] == told["held_out"]["true_dice"] == 1

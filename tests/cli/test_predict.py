@@ -214,6 +214,7 @@ def test_what_was_written_by_half_is_removed_by_the_next_run(shipseg, nets, many
     [
         (["--threshold", "0.4"], "--threshold None, not 0.4"),
         (["--minimum-area", "0"], "--minimum-area None, not 0"),
+        (["--minimum-score", "0.8"], "--minimum-score None, not 0.8"),
         (["--overlap", "0"], "--overlap None, not 0.0"),
         (["--region", "0,0,50,50"], "--region None, not 0,0,50,50"),
         (["--disagreement"], "--disagreement False, not True"),
@@ -322,6 +323,7 @@ def test_a_run_records_its_options_as_they_came_to_be_used(predict, nets, images
             "overlap": 0.5,
             "threshold": 0.5,
             "minimum_area": 4,
+            "minimum_score": 0.0,
             "separate_touching": False,
             "window": "hann",
             "engine": "keras",
@@ -379,6 +381,18 @@ def test_only_the_region_is_predicted(predict):
     assert record["options"]["region"] == {"top": 5, "left": 0, "bottom": 100, "right": 23}
 
 
+def test_ships_of_a_low_score_are_dropped(predict, images):
+    """A second box of 204/255 = 0.8 beside that of 1."""
+    pixels = np.asarray(Image.open(images / "ship.png")).copy()
+    pixels[50:60, 40:50] = 204
+    Image.fromarray(pixels).save(images / "ship.png")
+
+    status, _, submission, record = predict("--minimum-score", 0.85)
+
+    assert (status, submission) == (0, f"{HEADER}sea.png,\n{SHIP}")
+    assert record["options"]["minimum_score"] == 0.85
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -388,6 +402,7 @@ def test_only_the_region_is_predicted(predict):
         (["--scale", "5,5"], "scale 5,5"),
         (["--tile", "60"], "tile 60 must be a multiple of 16"),
         (["--threshold", "1"], "threshold 1.0 must be"),
+        (["--minimum-score", "1"], "minimum score 1.0 must be at least 0 and below 1"),
         (["--gate", "none.keras"], "none.keras does not exist"),
         (["--gate", "{nets}/net.keras"], "net.keras is no gate"),
         (["--images", "{nets}/none"], "none is no folder"),

@@ -101,24 +101,40 @@ def test_exactly_the_ships_below_the_minimum_area_are_dropped():
     assert sizes == {0: [2, 3], 1: [2, 3], 2: [2, 3], 3: [3], 4: []}
 
 
+def test_exactly_the_ships_below_the_minimum_score_are_dropped():
+    """A ship of 0.75 and 1, a mean of 0.875, and one of 0.75 twice, each across two strips."""
+    probability = np.zeros((4, 5), dtype=np.float32)
+    probability[1:3, 0], probability[1:3, 4] = (0.75, 1), 0.75
+    strips = strips_of(probability, 2)
+
+    scores = {least: [ship.score for ship in join_ships(strips, 4, 0, least)] for least in (0, 0.75, 0.76, 0.875, 0.9)}
+
+    assert scores == {0: [0.875, 0.75], 0.75: [0.875, 0.75], 0.76: [0.875], 0.875: [0.875], 0.9: []}
+
+
 def test_ships_that_touch_are_separated_before_small_ones_are_dropped():
     """A ship of 10 x 40 px, probability 0.75, and at its end, 7 px lower, one of 10 x 20 px, probability 1: together
-    600 px, apart 400 and 200, of which 300 leaves one."""
+    600 px with a mean of 0.83, apart 400 and 200, of which 300 px leave the one and a score of 0.8 the other."""
     probability = np.zeros((60, 90), dtype=np.float32)
     probability[20:30, 10:50], probability[27:37, 50:70] = 0.75, 1
     strips = strips_of(probability, 25)
 
     found = {
-        (separate, area): [(ship.pixels.size, ship.score) for ship in join_ships(strips, 60, area, separate)]
+        (separate, *least): [(ship.pixels.size, ship.score) for ship in join_ships(strips, 60, *least, separate)]
         for separate in (False, True)
-        for area in (0, 300)
+        for least in ((0, 0), (300, 0), (0, 0.8), (300, 0.8))
     }
+    whole = [(600, pytest.approx(500 / 600))]
 
     assert found == {
-        (False, 0): [(600, pytest.approx(500 / 600))],
-        (False, 300): [(600, pytest.approx(500 / 600))],
-        (True, 0): [(400, 0.75), (200, 1)],
-        (True, 300): [(400, 0.75)],
+        (False, 0, 0): whole,
+        (False, 300, 0): whole,
+        (False, 0, 0.8): whole,
+        (False, 300, 0.8): whole,
+        (True, 0, 0): [(400, 0.75), (200, 1)],
+        (True, 300, 0): [(400, 0.75)],
+        (True, 0, 0.8): [(200, 1)],
+        (True, 300, 0.8): [],
     }
 
 

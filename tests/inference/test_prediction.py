@@ -188,6 +188,7 @@ def test_options_win_over_the_contract(plain, tmp_path):
     assert sizes() == []
     assert sizes(threshold=0.3) == [4, 25]
     assert sizes(threshold=0.3, minimum_area=5) == [25]
+    assert sizes(threshold=0.3, minimum_score=0.5) == []
 
 
 def test_what_the_gate_does_not_see_holds_no_ship(plain, nets, tmp_path):

@@ -104,6 +104,18 @@ class Halves:
         return tiles[..., :1] / 256
 
 
+def test_the_minimum_score_is_that_of_the_contract():
+    """Boxes of 160 / 256 = 0.625 and 192 / 256 = 0.75: both are above the threshold of 0.5."""
+    image = scene(40, 80, (2, 2, 4, 4), (20, 20, 5, 5))
+    image[2:6, 2:6], image[20:25, 20:25] = 160, 192
+
+    def sizes(**changes):
+        return [ship.size for ship in Predictor(Halves(), contract(**changes)).ships(image)]
+
+    assert sizes() == [16, 25]
+    assert sizes(minimum_score=0.7) == [25]
+
+
 def test_a_pixel_at_the_threshold_is_no_ship():
     """128 / 256 is not above 0.5, 129 / 256 is."""
     image = np.full((16, 16, 3), 128, dtype=np.uint8)
@@ -274,6 +286,7 @@ def test_a_larger_image_takes_the_tile_of_the_contract():
         ({"threshold": 1.0}, "threshold 1.0"),
         ({"threshold": float("nan")}, "threshold nan"),
         ({"minimum_area": -1}, "minimum area -1"),
+        ({"minimum_score": 1.0}, "minimum score 1.0"),
     ],
 )
 def test_values_out_of_range_are_refused(saved, changes, reason):

@@ -63,12 +63,13 @@ def test_the_file_names_everything_that_the_design_promises(weights):
         "gate",
         "miss_rate",
         "thresholds",
+        "minimum_score",
         "separate_touching",
         "calibration",
         "format_version",
     }
     assert set(values) - set(VALUES) == later
-    assert (values["separate_touching"], values["calibration"]) == (False, {})
+    assert (values["minimum_score"], values["separate_touching"], values["calibration"]) == (0, False, {})
     assert [values[name] for name in ("channels", "resize", "gate", "miss_rate", "thresholds")] == [3, *[None] * 3, {}]
 
 
@@ -79,8 +80,10 @@ def test_keys_that_a_later_version_may_add_are_no_harm(weights):
     assert read_contract(weights) == Contract(**VALUES)
 
 
-@pytest.mark.parametrize("names", [("miss_rate", "thresholds"), ("separate_touching", "calibration")])
-def test_a_contract_of_the_time_before_gates_or_calibration_is_read(weights, names):
+@pytest.mark.parametrize(
+    "names", [("miss_rate", "thresholds"), ("separate_touching", "calibration"), ("minimum_score",)]
+)
+def test_a_contract_of_the_time_before_gates_calibration_or_minimum_scores_is_read(weights, names):
     values = json.loads(contract_path(weights).read_text())
     for name in names:
         del values[name]
@@ -125,6 +128,9 @@ def test_the_checksum_is_that_of_sha256sum(tmp_path):
         ("tile_multiple", 0),
         ("overlap", 1),
         ("overlap", -0.25),
+        ("minimum_score", 1),
+        ("minimum_score", -0.01),
+        ("minimum_score", float("nan")),
         ("miss_rate", 1),
         ("miss_rate", -0.01),
         ("miss_rate", float("nan")),
@@ -153,6 +159,8 @@ def test_numbers_that_would_predict_nonsense_are_refused(name, value):
         ("threshold", None),
         ("minimum_area", float("nan")),  # no object would have more pixels, and none fewer
         ("minimum_area", 10.5),
+        ("minimum_score", "0.8"),
+        ("minimum_score", None),
         ("tile", 768.0),
         ("resize", [64]),
         ("receptive_field", "93"),

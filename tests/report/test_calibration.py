@@ -12,8 +12,22 @@ def told(**changes):
         "objective": "f2",
         "folds": 3,
         "count": 12,
-        "current": {"threshold": 0.8, "minimum_area": 10, "gate": 0.75, "separate_touching": False, **scores},
-        "chosen": {"threshold": 0.55, "minimum_area": 120, "gate": None, "separate_touching": True, **scores},
+        "current": {
+            "threshold": 0.8,
+            "minimum_area": 10,
+            "minimum_score": 0.0,
+            "gate": 0.75,
+            "separate_touching": False,
+            **scores,
+        },
+        "chosen": {
+            "threshold": 0.55,
+            "minimum_area": 120,
+            "minimum_score": 0.8,
+            "gate": None,
+            "separate_touching": True,
+            **scores,
+        },
         "held_out": scores | {"true_dice": 0.45678, "f2": 0.26},
         "separation": {"off": 0.24, "on": 0.25},
         "curve": [point | {"threshold": step / 4, "false_ships": 0.5 - step / 10} for step in (1, 2, 3)],
@@ -24,10 +38,10 @@ def told(**changes):
 def test_the_table_has_a_line_for_what_was_what_is_and_what_to_expect():
     assert table_text(told()) == (
         "12 images in 3 folds, chosen for f2\n"
-        "          threshold  area   gate separate    dice      f2   false\n"
-        "  current      0.80    10  0.750      off  0.5000  0.2500  12.5 %\n"
-        "   chosen      0.55   120      -       on  0.5000  0.2500  12.5 %\n"
-        " held-out                         by fold  0.4568  0.2600  12.5 %\n"
+        "          threshold  area score   gate separate    dice      f2   false\n"
+        "  current      0.80    10     -  0.750      off  0.5000  0.2500  12.5 %\n"
+        "   chosen      0.55   120  0.80      -       on  0.5000  0.2500  12.5 %\n"
+        " held-out                               by fold  0.4568  0.2600  12.5 %\n"
         "cutting ships that touch changes the held-out F2 from 0.2400 to 0.2500"
     )
 

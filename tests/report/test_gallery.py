@@ -6,9 +6,8 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.masks import separate_objects
-from shipseg_tiles.report.gallery import Gallery, settled
-from shipseg_tiles.report.run import Rule, open_run
+from shipseg_tiles.report.gallery import Gallery
+from shipseg_tiles.report.run import open_run
 from shipseg_tiles.rle import encode
 
 
@@ -44,16 +43,17 @@ def test_ships_are_counted_and_sorted_by_size(made):
     ]
 
 
-def test_pictures_hold_image_truth_and_probabilities(made):
+def test_pictures_hold_image_truth_mask_and_probabilities(made):
     half = exhibits_of(made)["half.png"]
 
     image = Image.open(io.BytesIO(b64decode(half.picture.split(",")[1])))
     assert (image.format, image.size, half.shape, half.step) == ("JPEG", (60, 40), (40, 60), 1)
-    expected = np.zeros((40, 60), dtype=bool)
-    expected[10:14, 10:18] = True
-    assert np.array_equal(picture(half.truth), expected)
-    assert half.has_probabilities
-    assert np.array_equal(picture(half.found), np.asarray(Image.open(made / "predictions/probabilities/half.png")))
+    truth, mask = np.zeros((2, 40, 60), dtype=bool)
+    truth[10:14, 10:18] = mask[10:14, 10:14] = True
+    assert np.array_equal(picture(half.truth), truth)
+    assert np.array_equal(picture(half.found), mask)
+    stored = np.asarray(Image.open(made / "predictions/probabilities/half.png"))
+    assert np.array_equal(picture(half.probabilities), stored)
 
 
 @pytest.mark.parametrize("predictions", ["predictions/submission.csv", "predictions/masks"])
@@ -62,7 +62,7 @@ def test_without_probabilities_the_mask_is_shown(made, predictions):
     half = next(exhibit for exhibit in gallery.exhibits() if exhibit.score.image.startswith("half"))
 
     assert gallery.rule is None
-    assert not half.has_probabilities
+    assert half.probabilities == ""
     assert np.argwhere(picture(half.found)).tolist() == [[r, c] for r in range(10, 14) for c in range(10, 14)]
 
 
@@ -70,8 +70,8 @@ def test_an_image_whose_probabilities_are_gone_shows_its_mask(made):
     (made / "predictions/probabilities/half.png").unlink()
     found = exhibits_of(made)
 
-    assert not found["half.png"].has_probabilities
-    assert found["whole.png"].has_probabilities
+    assert found["half.png"].probabilities == ""
+    assert picture(found["whole.png"].probabilities).max() == 250
     assert np.count_nonzero(picture(found["half.png"].found)) == 16
 
 
@@ -111,7 +111,7 @@ def test_no_ship_is_lost_when_a_large_image_is_shrunk(tmp_path):
 
     wide = exhibits_of(tmp_path)["wide.png"]
 
-    assert (wide.step, wide.shape, wide.has_probabilities) == (3, (10, 700), False)
+    assert (wide.step, wide.shape, wide.probabilities) == (3, (10, 700), "")
     assert np.argwhere(picture(wide.truth)).tolist() == [[3, 333]]
     assert np.argwhere(picture(wide.found)).tolist() == [[3, 333]]
 
@@ -155,42 +155,3 @@ def test_a_ship_outside_of_its_image_is_refused(made):
 
     with pytest.raises(InputError, match=r"sea\.png: run '2400 2' leaves the image of 2400 pixels"):
         exhibits_of(made)
-
-
-@pytest.mark.parametrize(
-    ("threshold", "values", "mask", "expected"),
-    [
-        # 255 * 0.8 = 204: 204 may have been a little more or less; 203 and 205 were not.
-        (0.8, [203, 204, 204, 205], [0, 0, 1, 1], [203, 204, 205, 205]),
-        # 127.5: 127 and 128 are as near.
-        (0.5, [126, 127, 127, 128, 128, 129], [0, 0, 1, 0, 1, 1], [126, 127, 128, 127, 128, 129]),
-        # 89.25: 89 alone. What lies far off and is not in the mask was dropped for its size.
-        (0.35, [88, 89, 89, 90, 200], [0, 0, 1, 1, 0], [88, 89, 90, 90, 200]),
-    ],
-)
-def test_values_beside_the_threshold_are_settled_by_the_mask(threshold, values, mask, expected):
-    found = settled(np.array([values], dtype=np.uint8), np.array([mask], dtype=bool), Rule(threshold, 0))
-
-    assert found.tolist() == [expected]
-    assert found.dtype == np.uint8
-
-
-@pytest.mark.parametrize("threshold", [0.6, 0.8, 0.35, 0.4637])
-def test_settled_values_make_the_mask_again(threshold):
-    """Of noise, whose values lie around the threshold and whose objects are often too small."""
-    random = np.random.default_rng(7)
-    probability = np.clip(threshold + random.normal(0, 0.01, (60, 80)), 0, 1).astype(np.float32)
-    objects = separate_objects(probability > threshold)
-    mask = np.zeros((80, 60), dtype=bool)
-    for ship in objects:
-        mask.ravel()[ship] = len(ship) >= 6
-    mask = mask.T
-    stored = np.rint(probability * 255).astype(np.uint8)
-    assert not np.array_equal(stored > 255 * threshold, probability > threshold)
-
-    values = settled(stored, mask, Rule(threshold, 6))
-
-    again = np.zeros((80, 60), dtype=bool)
-    for ship in separate_objects(values > Rule(threshold, 6).cut):
-        again.ravel()[ship] = len(ship) >= 6
-    assert np.array_equal(again.T, mask)

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from shipseg_tiles.inference.detection import Strip, join_ships
-from shipseg_tiles.masks import write_mask
+from shipseg_tiles.masks import separate_objects, write_mask
 from shipseg_tiles.report.gallery import Gallery
 from shipseg_tiles.report.report import Measured, write_report
 from shipseg_tiles.report.run import open_run
@@ -72,6 +72,11 @@ class Page:
         """Whether the canvas of an image has been drawn on; one that cannot be seen has no pixels."""
         return self.find(f'[data-name="{name}"] canvas').get_attribute("width") == "60"
 
+    def found(self, name):
+        """The mask on the canvas of an image: bool (height, width)."""
+        kinds = self.kinds(name)
+        return (kinds == HIT) | (kinds == FALSE)
+
     def kinds(self, name):
         """What each pixel of the canvas says: uint8 (height, width)."""
         self.browser.execute_script(f"""document.querySelector('[data-name="{name}"]').scrollIntoView()""")
@@ -117,10 +122,9 @@ def test_the_page_asks_the_network_for_nothing_and_logs_no_error(browser, made):
 @pytest.mark.parametrize("name", ["false", "half", "large", "missed", "sea", "whole"])
 def test_at_the_threshold_of_the_run_the_canvas_is_the_predicted_mask(page, made, name):
     """3 px of `whole` with a probability of 220 are fewer than 4 and not in the mask."""
-    kinds = page.kinds(f"{name}.png")
-
     mask = np.asarray(Image.open(made / f"predictions/masks/{name}.png")) > 0
-    assert np.array_equal((kinds == HIT) | (kinds == FALSE), mask)
+
+    assert np.array_equal(page.found(f"{name}.png"), mask)
 
 
 def test_hit_missed_and_false_pixels_have_their_colours(page):
@@ -134,34 +138,65 @@ def test_hit_missed_and_false_pixels_have_their_colours(page):
     assert np.array_equal(half == OUTLINE, (box(9, 10, 6, 8) | box(10, 9, 4, 10)) & ~box(10, 10, 4, 8))
 
 
-@pytest.mark.parametrize(("threshold", "minimum_area"), [(0.8, 9), (0.35, 1), (0.4637, 5)])
-def test_a_mask_of_noise_is_drawn_again_to_the_pixel(browser, made, threshold, minimum_area):
-    """Its probabilities lie around the threshold, where stored values are rounded to the wrong side."""
+def ships_among(stored, cut, minimum_area, minimum_score):
+    """The mask of the objects of stored values that are ships above a cut."""
+    mask = np.zeros(stored.T.shape, dtype=bool)
+    for ship in separate_objects(stored > cut):
+        mask.ravel()[ship] = ship.size >= minimum_area and stored.T.ravel()[ship].mean() >= 255 * minimum_score
+    return mask.T
+
+
+@pytest.mark.parametrize("rule", [(0.8, 9, 0.0), (0.35, 1, 0.36), (0.4637, 5, 0.4712)])
+def test_a_mask_of_noise_is_drawn_again_to_the_pixel(browser, made, rule):
+    """At the run's threshold although probabilities lie around it and objects around the minimum score, so that stored
+    values are rounded to the wrong side; at another one as the stored values say."""
+    threshold, minimum_area, minimum_score = rule
     noise = np.random.default_rng(3).normal(0, 0.01, (40, 60))
     probability = np.clip(threshold + noise, 0, 1).astype(np.float32)
     is_ship = probability > threshold
     columns, rows = np.nonzero(is_ship.T)
     strip = Strip(0, 0, columns * 40 + rows, probability[rows, columns])
-    mask = mask_of(union([ship.pixels for ship in join_ships([strip], 40, minimum_area)]), (40, 60))
+    mask = mask_of(union([ship.pixels for ship in join_ships([strip], 40, *rule[1:])]), (40, 60))
+    stored = np.rint(probability * 255).astype(np.uint8)
     predictions = made / "predictions"
     write_mask(predictions / "masks/half.png", mask, "half.png")
-    Image.fromarray(np.rint(probability * 255).astype(np.uint8)).save(predictions / "probabilities/half.png")
-    (predictions / "run.json").write_text(
-        json.dumps({"options": {"threshold": threshold, "minimum_area": minimum_area}})
-    )
+    Image.fromarray(stored).save(predictions / "probabilities/half.png")
+    options = {"threshold": threshold, "minimum_area": minimum_area, "minimum_score": minimum_score}
+    (predictions / "run.json").write_text(json.dumps({"options": options}))
     rows = [line for line in (predictions / "submission.csv").read_text().splitlines() if "half" not in line]
     rows.append(f"half.png,{encode_indices(np.flatnonzero(mask.T))}")
     (predictions / "submission.csv").write_text("\n".join(rows) + "\n")
 
     page = Page(browser, write(made))
-    kinds = page.kinds("half.png")
+    cut = int(255 * threshold)
+    before, found = page.dice("half.png"), page.found("half.png")
+    assert 0 < mask.sum() < is_ship.sum()
+    assert not np.array_equal(mask, ships_among(stored, cut, *rule[1:]))
+    assert np.array_equal(found, mask)
 
-    assert 0 < mask.sum() < is_ship.sum() or minimum_area == 1
-    assert np.array_equal((kinds == HIT) | (kinds == FALSE), mask)
-    before = page.dice("half.png")
     page.threshold(255)
-    page.threshold(int(255 * threshold))
+    page.threshold(cut - 1)
+    assert np.array_equal(page.found("half.png"), ships_among(stored, cut - 1, *rule[1:]))
+
+    page.threshold(255)
+    page.threshold(cut)
     assert page.dice("half.png") == before
+    assert np.array_equal(page.found("half.png"), mask)
+
+
+def test_the_threshold_obeys_the_minimum_score(browser, made):
+    """At 99 `half` is one object of 200 and 100, 150 in the mean, below 0.7 * 255 = 178.5; `whole` gains 4 px of 220
+    and 100, 190 in the mean: (0 + 0 + 1 + 0 + 1 + 9 / 11) / 6. `false`, of 180, stays."""
+    options = {"threshold": 0.5, "minimum_area": 4, "minimum_score": 0.7}
+    (made / "predictions/run.json").write_text(json.dumps({"options": options}))
+    page = Page(browser, write(made))
+    assert page.count() == "6 of 6 images shown, mean dice 0.611"
+
+    page.threshold(99)
+
+    assert page.count() == "6 of 6 images shown, mean dice 0.470"
+    assert not page.found("half.png").any()
+    assert "or with a mean probability below 0.7, are dropped" in " ".join(browser.page_source.split())
 
 
 @pytest.mark.parametrize(

@@ -50,12 +50,22 @@ def test_predictions_without_record_are_a_run_too(made, predictions):
         {"threshold": None, "minimum_area": 4},
         {"threshold": float("nan"), "minimum_area": 4},
         {"threshold": float("inf"), "minimum_area": 4},
+        {"threshold": 0.5, "minimum_area": 4, "minimum_score": None},
+        {"threshold": 0.5, "minimum_area": 4, "minimum_score": float("nan")},
     ],
 )
 def test_a_record_that_lacks_the_rule_has_none(made, options):
     (made / "predictions" / "run.json").write_text(json.dumps({"options": options}))
 
     assert open_run(made / "predictions", made / "labels.csv", made / "images").rule is None
+
+
+def test_a_record_may_name_a_minimum_score(made):
+    """One of the time before there were any does not."""
+    options = {"threshold": 0.5, "minimum_area": 4, "minimum_score": 0.75}
+    (made / "predictions" / "run.json").write_text(json.dumps({"options": options}))
+
+    assert open_run(made / "predictions", made / "labels.csv", made / "images").rule == Rule(0.5, 4, 0.75)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"options": 3}'])

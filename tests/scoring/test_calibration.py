@@ -70,14 +70,15 @@ def test_the_choice_is_that_of_walking_in_every_direction(rows):
 
 # Choosing
 
-AXES = Axes((0.25, 0.5, 0.75), (0, 10), (None,))
-CURRENT = Setting(0.25, 0, None, False)
+AXES = Axes((0.25, 0.5, 0.75), (0, 10), (0.0,), (None,))
+CURRENT = Setting(0.25, 0, 0.0, None, False)
 
 
 def objects(*found):
-    """Objects (size, pixels shared with the truth, hits) that a gate is sure of."""
+    """Objects (size, pixels shared with the truth, hits) that net and gate are sure of."""
     sizes, shared, hits = np.array(found, dtype=np.int64).reshape(-1, 3).T
-    return Objects(sizes, shared, hits, np.ones(len(sizes), dtype=np.float32))
+    sure = np.ones(len(sizes), dtype=np.float32)
+    return Objects(sizes, shared, hits, sure, sure)
 
 
 def image(by_threshold, truth_pixels=100, ships=1, apart=None):
@@ -85,6 +86,15 @@ def image(by_threshold, truth_pixels=100, ships=1, apart=None):
     found = {(False, threshold): objects(*listed) for threshold, listed in by_threshold.items()}
     found |= {(True, threshold): objects(*listed) for threshold, listed in (apart or by_threshold).items()}
     return Evidence(truth_pixels, ships, found)
+
+
+def scored(evidence, score):
+    """The same image, all of whose objects have a mean probability."""
+    found = {
+        key: replace(each, scores=np.full(len(each.sizes), score, dtype=np.float32))
+        for key, each in evidence.objects.items()
+    }
+    return replace(evidence, objects=found)
 
 
 SHIP = image({0.25: [(100, 60, 2)], 0.5: [(100, 80, 5)], 0.75: [(60, 60, 4)]})
@@ -102,14 +112,15 @@ def test_all_of_it_by_hand():
     found = calibrate([SHIP, SEA, SHIP, SEA], FOLDS, AXES, "true-dice", CURRENT)
     told = found.numbers()
 
-    assert found.chosen == Setting(0.5, 10, None, False)
-    assert found.by_fold == ((1, 1, 0), (1, 1, 0))
+    assert found.chosen == Setting(0.5, 10, 0.0, None, False)
+    assert found.by_fold == ((1, 1, 0, 0), (1, 1, 0, 0))
     scores = {"true_dice": pytest.approx(0.9), "f2": pytest.approx(0.75), "false_ships": 0}
     assert told["held_out"] == scores
     assert {name: told["chosen"][name] for name in scores} == scores
     assert told["current"] == {
         "threshold": 0.25,
         "minimum_area": 0,
+        "minimum_score": 0.0,
         "gate": None,
         "separate_touching": False,
         "true_dice": pytest.approx(0.3),
@@ -121,6 +132,21 @@ def test_all_of_it_by_hand():
     assert [point["held_out"] for point in told["curve"]] == pytest.approx([0.3, 0.9, 0.875])
     assert [point["error"] for point in told["curve"]] == pytest.approx([0, 0, 0])
     assert [point["false_ships"] for point in told["curve"]] == [1, 0, 0]
+
+
+def test_a_minimum_score_is_chosen_that_tells_false_ships_from_true_ones():
+    """At each threshold the ship is whole, with a mean of 0.8, and on the sea there are 50 px with one of 0.4. The
+    minimum score 0.6 drops these alone, 0.9 would drop both."""
+    axes = replace(AXES, minimum_scores=(0.0, 0.6, 0.9))
+    whole = {threshold: [(100, 100, 10)] for threshold in AXES.thresholds}
+    clutter = {threshold: [(50, 0, 0)] for threshold in AXES.thresholds}
+    ship = scored(image(whole), 0.8)
+    sea = scored(image(clutter, truth_pixels=0, ships=0), 0.4)
+
+    found = calibrate([ship, sea, ship, sea], FOLDS, axes, "true-dice", CURRENT)
+
+    assert found.chosen.minimum_score == 0.6
+    assert found.numbers()["held_out"] == {"true_dice": 1, "f2": 1, "false_ships": 0}
 
 
 def test_each_fold_is_scored_by_what_the_others_chose():

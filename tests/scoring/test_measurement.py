@@ -18,7 +18,7 @@ def nets(save_net, tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     gate = save_net(folder / "gate.keras", keras.layers.MaxPooling2D(32), **USE, thresholds={"32": 0.5, "96": 0.25})
     save_net(folder / "net.keras", **USE)
-    save_net(folder / "calibrated.keras", **USE, gate=GateUse(checksum(gate), 96, 0.75))
+    save_net(folder / "calibrated.keras", **USE, minimum_score=0.8, gate=GateUse(checksum(gate), 96, 0.75))
     save_net(folder / "resized.keras", **USE, resize=32)
     return folder
 
@@ -53,7 +53,7 @@ def test_net_and_gate_are_asked_of_each_image_by_hand(nets, archive):
 
     measured = measure(nets / "net.keras", nets / "gate.keras", archive())
 
-    assert measured.current == Setting(0.3, 4, 0.25, False)
+    assert measured.current == Setting(0.3, 4, 0.0, 0.25, False)
     assert (measured.tile, [peaks.tolist() for peaks in measured.peaks]) == (96, [pytest.approx([0.8, 0.4])])
     assert peaks_of(measured, "large.png") == pytest.approx([0.8, 0.4])
     assert (peaks_of(measured, "dark.png"), peaks_of(measured, "light.png")) == ([-np.inf], [np.inf])
@@ -61,7 +61,7 @@ def test_net_and_gate_are_asked_of_each_image_by_hand(nets, archive):
     assert measured.digests == [image_digest(path) for path in files.values()]
     assert measured.axes().gates[0] is None
     assert all(0.25 <= gate < 0.8 for gate in measured.axes().gates[1:])
-    assert measured.use_of_gate(Setting(0.5, 0, 0.3, False)) == GateUse(checksum(nets / "gate.keras"), 96, 0.3)
+    assert measured.use_of_gate(Setting(0.5, 0, 0.0, 0.3, False)) == GateUse(checksum(nets / "gate.keras"), 96, 0.3)
 
 
 def test_without_a_gate_all_tiles_are_seen(nets, archive):
@@ -73,7 +73,9 @@ def test_without_a_gate_all_tiles_are_seen(nets, archive):
 
 
 def test_the_current_setting_is_that_of_an_earlier_calibration(nets, archive):
-    assert measure(nets / "calibrated.keras", nets / "gate.keras", archive()).current.gate == 0.75
+    current = measure(nets / "calibrated.keras", nets / "gate.keras", archive()).current
+
+    assert current == Setting(0.3, 4, 0.8, 0.75, False)
 
 
 def test_if_all_images_are_small_the_gate_is_calibrated_for_them(nets, archive):

@@ -12,7 +12,7 @@ from shipseg_tiles.scoring.image_score import score_image
 from shipseg_tiles.scoring.setting_grid import Axes, Setting, gate_thresholds, score_grid
 from shipseg_tiles.tiling import TileGrid
 
-CURRENT = Setting(0.625, 7, 0.3, False)
+CURRENT = Setting(0.625, 7, 0.72, 0.3, False)
 
 
 def test_what_is_tried_has_the_current_setting_in_its_place():
@@ -22,16 +22,17 @@ def test_what_is_tried_has_the_current_setting_in_its_place():
     assert axes.thresholds[11:14] == (0.6, 0.625, 0.65)
     assert len(axes.thresholds) == 20
     assert axes.minimum_areas == (0, 5, 7, 10, 20, 30, 50, 80, 120)
+    assert axes.minimum_scores == (0, 0.55, 0.6, 0.65, 0.7, 0.72, 0.75, 0.8, 0.85, 0.9, 0.95)
     assert axes.gates == (None, 0.1, 0.3, 0.5)
-    assert axes.place(CURRENT) == (12, 2, 2)
-    assert axes.setting((12, 2, 2), False) == CURRENT
+    assert axes.place(CURRENT) == (12, 2, 5, 2)
+    assert axes.setting((12, 2, 5, 2), False) == CURRENT
 
 
 def test_what_stands_there_already_is_not_tried_twice():
-    axes = Axes.around(Setting(0.55, 10, None, True))
+    axes = Axes.around(Setting(0.55, 10, 0.8, None, True))
 
-    assert (len(axes.thresholds), len(axes.minimum_areas), axes.gates) == (19, 8, (None,))
-    assert axes.place(Setting(0.55, 10, None, True)) == (10, 2, 0)
+    assert (len(axes.thresholds), len(axes.minimum_areas), len(axes.minimum_scores), axes.gates) == (19, 8, 10, (None,))
+    assert axes.place(Setting(0.55, 10, 0.8, None, True)) == (10, 2, 6, 0)
 
 
 def test_gate_thresholds_are_quantiles_that_a_gate_can_have():
@@ -50,7 +51,7 @@ def test_what_a_gate_never_sees_is_found_at_no_threshold_of_it_nor_without_one()
     probabilities[:2, :2] = probabilities[:2, 6:] = 0.9
     peaks = np.full((4, 8), 0.25, dtype=np.float32)
     peaks[:, 4:] = -np.inf
-    axes = Axes((0.5,), (0,), (None, 0.5))
+    axes = Axes((0.5,), (0,), (0.0,), (None, 0.5))
     evidence = [
         collect_evidence(values, [], axes.thresholds, peaks)
         for values in (probabilities, np.where(peaks > 0, np.float32(0), probabilities))
@@ -58,7 +59,23 @@ def test_what_a_gate_never_sees_is_found_at_no_threshold_of_it_nor_without_one()
 
     sums = score_grid(evidence, np.array([0, 1]), axes)
 
-    assert sums.false_ships[:, 0, 0, 0].tolist() == [[1, 0], [0, 0]]
+    assert sums.false_ships[:, 0, 0, 0, 0].tolist() == [[1, 0], [0, 0]]
+
+
+def test_scores_are_compared_as_by_predict():
+    """Objects alone in their images: of 0.6, which is a little more in float32, of 0.75, and of 0.9, which is a little
+    less. A minimum score of 0.6 keeps the first, one of 0.75 the second, and one of 0.9 drops the third."""
+    axes = Axes((0.5,), (0,), (0.0, 0.6, 0.75, 0.9), (None,))
+    images = [np.full((2, 2), probability, dtype=np.float32) for probability in (0.6, 0.75, 0.9)]
+    evidence = [collect_evidence(image, [], axes.thresholds, np.ones_like(image)) for image in images]
+
+    sums = score_grid(evidence, np.arange(3), axes)
+
+    kept = [
+        [len(join_ships([threshold_lines(Lines(0, 0, image), 2, 0.5)], 2, 0, least)) for least in axes.minimum_scores]
+        for image in images
+    ]
+    assert sums.false_ships[:, 0, 0, 0, :, 0].tolist() == kept == [[1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 0]]
 
 
 boxes = st.tuples(st.integers(0, 20), st.integers(0, 28), st.integers(1, 9), st.integers(1, 14))
@@ -75,8 +92,8 @@ def mask_of_box(box):
 @settings(deadline=None, max_examples=25)
 @given(st.lists(images, min_size=1, max_size=4), st.data())
 def test_every_sum_is_that_of_images_that_are_predicted_and_scored_anew(drawn, data):
-    """With each setting for itself: threshold, objects, separation, minimum area, what the gate leaves, scores."""
-    axes = Axes((0.2, 0.5, 0.8), (0, 6, 30), (None, 0.3, 0.6))
+    """With each setting for itself: threshold, objects, separation, minimum area and score, gate, scores."""
+    axes = Axes((0.2, 0.5), (0, 6, 30), (0.0, 0.6, 0.8), (None, 0.3, 0.6))
     grid = TileGrid(24, 32, 16, 8)
     folds = np.array([data.draw(st.integers(0, 1)) for _ in drawn])
     folds[0] = 1
@@ -93,21 +110,21 @@ def test_every_sum_is_that_of_images_that_are_predicted_and_scored_anew(drawn, d
 
     sums = score_grid(evidence, folds, axes)
 
-    expected = np.zeros((3, 2, 2, 3, 3, 3))
+    expected = np.zeros((3, 2, 2, 2, 3, 3, 3))
     for number, (probabilities, truth, peaks) in enumerate(known):
-        for separate, (t, threshold), (a, area), (g, gate) in product(
-            (0, 1), *(enumerate(axis) for axis in (axes.thresholds, axes.minimum_areas, axes.gates))
+        for separate, (t, threshold), (a, area), (s, least) in product(
+            (0, 1), *map(enumerate, (axes.thresholds, axes.minimum_areas, axes.minimum_scores))
         ):
             strip = threshold_lines(Lines(0, 0, probabilities), 24, threshold)
-            ships = [ship.pixels for ship in join_ships([strip], 24, area, bool(separate))]
-            if gate is not None:
-                seen = peaks > np.float64(gate)
-                ships = [ship for ship in ships if any(grid.pixels_per_tile(ship % 24, ship // 24)[seen])]
-            score = score_image("image.jpg", truth, ships, (24, 32))
-            place = (folds[number], separate, t, a, g)
-            expected[(0, *place)] += score.dice
-            expected[(1, *place)] += score.f2
-            expected[(2, *place)] += not truth and bool(ships)
+            found = [ship.pixels for ship in join_ships([strip], 24, area, least, bool(separate))]
+            for g, gate in enumerate(axes.gates):
+                seen = peaks > np.float64(-1 if gate is None else gate)
+                ships = [ship for ship in found if any(grid.pixels_per_tile(ship % 24, ship // 24)[seen])]
+                score = score_image("image.jpg", truth, ships, (24, 32))
+                place = (folds[number], separate, t, a, s, g)
+                expected[(0, *place)] += score.dice
+                expected[(1, *place)] += score.f2
+                expected[(2, *place)] += not truth and bool(ships)
     np.testing.assert_allclose(sums.true_dice, expected[0], atol=1e-12)
     np.testing.assert_allclose(sums.f2, expected[1], atol=1e-12)
     np.testing.assert_array_equal(sums.false_ships, expected[2])

@@ -12,7 +12,7 @@ const dialog = document.getElementById("enlarged");
 const tools = document.getElementById("tools");
 const { kind, size, order, cut, threshold, count } = tools.elements; // without probabilities there is no cut
 const run = { cut: Number(tools.dataset.cut), threshold: Number(tools.dataset.threshold) };
-const minimumArea = Number(tools.dataset.minimumArea);
+const [minimumArea, minimumScore] = [Number(tools.dataset.minimumArea), Number(tools.dataset.minimumScore)];
 
 /** An image of the gallery. Of its pixels only those are kept that may be ship; nearly all are water. */
 class Exhibit {
@@ -20,7 +20,7 @@ class Exhibit {
     const { name, dice, ships, sizes, probabilities } = figure.dataset;
     Object.assign(this, { figure, name, dice: Number(dice), ships: Number(ships), sizes: sizes.split(" ") });
     this.isEmpty = figure.hasAttribute("data-empty");
-    this.hasProbabilities = probabilities === "1";
+    this.hasProbabilities = probabilities !== "";
     this.image = figure.querySelector("img");
     this.canvas = figure.querySelector("canvas");
     this.width = Number(this.image.getAttribute("width")) + 2 * MARGIN;
@@ -37,8 +37,11 @@ class Exhibit {
 
   async read() {
     const truth = await this.grayPixels(this.figure.dataset.truth);
-    const values = await this.grayPixels(this.figure.dataset.found);
+    const found = await this.grayPixels(this.figure.dataset.found);
     this.truth = placesAbove(truth, MASK_CUT);
+    this.found = placesAbove(found, MASK_CUT);
+    if (!this.hasProbabilities) return;
+    const values = await this.grayPixels(this.figure.dataset.probabilities);
     this.candidates = placesAbove(values, 0);
     this.values = this.candidates.map((place) => values[place]);
   }
@@ -59,9 +62,8 @@ class Exhibit {
 
   /** Say of each pixel whether it is hit, missed or false at the threshold that is set, and how good that is. */
   look() {
-    const value = this.hasProbabilities ? Number(cut.value) : MASK_CUT;
-    const above = this.candidates.filter((_, number) => this.values[number] > value);
-    const predicted = this.hasProbabilities ? largeObjects(above, this.width, this.height) : above;
+    const isRun = !this.hasProbabilities || Number(cut.value) === run.cut;
+    const predicted = isRun ? this.found : this.foundAbove(Number(cut.value));
     const kinds = new Uint8Array(this.width * this.height);
     for (const place of this.truth) kinds[place] = MISSED;
     let shared = 0;
@@ -71,6 +73,22 @@ class Exhibit {
     }
     const pixels = this.truth.length + predicted.length;
     return { kinds, dice: pixels ? (2 * shared) / pixels : 1 };
+  }
+
+  /** Find the ships above another limit than the run's. A mean of rounded values is off by half of 1 at most. */
+  foundAbove(limit) {
+    const left = new Uint8Array(this.width * this.height); // what is above and in no object yet
+    this.candidates.forEach((place, number) => {
+      if (this.values[number] > limit) left[place] = this.values[number];
+    });
+    const found = [];
+    for (const first of this.candidates) {
+      if (!left[first]) continue;
+      const { places, sum } = takeObject(left, first, this.width);
+      const isShip = places.length >= minimumArea && sum >= 255 * minimumScore * places.length;
+      if (isShip) for (const place of places) found.push(place);
+    }
+    return found;
   }
 
   /** Judge the ships at the threshold that is set, and draw them if they can be seen. */
@@ -130,28 +148,23 @@ function disc(radius, width) {
   return steps;
 }
 
-/** Those of the places that belong to objects of the minimum area or more; pixels touch at their corners too. */
-function largeObjects(places, width, height) {
+/** Take the object at a place out of what is left: its places, the sum of their values. Pixels touch at corners too. */
+function takeObject(left, first, width) {
   const steps = [-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1];
-  const isOpen = new Uint8Array(width * height);
-  for (const place of places) isOpen[place] = 1;
-  const kept = [];
-  for (const first of places) {
-    if (!isOpen[first]) continue;
-    isOpen[first] = 0;
-    const object = [first];
-    for (let next = 0; next < object.length; next++) {
-      for (const step of steps) {
-        const place = object[next] + step;
-        if (isOpen[place]) {
-          isOpen[place] = 0;
-          object.push(place);
-        }
+  const places = [first];
+  let sum = left[first];
+  left[first] = 0;
+  for (let next = 0; next < places.length; next++) {
+    for (const step of steps) {
+      const place = places[next] + step;
+      if (left[place]) {
+        places.push(place);
+        sum += left[place];
+        left[place] = 0;
       }
     }
-    if (object.length >= minimumArea) for (const place of object) kept.push(place);
   }
-  return kept;
+  return { places, sum };
 }
 
 function outlineWidth(width) {
