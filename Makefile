@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmarks requirements clean
+.PHONY: demo test lint experiments weights requirements clean
 
 demo: .venv/ready  ## the main job on synthetic scenes, in under 5 minutes on 2 cores
 	$(BIN)/shipseg-tiles demo --out demo
@@ -14,6 +14,16 @@ lint: .venv/ready-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+AIRBUS ?= data
+OUT ?= runs
+CAMPAIGN = --images $(AIRBUS)/images --labels $(AIRBUS)/labels.csv --out $(OUT)/$@ $(FLAGS)
+
+experiments: .venv/ready  ## ways to train, compared by cross-validation; FLAGS="--minutes 30" and the like
+	$(BIN)/python benchmarks/campaign/experiments.py $(CAMPAIGN)
+
+weights: .venv/ready  ## train what ships, into OUT/weights/weights
+	$(BIN)/python benchmarks/campaign/ship.py $(CAMPAIGN)
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; ok = (3, 10) <= sys.version_info < (3, 13); \
