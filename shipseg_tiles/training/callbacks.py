@@ -64,9 +64,10 @@ class Pace(keras.callbacks.Callback):
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing more to do."""
+        """Whether there is nothing more to do; whatever the time is, one epoch is begun, or there were no weights."""
         epochs = len(self.journal.history)
-        return epochs >= self.schedule.epochs or self.used >= 1 or self.schedule.is_over(self.scores)
+        out_of_time = epochs > 0 and self.used >= 1
+        return epochs >= self.schedule.epochs or out_of_time or self.schedule.is_over(self.scores)
 
     @property
     def used(self) -> float:

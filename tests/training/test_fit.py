@@ -297,11 +297,12 @@ def test_what_is_averaged_is_saved(staged, easy):
     assert scores["dice_mean_all_images"] == pytest.approx(history(out)["val_true_dice"].max(), abs=1e-3)
 
 
-def test_a_training_may_end_by_the_clock(easy, tmp_path):
-    """A thousandth of a second is over after the first batch; its weights are judged and kept all the same."""
+@pytest.mark.parametrize("minutes", [0.001 / 60, 1e-12])
+def test_a_training_may_end_by_the_clock(easy, tmp_path, minutes):
+    """A thousandth of a second is over after the first batch, or before it: its weights are judged and kept."""
     out = tmp_path / "net.keras"
 
-    trained = train(easy, out, replace(TINY, minutes=0.001 / 60))
+    trained = train(easy, out, replace(TINY, minutes=minutes))
 
     assert trained.epochs == 1
     assert steps(out) == 1
