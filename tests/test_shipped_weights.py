@@ -1,18 +1,22 @@
 """The weights that ship with the project find ships in scenes that are drawn, as well as they did when they came."""
 
+import pytest
+
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
 from shipseg_tiles.inference.prediction import PredictOptions, predict_image
-from shipseg_tiles.nets.contract import default_weights, gate_path
+from shipseg_tiles.nets.contract import chosen_gate, default_weights
 from shipseg_tiles.scoring.image_score import score_image
 from shipseg_tiles.scoring.score import summarise
 
 
-def test_the_shipped_weights_reach_what_their_page_says_on_synthetic_scenes(tmp_path):
-    """weights/README.md says 0.80 over all images and 0.63 over those with ships; other processors round otherwise."""
+@pytest.mark.parametrize(("name", "all_images", "ship_images"), [("default", 0.84, 0.61), ("fast", 0.83, 0.68)])
+def test_the_shipped_weights_reach_what_their_page_says_on_synthetic_scenes(tmp_path, name, all_images, ship_images):
+    """Within 0.05, as other processors round otherwise."""
+    weights = default_weights().with_name(f"{name}.keras")
     made = simulate_archive(tmp_path, 24, seed=11, size=384)
     archive = open_archive(made.images, made.labels)
-    options = PredictOptions(weights=default_weights(), gate=gate_path(default_weights()))
+    options = PredictOptions(weights=weights, gate=chosen_gate("", weights))
 
     predictions = [predict_image(options, path) for path in archive.files.values()]
 
@@ -22,5 +26,5 @@ def test_the_shipped_weights_reach_what_their_page_says_on_synthetic_scenes(tmp_
     ]
     summary = summarise(scores)
     assert (summary["images"], summary["ship_images"]) == (24, 10)
-    assert summary["dice_mean_all_images"] > 0.75
-    assert summary["dice_mean_ship_images"] > 0.58
+    assert summary["dice_mean_all_images"] > all_images - 0.05
+    assert summary["dice_mean_ship_images"] > ship_images - 0.05
