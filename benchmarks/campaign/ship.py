@@ -16,9 +16,8 @@ from typing import Any
 import yaml
 
 from shipseg_tiles.archive.archive import Archive, open_archive
-from shipseg_tiles.archive.scenes import find_pairs, group_scenes
-from shipseg_tiles.archive.signatures import read_signatures
-from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation, write_split
+from shipseg_tiles.archive.scenes import find_scenes
+from shipseg_tiles.archive.split import VALID, choose_sides, write_split
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.processes import open_workers
 
@@ -60,14 +59,12 @@ def main() -> None:
 def divide(archive: Archive, recipes: dict[str, Any], split: Path) -> Archive:
     """Write which images train and which validate; return those that test."""
     with open_workers(os.cpu_count() or 1) as processes:
-        signatures, _ = read_signatures(archive.files, processes)
-    scenes = group_scenes(signatures, find_pairs(signatures))
-    ships = {name: len(archive.labels.ships[name]) for name in signatures}
-    test = set(choose_validation(ships, scenes, recipes["test_fraction"], recipes["seed"]))
-    others = {name: count for name, count in ships.items() if name not in test}
-    valid = set(choose_validation(others, scenes, recipes["valid_fraction"], recipes["seed"]))
-    write_split(split, {name: VALID if name in valid else TRAIN for name in others}, scenes)
-    return archive.only(sorted(test))
+        scenes, _ = find_scenes(archive.files, processes)
+    ships = {name: len(archive.labels.ships[name]) for name in scenes}
+    outer = choose_sides(ships, scenes, recipes["test_fraction"], recipes["seed"])
+    others = {name: count for name, count in ships.items() if outer[name] != VALID}
+    write_split(split, choose_sides(others, scenes, recipes["valid_fraction"], recipes["seed"]), scenes)
+    return archive.only(sorted(ships.keys() - others.keys()))
 
 
 def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """Which images show the same place: found by the patterns of their blocks, whatever the number of images."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ from scipy.fft import dct
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from shipseg_tiles.archive.signatures import BLOCK, SIDE, Signature
+from shipseg_tiles.archive.signatures import BLOCK, SIDE, Signature, read_signatures
+from shipseg_tiles.errors import warn_skipped
+from shipseg_tiles.zipped import AnyPath
 
 SAME_PLACE = 0.85
 """Two blocks that correlate less never make a pair of images."""
@@ -69,6 +72,22 @@ class Blocks:
     places: Indices
     patterns: NDArray[np.int8]
     deviations: NDArray[np.float32]
+
+
+def find_scenes(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict[str, int], dict[str, str]]:
+    """Look at images and number the places that they show; bad images are left out with a warning.
+
+    Args:
+        files: The file of each image, by name.
+        processes: Where to read them.
+
+    Returns:
+        The places as from `group_scenes`, and for bad images the reason by name.
+    """
+    signatures, reasons = read_signatures(files, processes)
+    for name, reason in reasons.items():
+        warn_skipped(name, reason)
+    return group_scenes(signatures, find_pairs(signatures)), reasons
 
 
 def group_scenes(names: Iterable[str], pairs: Sequence[ScenePair]) -> dict[str, int]:

@@ -41,6 +41,14 @@ def choose_evenly(ship_counts: Mapping[str, int], chosen: int, seed: int) -> lis
     return sorted(names[order[position]] for position in positions)
 
 
+def choose_sides(
+    ship_counts: Mapping[str, int], scenes: Mapping[str, int], fraction: float, seed: int
+) -> dict[str, str]:
+    """Return `train` or `valid` by name of the image, for all of `ship_counts`; see `choose_validation`."""
+    validation = frozenset(choose_validation(ship_counts, scenes, fraction, seed))
+    return {name: VALID if name in validation else TRAIN for name in ship_counts}
+
+
 def choose_validation(
     ship_counts: Mapping[str, int], scenes: Mapping[str, int], fraction: float, seed: int
 ) -> list[str]:

@@ -85,20 +85,16 @@ def _validation_images(options: Options) -> "Archive":
 
 def _places(options: Options, archive: "Archive") -> dict[str, str]:
     """Return the place that each image shows, from the split or else from what the images look like."""
-    from shipseg_tiles.archive.scenes import find_pairs, group_scenes
-    from shipseg_tiles.archive.signatures import read_signatures
+    from shipseg_tiles.archive.scenes import find_scenes
     from shipseg_tiles.archive.split import read_scenes
-    from shipseg_tiles.errors import warn_skipped
     from shipseg_tiles.processes import open_workers
 
     scenes = read_scenes(options.split) if options.split else None
     if scenes is not None:
         return {name: scenes[name] for name in archive.files}
     with open_workers(1) as processes:
-        signatures, reasons = read_signatures(archive.files, processes)
-    for name, reason in reasons.items():
-        warn_skipped(name, reason)
-    return {name: str(place) for name, place in group_scenes(signatures, find_pairs(signatures)).items()}
+        found, _ = find_scenes(archive.files, processes)
+    return {name: str(place) for name, place in found.items()}
 
 
 def _calibrated(

@@ -29,7 +29,7 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.scenes import find_pairs, group_scenes
     from shipseg_tiles.archive.signatures import read_signatures
-    from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation, write_split
+    from shipseg_tiles.archive.split import VALID, choose_sides, write_split
     from shipseg_tiles.errors import InputError, warn_skipped
     from shipseg_tiles.processes import open_workers
 
@@ -42,10 +42,10 @@ def run(options: Options) -> Outcome:
         raise InputError(f"no image in {options.images} can be read; the first: {next(iter(reasons.values()))}")
     scenes = group_scenes(signatures, find_pairs(signatures))
     ship_counts = {name: len(archive.labels.ships[name]) for name in signatures}
-    validation = frozenset(choose_validation(ship_counts, scenes, options.valid_fraction, options.seed))
-    write_split(options.out, {name: VALID if name in validation else TRAIN for name in signatures}, scenes)
+    sides = choose_sides(ship_counts, scenes, options.valid_fraction, options.seed)
+    write_split(options.out, sides, scenes)
     skipped = len(reasons) + len(archive.missing)
-    return _outcome(options.out, signatures, scenes, len(validation), skipped)
+    return _outcome(options.out, signatures, scenes, [*sides.values()].count(VALID), skipped)
 
 
 def _outcome(

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from shipseg_tiles.errors import InputError, NetError, warn_skipped
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.classifier import Classifier
-from shipseg_tiles.inference.detection import Ship, Strip, threshold_lines
+from shipseg_tiles.inference.detection import Ship, Strip
 from shipseg_tiles.inference.engines import load_engine
 from shipseg_tiles.inference.gate import Gate, refuse_gate_of_resized
 from shipseg_tiles.inference.predictor import Predictor
@@ -308,12 +308,7 @@ def _predicted(options: PredictOptions, path: Path, bands: list[Region], cluster
 def _predict_region(options: PredictOptions, path: Path, region: Region) -> Iterator[Strip]:
     predictor, _ = load_nets(options)
     with open_scene(path, options.bands, options.scale) as scene:
-        for lines in predictor.lines(scene, region, "disagreement" in options.rasters):
-            # What holds no data is no water either, but it cannot be a ship.
-            lines.probability[~scene.valid(*lines.place)] = 0
-            strip = threshold_lines(lines, scene.shape[0], predictor.contract.threshold, options.rasters)
-            del lines  # in a wide scene they are large, and would stay in memory until the next ones are there
-            yield strip
+        yield from predictor.strips(scene, region, options.rasters, scene.valid)
 
 
 def _predict_region_at_once(options: PredictOptions, path: Path, region: Region) -> list[Strip]:

@@ -1,6 +1,6 @@
 """A trained net with its contract, ready for images of any size."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,10 +99,28 @@ class Predictor:
         stitch_into(result, self.lines(image))
         return result
 
-    def strips(self, source: Source, region: Region | None = None, rasters: tuple[str, ...] = ()) -> Iterator[Strip]:
-        """As `lines`, but yield the ship pixels of the lines, and what else of them is to be kept."""
+    def strips(
+        self,
+        source: Source,
+        region: Region | None = None,
+        rasters: tuple[str, ...] = (),
+        valid: Callable[[slice, slice], NDArray[np.bool_]] | None = None,
+    ) -> Iterator[Strip]:
+        """As `lines`, but yield the ship pixels of the lines, and what else of them is to be kept.
+
+        Args:
+            source: As for `lines`, with the region.
+            region: Part to predict.
+            rasters: Names of what is kept besides, see `threshold_lines`.
+            valid: Says which pixels of some rows and columns hold data; what holds none is no water either, but it
+                cannot be a ship. None if all do.
+        """
         for lines in self.lines(source, region, "disagreement" in rasters):
-            yield threshold_lines(lines, source.shape[0], self.contract.threshold, rasters)
+            if valid is not None:
+                lines.probability[~valid(*lines.place)] = 0
+            strip = threshold_lines(lines, source.shape[0], self.contract.threshold, rasters)
+            del lines  # in a wide scene they are large, and would stay in memory until the next ones are there
+            yield strip
 
     def find_ships(self, source: Source, region: Region | None = None) -> list[Ship]:
         """Find the separate ships of uint8 (height, width, 3): threshold, connected objects, minimum area and score."""

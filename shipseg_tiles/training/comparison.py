@@ -12,10 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.scenes import find_pairs, group_scenes
-from shipseg_tiles.archive.signatures import read_signatures
-from shipseg_tiles.archive.split import TRAIN, VALID, choose_validation, folds_by_place
-from shipseg_tiles.errors import warn_skipped
+from shipseg_tiles.archive.scenes import find_scenes
+from shipseg_tiles.archive.split import choose_sides, folds_by_place
 from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
 from shipseg_tiles.scoring.difference import dice_difference
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
@@ -66,17 +64,13 @@ def divide(archive: Archive, folds: int, valid_fraction: float, seed: int, proce
     Raises:
         InputError: If a number is out of its range, or there are too few places.
     """
-    signatures, reasons = read_signatures(archive.files, processes)
-    for name, reason in reasons.items():
-        warn_skipped(name, reason)
-    scenes = dict(group_scenes(signatures, find_pairs(signatures)))
+    scenes, _ = find_scenes(archive.files, processes)
     ship_counts = {name: len(archive.labels.ships[name]) for name in scenes}
     fold_of = dict(zip(scenes, folds_by_place(scenes, ship_counts, folds).tolist(), strict=True))
     divisions = []
     for fold in range(folds):
         others = {name: count for name, count in ship_counts.items() if fold_of[name] != fold}
-        valid = set(choose_validation(others, scenes, valid_fraction, seed))
-        sides = {name: VALID if name in valid else TRAIN for name in others}
+        sides = choose_sides(others, scenes, valid_fraction, seed)
         divisions.append(Division(sides, sorted(scenes.keys() - others.keys()), scenes))
     return divisions
 

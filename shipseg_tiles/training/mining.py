@@ -12,8 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.scenes import find_pairs, group_scenes
-from shipseg_tiles.archive.signatures import read_signatures
+from shipseg_tiles.archive.scenes import find_scenes
 from shipseg_tiles.archive.split import BY_PLACE, TRAIN, split_identity
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.files import written_whole
@@ -165,10 +164,7 @@ def _images_to_mine(
     A store that was split by place does not name the images of its validation split of which it keeps no patch. They
     may be mined all the same, unless they show a place of one that is kept.
     """
-    signatures, skipped = read_signatures(archive.files, processes)
-    for name, reason in skipped.items():
-        warn_skipped(name, reason)
-    scenes = group_scenes(signatures, find_pairs(signatures))
+    scenes, skipped = find_scenes(archive.files, processes)
     measured_on = {scenes[name] for name in validating_images(store) & scenes.keys()}
     allowed = [name for name, scene in scenes.items() if scene not in measured_on]
     return [name for name in allowed if sides is None or sides.get(name) == TRAIN], skipped

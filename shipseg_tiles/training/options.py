@@ -20,7 +20,7 @@ class TrainOptions:
         width: Filters at full resolution.
         depth: Number of halvings inside the net.
         normalisation: What follows each convolution; `frozen` is `batch` as the weights to start from have it, which
-            makes a step half as long again faster and is the usual way to train on in small batches.
+            does 1.7 times the steps in the same time and is the usual way to train on in small batches.
         encoder_weights: `none`, `imagenet`, or a path, see `load_encoder`.
         start_from: `.keras` file of the same net to start from; empty for fresh weights.
         loss: Name of the loss, see `build_loss`; `auto` is `weighted-cross-entropy` for a gate, and
