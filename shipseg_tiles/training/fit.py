@@ -230,12 +230,13 @@ def _usage(store: PatchStore, options: TrainOptions) -> Contract:
 
 
 def _origin(store: PatchStore, options: TrainOptions, epoch: int, notes: str) -> dict[str, Any]:
-    """Say what the weights of an epoch were trained on."""
+    """Say what the weights of an epoch were trained on; of other weights by name, as folders are nobody's business."""
+    names = {option: Path(getattr(options, option)).name for option in ("start_from", "encoder_weights")}
     return {
         "store_fingerprint": store.fingerprint,
         "store_options": store.options,
         "patches": {split: {kind: len(store.sets[split, kind]) for kind in CLASSES} for split in SPLITS},
-        "training": asdict(options),
+        "training": asdict(options) | names,
         "best_epoch": epoch + 1,
         "notes": notes,
     }
