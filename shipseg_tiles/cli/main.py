@@ -29,6 +29,7 @@ VERBS = {
     "compare": "train presets within the same time on the same split, and score them",
     "mine": "keep the background on which a net sees ships, to train on it",
     "mine-and-train": "mine and train in turn, and keep the best",
+    "ensemble": "make one net of several, which answers their mean",
     "plan": "tell tiles, memory and time of a prediction before it",
     "calibrate": "choose threshold, minimum area, gate and separation on validation images",
     "predict": "find ships in images of any size",

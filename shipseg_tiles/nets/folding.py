@@ -31,6 +31,8 @@ def fold_normalisation(net: keras.Model) -> keras.Model:
     originals: dict[Any, Any] = {}
 
     def copy(layer: Any) -> Any:
+        if isinstance(layer, keras.Model):  # `recursive` of clone_model goes one model deep and no deeper
+            return copy_model(layer)
         config = layer.get_config()
         if layer in normalisations:
             config["use_bias"] = True
@@ -41,11 +43,14 @@ def fold_normalisation(net: keras.Model) -> keras.Model:
     def call(twin: Any, *inputs: Any, **options: Any) -> Any:
         return inputs[0] if originals.get(twin) in removed else twin(*inputs, **options)
 
-    folded = keras.models.clone_model(net, clone_function=copy, call_function=call, recursive=True)
+    def copy_model(model: keras.Model) -> keras.Model:
+        return keras.models.clone_model(model, clone_function=copy, call_function=call)
+
+    folded = copy_model(net)
     for twin, layer in originals.items():
         if layer in normalisations:
             twin.set_weights(_folded(layer, normalisations[layer]))
-        elif layer not in removed:
+        elif layer not in removed and isinstance(layer, layers.Layer):  # a plain operation has no weights
             twin.set_weights(layer.get_weights())
     return folded
 

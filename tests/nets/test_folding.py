@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from shipseg_tiles.nets.build import CLASSIFIERS, GATES, SEGMENTERS, build_net
 from shipseg_tiles.nets.folding import fold_normalisation
@@ -81,3 +81,15 @@ def test_a_normalisation_that_is_called_twice_stays():
     net = keras.Model(pixels, layers.Add()([shared(layers.Conv2D(2, 1)(pixels)) for _ in range(2)]))
 
     assert fold_normalisation(net) is net
+
+
+def test_nets_inside_of_nets_are_folded_and_plain_operations_kept():
+    inner = with_random_normalisation(build_net("mobilenetv2-unet", width=2, depth=2))
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+    net = keras.Model(pixels, layers.Average()([inner(pixels), ops.flip(inner(ops.flip(pixels, axis=2)), axis=2)]))
+
+    folded = fold_normalisation(net)
+
+    assert normalisations(net)
+    assert not normalisations(folded)
+    np.testing.assert_allclose(folded.predict_on_batch(PIXELS), net.predict_on_batch(PIXELS), atol=1e-5)

@@ -5,7 +5,7 @@ import pytest
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets import saved
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.nets.saved import first_line, load_model
+from shipseg_tiles.nets.saved import first_line, load_model, save_packed
 
 
 def test_a_net_comes_back(tmp_path):
@@ -39,3 +39,23 @@ def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
 def test_an_error_without_words_is_called_by_its_kind():
     assert first_line(KeyError()) == "KeyError"
     assert first_line(ValueError("\n one\ntwo")) == "one"
+
+
+def test_a_packed_net_is_smaller_and_answers_nearly_the_same(tmp_path):
+    """11 bits, the first of which is 1, are an error of one in 2048 at most."""
+    net = build_net("mobilenetv2-classifier", width=4, depth=2)
+    before = [array.copy() for array in net.get_weights()]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    answer = net.predict_on_batch(pixels)
+    net.save(tmp_path / "net.keras")
+
+    save_packed(net, tmp_path / "folder" / "packed.keras")
+
+    loaded = load_model(tmp_path / "folder" / "packed.keras")
+    for now, was in zip(loaded.get_weights(), before, strict=True):
+        np.testing.assert_allclose(now, was, rtol=1 / 2048)
+    assert any((now != was).any() for now, was in zip(loaded.get_weights(), before, strict=True))
+    np.testing.assert_allclose(loaded.predict_on_batch(pixels), answer, atol=1e-2)
+    sizes = [(tmp_path / name).stat().st_size for name in ("folder/packed.keras", "net.keras")]
+    assert sizes[0] < 0.7 * sizes[1]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["packed.keras"]

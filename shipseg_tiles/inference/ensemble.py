@@ -1,0 +1,122 @@
+"""One net of several: the mean of what they answer, each at the scale that it was trained at."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.predictor import load_net
+from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
+from shipseg_tiles.nets.saved import save_packed
+
+NET = "ensemble"
+"""Name of such a net in its contract."""
+
+
+def write_ensemble(weights: Sequence[Path], out: Path, mirrored: bool = False) -> Contract:
+    """Make one segmenter of one or more, which answers the mean of their probabilities.
+
+    That is a deep ensemble (Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474). A member that was trained
+    on resized patches is shown the image shrunk, inside the net. So the ensemble takes images as they are, by tiles of
+    any scene, and behind a gate. It cannot be trained further.
+
+    Args:
+        weights: `.keras` files of segmenters with their contracts beside them, trained at the image's scale or at a
+            whole fraction of it.
+        out: `NAME.keras` to write, see `save_packed`; its contract `NAME.json` appears beside it.
+        mirrored: Show each member the mirrored image as well, at twice the cost.
+
+    Returns:
+        The contract. Threshold, minimum area and score, and separation are those of the first member until they are
+        calibrated; it remembers all images that any member was calibrated on.
+
+    Raises:
+        InputError: If a member is no segmenter or was trained at another scale, or `out` has another suffix.
+    """
+    if out.suffix != ".keras":
+        raise InputError(f"{out} must end in .keras")
+    contracts = [read_contract(path) for path in weights]
+    shrinks = [_shrink(path, contract) for path, contract in zip(weights, contracts, strict=True)]
+    net = build_ensemble([load_net(path) for path in weights], shrinks, mirrored)
+    contract = _contract(weights, contracts, shrinks, mirrored)
+    save_packed(net, out)
+    contract = replace(contract, weights_sha256=checksum(out))
+    write_contract(contract, out)
+    return contract
+
+
+def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int], mirrored: bool = False) -> keras.Model:
+    """Build the mean of nets.
+
+    Args:
+        nets: Keras models from uint8 (N, height, width, 3) to probabilities (N, height, width, 1); they are renamed.
+        shrinks: How many pixels of the image, along a side, are one for each of them.
+        mirrored: Whether each is shown the mirrored image as well.
+
+    Returns:
+        Such a model, for sides that are multiples of what each member needs times its shrink.
+    """
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+    answers = []
+    for number, (net, shrink) in enumerate(zip(nets, shrinks, strict=True), start=1):
+        net.name = f"member_{number}"  # two layers of a model must not have one name
+        answers.append(_answer(net, pixels, shrink))
+        if mirrored:
+            answers.append(_flipped(_answer(net, _flipped(pixels), shrink)))
+    return keras.Model(pixels, layers.Average()(answers) if len(answers) > 1 else answers[0], name=NET)
+
+
+def _answer(net: Any, pixels: Any, shrink: int) -> Any:
+    if shrink == 1:
+        return net(pixels)
+    means = layers.AveragePooling2D(shrink)(ops.cast(pixels, "float32"))
+    shrunk = ops.cast(ops.floor(means + 0.5), "uint8")  # as patches are stored
+    return layers.UpSampling2D(shrink, interpolation="bilinear")(net(shrunk))
+
+
+def _flipped(images: Any) -> Any:
+    return ops.flip(images, axis=2)
+
+
+def _shrink(weights: Path, contract: Contract) -> int:
+    """Return how many pixels of the image, along a side, are one for a net."""
+    shrink, rest = divmod(contract.patch, contract.resize or contract.patch)
+    if rest or not shrink:
+        raise InputError(
+            f"{weights} was trained on patches of {contract.patch} px resized to {contract.resize}; an ensemble takes"
+            " nets that see images as they are, or at a whole fraction such as a half"
+        )
+    return shrink
+
+
+def _contract(
+    weights: Sequence[Path], contracts: Sequence[Contract], shrinks: Sequence[int], mirrored: bool
+) -> Contract:
+    """Say how an ensemble is to be used and what it is made of; the checksum comes with its weights."""
+    first = contracts[0]
+    multiple = math.lcm(*(contract.tile_multiple * shrink for contract, shrink in zip(contracts, shrinks, strict=True)))
+    reaches = [(contract.receptive_field or 0) * shrink for contract, shrink in zip(contracts, shrinks, strict=True)]
+    images = {image for contract in contracts for image in contract.calibration.get("images", [])}
+    members = [
+        {"weights": path.name, "weights_sha256": contract.weights_sha256, "shrink": shrink, **contract.trained_on}
+        for path, contract, shrink in zip(weights, contracts, shrinks, strict=True)
+    ]
+    return replace(
+        first,
+        net=NET,
+        patch=max(contract.patch for contract in contracts),
+        tile=multiple * math.ceil(first.tile / multiple),
+        overlap=max(contract.overlap for contract in contracts),
+        tile_multiple=multiple,
+        receptive_field=max(reaches),  # what changes no member's answer changes no mean
+        resize=None,
+        gate=None,
+        trained_on={"members": members, "mirrored": mirrored},
+        scores={},
+        calibration={"images": sorted(images)} if images else {},
+    )

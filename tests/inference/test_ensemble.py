@@ -1,0 +1,151 @@
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.ensemble import build_ensemble, write_ensemble
+from shipseg_tiles.inference.predictor import Predictor, load_net
+from shipseg_tiles.nets.build import build_net
+from shipseg_tiles.nets.contract import checksum, contract_path, read_contract, write_contract
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 128, 3), dtype=np.uint8)
+
+
+def trained(seed):
+    """A net with weights of its own."""
+    keras.utils.set_random_seed(seed)
+    return build_net("unet", width=2, depth=2)
+
+
+def answer(net, pixels=PIXELS):
+    return net.predict_on_batch(pixels)[..., 0]
+
+
+@pytest.fixture
+def saved(save_net, tmp_path):
+    """Save a net that answers the brightness to the power of `power`, with its contract."""
+
+    def save(name, power=1, **changes):
+        return save_net(tmp_path / f"{name}.keras", lambda brightness: brightness**power, **changes)
+
+    return save
+
+
+def test_an_ensemble_answers_the_mean():
+    nets = [trained(seed) for seed in (0, 1)]
+    first, second = (answer(net) for net in nets)
+    assert np.abs(first - second).max() > 0.01
+
+    ensemble = build_ensemble(nets, [1, 1])
+
+    np.testing.assert_allclose(answer(ensemble), (first + second) / 2, atol=1e-6)
+
+
+def test_a_mirrored_view_is_mirrored_back():
+    """A net that is shown both turns its answer with the image."""
+    net = trained(0)
+    assert np.abs(answer(net)[:, :, ::-1] - answer(net, PIXELS[:, :, ::-1])).max() > 0.01
+    mirrored = (answer(net) + answer(net, PIXELS[:, :, ::-1])[:, :, ::-1]) / 2
+
+    ensemble = build_ensemble([net], [1], mirrored=True)
+
+    np.testing.assert_allclose(answer(ensemble), mirrored, atol=1e-6)
+    np.testing.assert_allclose(answer(ensemble)[:, :, ::-1], answer(ensemble, PIXELS[:, :, ::-1]), atol=1e-6)
+
+
+def test_shrinking_by_hand(saved, tmp_path):
+    """2 x 2 pixels of 0, 0, 255 and 255 have a mean of 127.5, which is stored as 128: it answers 128 / 255 to itself.
+    Enlarged linearly, the pixels at the edge of the cells of 128 and 0 are three quarters of one and one of the other.
+    """
+    net = build_ensemble([load_net(saved("net"))], [2])
+    pixels = np.zeros((1, 4, 4, 3), dtype=np.uint8)
+    pixels[0, 0, :2] = 255
+
+    found = answer(net, pixels)[0]
+
+    cell = 128 / 255
+    np.testing.assert_allclose(found[0], [cell, 0.75 * cell, 0.25 * cell, 0], atol=1e-6)
+    np.testing.assert_allclose(found[:, 0], [cell, 0.75 * cell, 0.25 * cell, 0], atol=1e-6)
+
+
+def test_a_net_of_resized_patches_answers_as_it_does_alone(saved, tmp_path):
+    """But for a grey level of rounding: alone, the image is shrunk along one side after the other."""
+    half = saved("half", power=2, patch=64, resize=32)
+    write_ensemble([half], tmp_path / "out.keras")
+
+    alone, inside = (Predictor.load(path).probabilities(PIXELS[0]) for path in (half, tmp_path / "out.keras"))
+
+    np.testing.assert_allclose(inside, alone, atol=2.5 / 255)
+    assert inside.std() > 0.03
+
+
+def test_the_contract_says_how_an_ensemble_is_used(saved, tmp_path):
+    """64 px are a multiple of 16 and of 2 x 24 only from 96 on; a net that sees 5 px of half the size sees 10 px."""
+    use = {"threshold": 0.7, "minimum_area": 9, "minimum_score": 0.8, "separate_touching": True}
+    whole = saved("whole", receptive_field=7, overlap=0.25, calibration={"images": ["b", "c"]}, **use)
+    half = saved(
+        "half",
+        patch=128,
+        resize=64,
+        tile=48,
+        tile_multiple=24,
+        receptive_field=5,
+        overlap=0.5,
+        calibration={"images": ["a", "b"]},
+        trained_on={"notes": "terms"},
+    )
+    out = tmp_path / "folder" / "out.keras"
+
+    contract = write_ensemble([whole, half], out, mirrored=True)
+
+    assert read_contract(out) == contract
+    assert contract.weights_sha256 == checksum(out)
+    assert (contract.net, contract.patch, contract.resize) == ("ensemble", 128, None)
+    assert (contract.tile_multiple, contract.tile, contract.overlap, contract.receptive_field) == (48, 96, 0.5, 10)
+    assert {name: getattr(contract, name) for name in use} == use
+    assert contract.calibration == {"images": ["a", "b", "c"]}
+    assert contract.scores == {}
+    assert contract.trained_on == {
+        "members": [
+            {"weights": "whole.keras", "weights_sha256": checksum(whole), "shrink": 1},
+            {"weights": "half.keras", "weights_sha256": checksum(half), "shrink": 2, "notes": "terms"},
+        ],
+        "mirrored": True,
+    }
+
+
+def test_an_ensemble_of_ensembles(saved, tmp_path):
+    first, second = saved("first"), saved("second", power=2)
+    write_ensemble([first, second], tmp_path / "inner.keras")
+    write_ensemble([tmp_path / "inner.keras", second], tmp_path / "outer.keras")
+
+    brightness = PIXELS.astype(np.float64).sum(axis=-1) / 765
+    expected = ((brightness + brightness**2) / 2 + brightness**2) / 2
+    np.testing.assert_allclose(answer(load_net(tmp_path / "outer.keras")), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("patch", "resize"), [(64, 48), (64, 128), (96, 64)])
+def test_other_scales_than_whole_fractions_are_refused(saved, tmp_path, patch, resize):
+    odd = saved("odd", patch=patch, resize=resize)
+
+    with pytest.raises(InputError, match=f"odd.keras was trained on patches of {patch} px resized to {resize}"):
+        write_ensemble([saved("net"), odd], tmp_path / "out.keras")
+    assert not (tmp_path / "out.keras").exists()
+
+
+def test_what_is_no_segmenter_is_refused(saved, tmp_path):
+    net = saved("net")
+    gate = tmp_path / "gate.keras"
+    build_net("gate", width=2, depth=2).save(gate)
+    write_contract(replace(read_contract(net), weights_sha256=checksum(gate)), gate)
+
+    with pytest.raises(InputError, match="is a gate"):
+        write_ensemble([net, gate], tmp_path / "out.keras")
+    with pytest.raises(InputError, match=r"out\.h5 must end in \.keras"):
+        write_ensemble([net], tmp_path / "out.h5")
+    contract_path(net).write_text(json.dumps({}))
+    with pytest.raises(InputError, match="is no contract"):
+        write_ensemble([net], tmp_path / "out.keras")
