@@ -1,8 +1,8 @@
 """Train the weights that ship: `python benchmarks/campaign/ship.py --images DIR --labels CSV --out DIR`.
 
-Divides the images by place into three parts; trains, mines and calibrates on two of them as shipped.yaml says; and
-scores what came out on full images of the third. Writes OUT/weights and OUT/scores.md. A phase whose weights are there
-is not trained again, so the command can be repeated after a break.
+Divides the images by place into three parts; trains, mines, puts nets together and calibrates on two of them as
+shipped.yaml says; and scores what came out on full images of the third. Writes OUT/weights and OUT/scores.md. A phase
+whose weights are there is not trained again, so the command can be repeated after a break.
 """
 
 import argparse
@@ -47,10 +47,13 @@ def main() -> None:
     test = divide(archive, recipes, given.out / "split.csv")
     for name, recipe in recipes["nets"].items():
         train(name, recipe, given)
-    nets = [name for name in recipes["nets"] if not name.endswith(".gate")]
-    for name in nets:
+    for name, recipe in recipes["ensembles"].items():
+        members = [shipped(given.out, member) for member in recipe["members"]]
+        call("ensemble", weights=members, mirrored=recipe["mirrored"], out=shipped(given.out, name))
+    minutes = spent(recipes)
+    for name in minutes:
         call("calibrate", data(given), weights=shipped(given.out, name), split=given.out / "split.csv")
-    measured = {name: [measure(shipped(given.out, name), None, test, minutes(recipes["nets"][name]))] for name in nets}
+    measured = {name: [measure(shipped(given.out, name), None, test, minutes[name])] for name in minutes}
     table = table_text(tabulate(measured))
     (given.out / "scores.md").write_text(table + "\n", encoding="utf-8")
     print(f"{len(test.files)} test images\n{table}")
@@ -97,8 +100,15 @@ def shipped(out: Path, name: str) -> Path:
     return out / "weights" / f"{name}.keras"
 
 
-def minutes(recipe: dict[str, Any]) -> float:
-    return float(sum(phase["minutes"] for phase in recipe["phases"]))
+def spent(recipes: dict[str, Any]) -> dict[str, float]:
+    """Return the minutes of training of each net that segments, and of each ensemble those of its members."""
+    minutes = {
+        name: float(sum(phase["minutes"] for phase in recipe["phases"]))
+        for name, recipe in recipes["nets"].items()
+        if not name.endswith(".gate")
+    }
+    members = {name: recipe["members"] for name, recipe in recipes["ensembles"].items()}
+    return minutes | {name: sum(map(minutes.__getitem__, nets)) for name, nets in members.items()}
 
 
 def data(given: argparse.Namespace) -> dict[str, Any]:
@@ -106,9 +116,12 @@ def data(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def call(verb: str, *flags: dict[str, Any], **more: Any) -> None:
-    """Run a verb in a process of its own; stop where it fails."""
-    given = {name: value for part in (*flags, more) for name, value in part.items()}
-    words = [str(word) for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    """Run a verb in a process of its own; stop where it fails. A flag may be off or on, or have several values."""
+    words = []
+    for name, value in {name: value for part in (*flags, more) for name, value in part.items()}.items():
+        if value is not False:
+            values = [] if value is True else value if isinstance(value, list) else [value]
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
     status = subprocess.run([sys.executable, "-m", "shipseg_tiles", verb, *words], check=False).returncode
     if status:
         sys.exit(status)
