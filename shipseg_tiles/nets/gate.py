@@ -20,6 +20,9 @@ CELL = 2 ** len(_GROWTH)
 REACH = 4
 """How many cells away, at most, pixels can change the answer of a cell."""
 
+_CELLS_ASKED = 32
+"""Along the shorter side, to see whether a net answers cells: other nets need sides that halve more often."""
+
 
 def gate_encoder(width: int) -> keras.Model:
     """Build a plain convolutional net that ends at the cells.
@@ -56,5 +59,6 @@ def answers_cells(net: Any) -> bool:
     """Say whether a net is a gate: a Keras model from uint8 (N, height, width, 3) to one probability a cell."""
     if getattr(net, "input_shape", None) != (None, None, None, 3):
         return False
-    shape: tuple[int | None, ...] = net.compute_output_shape((1, 2 * CELL, CELL, 3))
-    return shape == (1, 2, 1, 1)
+    rows, columns = 2 * _CELLS_ASKED, _CELLS_ASKED
+    shape: tuple[int | None, ...] = net.compute_output_shape((1, rows * CELL, columns * CELL, 3))
+    return shape == (1, rows, columns, 1)

@@ -9,7 +9,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.ensemble import build_ensemble, write_ensemble
 from shipseg_tiles.inference.predictor import Predictor, load_net
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.nets.contract import checksum, contract_path, read_contract, write_contract
+from shipseg_tiles.nets.contract import Contract, checksum, contract_path, read_contract, write_contract
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 128, 3), dtype=np.uint8)
 
@@ -125,6 +125,18 @@ def test_an_ensemble_of_ensembles(saved, tmp_path):
     brightness = PIXELS.astype(np.float64).sum(axis=-1) / 765
     expected = ((brightness + brightness**2) / 2 + brightness**2) / 2
     np.testing.assert_allclose(answer(load_net(tmp_path / "outer.keras")), expected, atol=1e-3)
+
+
+def test_sides_may_have_to_halve_more_often_than_those_of_gates(tmp_path):
+    deep = tmp_path / "deep.keras"
+    build_net("unet", width=1, depth=6).save(deep)
+    use = {"threshold": 0.5, "minimum_area": 0, "tile": 128, "overlap": 0.25, "receptive_field": 64}
+    write_contract(Contract(checksum(deep), "unet", 128, resize=64, tile_multiple=64, **use), deep)
+
+    contract = write_ensemble([deep], tmp_path / "out.keras")
+
+    assert contract.tile_multiple == 128
+    assert answer(load_net(tmp_path / "out.keras"), np.zeros((1, 128, 256, 3), np.uint8)).shape == (1, 128, 256)
 
 
 @pytest.mark.parametrize(("patch", "resize"), [(64, 48), (64, 128), (96, 64)])
