@@ -183,7 +183,7 @@ def read_contract(weights: Path) -> Contract:
         contract = Contract(**{name: values[name] for name in names} | {"gate": gate})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is no contract of weights ({error!r}); train writes one") from None
     if contract.format_version != FORMAT_VERSION or contract.channels != 3:
         raise InputError(f"{path} asks for what this version cannot do; use the version that made it")

@@ -102,6 +102,14 @@ def test_a_file_that_lacks_a_value_is_refused_with_its_name(weights, name):
         read_contract(weights)
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{", "\xff", "[" * 100_000])
+def test_what_is_no_json_of_a_contract_is_refused(weights, text):
+    contract_path(weights).write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(InputError, match=r"net\.json is no contract of weights"):
+        read_contract(weights)
+
+
 def test_other_weights_are_refused(weights):
     weights.write_bytes(b"weights!")
 
