@@ -25,7 +25,7 @@ with quiet_import():
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, default=Path("weights/default.keras"))
+    parser.add_argument("--weights", type=Path, default=Path("weights/fast.keras"))
     parser.add_argument("--rounds", type=int, default=10)
     given = parser.parse_args()
     pixels = np.random.default_rng(0).integers(0, 256, (8, 256, 256, 3), dtype=np.uint8)

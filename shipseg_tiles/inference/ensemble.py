@@ -65,22 +65,26 @@ def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int], mirrored: bool =
     answers = []
     for number, (net, shrink) in enumerate(zip(nets, shrinks, strict=True), start=1):
         net.name = f"member_{number}"  # two layers of a model must not have one name
-        answers.append(_answer(net, pixels, shrink))
-        if mirrored:
-            answers.append(_flipped(_answer(net, _flipped(pixels), shrink)))
-    return keras.Model(pixels, layers.Average()(answers) if len(answers) > 1 else answers[0], name=NET)
+        answers.append(_answer(net, pixels, shrink, mirrored))
+    return keras.Model(pixels, _mean(answers), name=NET)
 
 
-def _answer(net: Any, pixels: Any, shrink: int) -> Any:
-    if shrink == 1:
-        return net(pixels)
+def _answer(net: Any, pixels: Any, shrink: int, mirrored: bool) -> Any:
+    """Answer at the image's scale; what is done at the net's own costs less."""
+    seen = pixels if shrink == 1 else _shrunk(pixels, shrink)
+    answers = [net(seen), ops.flip(net(ops.flip(seen, axis=2)), axis=2)] if mirrored else [net(seen)]
+    mean = _mean(answers)
+    return mean if shrink == 1 else layers.UpSampling2D(shrink, interpolation="bilinear")(mean)
+
+
+def _shrunk(pixels: Any, shrink: int) -> Any:
+    """Shrink uint8 pixels as patches are shrunk that are stored."""
     means = layers.AveragePooling2D(shrink)(ops.cast(pixels, "float32"))
-    shrunk = ops.cast(ops.floor(means + 0.5), "uint8")  # as patches are stored
-    return layers.UpSampling2D(shrink, interpolation="bilinear")(net(shrunk))
+    return ops.cast(ops.floor(means + 0.5), "uint8")
 
 
-def _flipped(images: Any) -> Any:
-    return ops.flip(images, axis=2)
+def _mean(answers: list[Any]) -> Any:
+    return layers.Average()(answers) if len(answers) > 1 else answers[0]
 
 
 def _shrink(weights: Path, contract: Contract) -> int:
