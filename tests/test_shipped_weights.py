@@ -9,8 +9,10 @@ from shipseg_tiles.nets.contract import chosen_gate, default_weights
 from shipseg_tiles.scoring.image_score import score_image
 from shipseg_tiles.scoring.score import summarise
 
+SCORES = [("default", 0.83, 0.70), ("fast", 0.82, 0.66), ("best", 0.84, 0.71)]
 
-@pytest.mark.parametrize(("name", "all_images", "ship_images"), [("default", 0.84, 0.61), ("fast", 0.83, 0.68)])
+
+@pytest.mark.parametrize(("name", "all_images", "ship_images"), SCORES)
 def test_the_shipped_weights_reach_what_their_page_says_on_synthetic_scenes(tmp_path, name, all_images, ship_images):
     """Within 0.05, as other processors round otherwise."""
     weights = default_weights().with_name(f"{name}.keras")
