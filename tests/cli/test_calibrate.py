@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from zipfile import ZipFile
 
 import keras
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.errors import SkippedImageWarning
-from shipseg_tiles.nets.contract import GateUse, checksum, contract_path, read_contract
+from shipseg_tiles.nets.contract import GateUse, checksum, contract_path, read_contract, write_contract
 
 SIDE = 128
 
@@ -111,6 +112,20 @@ def test_what_is_best_is_written_into_the_contract(calibrate, weights, archive, 
     assert json.loads((tmp_path / "out" / "calibration.json").read_text()) == after.calibration
     assert (tmp_path / "out" / "calibration.png").is_file()
     assert output.splitlines()[-1] == f"{contract_path(weights)} written"
+
+
+def test_weights_without_scores_get_those_that_were_held_out(calibrate, weights):
+    write_contract(replace(read_contract(weights), scores={}), weights)
+
+    _, _, _, told = calibrate()
+
+    assert read_contract(weights).scores == {
+        "data": "10 images that the setting was chosen on, each scored with the one of other folds",
+        "images": 10,
+        "dice_mean_all_images": told["held_out"]["true_dice"],
+        "f2_mean": told["held_out"]["f2"],
+        "empty_images_with_false_ships": told["held_out"]["false_ships"],
+    }
 
 
 def test_a_dry_run_leaves_the_contract_as_it_is(calibrate, weights):
