@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from shipseg_tiles.cli.common import flag_words
+
 EXPERIMENTS = Path(__file__).with_name("experiments.yaml")
 VERBS = ("make-patches", "train")
 
@@ -32,7 +34,7 @@ def main() -> None:
     flags |= {"folds": given.folds, "test-folds": given.folds, "presets": ",".join(map(str, presets))}
     if given.encoder_weights:
         flags["encoder-weights"] = given.encoder_weights
-    words = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
+    words = [word for name, value in flags.items() for word in flag_words(name, value)]
     sys.exit(subprocess.run([sys.executable, "-m", "shipseg_tiles", "compare", *words], check=False).returncode)
 
 

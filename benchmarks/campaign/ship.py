@@ -18,7 +18,7 @@ import yaml
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.scenes import find_scenes
 from shipseg_tiles.archive.split import VALID, choose_sides, write_split
-from shipseg_tiles.cli.common import quiet_import
+from shipseg_tiles.cli.common import flag_words, quiet_import
 from shipseg_tiles.processes import open_workers
 
 with quiet_import():
@@ -116,12 +116,9 @@ def data(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def call(verb: str, *flags: dict[str, Any], **more: Any) -> None:
-    """Run a verb in a process of its own; stop where it fails. A flag may be off or on, or have several values."""
-    words = []
-    for name, value in {name: value for part in (*flags, more) for name, value in part.items()}.items():
-        if value is not False:
-            values = [] if value is True else value if isinstance(value, list) else [value]
-            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    """Run a verb in a process of its own; stop where it fails."""
+    given = {name: value for part in (*flags, more) for name, value in part.items()}
+    words = [word for name, value in given.items() for word in flag_words(name, value)]
     status = subprocess.run([sys.executable, "-m", "shipseg_tiles", verb, *words], check=False).returncode
     if status:
         sys.exit(status)

@@ -24,6 +24,16 @@ def option(help: str, *, default: Any = MISSING, default_factory: Any = MISSING,
     return field(default=default, default_factory=default_factory, metadata={"help": help, **metadata})
 
 
+def flag_words(name: str, value: Any) -> list[str]:
+    """Write an option as words of a command line: none for None and False, the flag alone for True, a list's values."""
+    flag = f"--{name.replace('_', '-')}"
+    if value is None or value is False:
+        return []
+    if isinstance(value, list):
+        return [flag, *map(str, value)]
+    return [flag if value is True else f"{flag}={value}"]
+
+
 @dataclass(kw_only=True)
 class CommonOptions:
     """Options of every verb."""

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, flag_words, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -211,8 +211,8 @@ def _call(of: "Preset", verb: str, **flags: Any) -> None:
     Raises:
         InputError: If it fails; what was wrong stands above on the terminal.
     """
-    given = [(f"--{name.replace('_', '-')}", str(value)) for name, value in flags.items() if value is not None]
-    command = [sys.executable, "-m", "shipseg_tiles", verb, *(text for flag in given for text in flag)]
+    words = [word for name, value in flags.items() for word in flag_words(name, value)]
+    command = [sys.executable, "-m", "shipseg_tiles", verb, *words]
     status = subprocess.run(command, stdout=sys.stderr, check=False).returncode
     if status < 0 or status == 130:
         raise KeyboardInterrupt

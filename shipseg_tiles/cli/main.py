@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from argparse_dataclass import ArgumentParser
 
 from shipseg_tiles import __version__
-from shipseg_tiles.cli.common import Outcome
+from shipseg_tiles.cli.common import Outcome, flag_words
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import read_yaml
 
@@ -108,19 +108,14 @@ def _preset_flags(name: str, verb: str, options_class: type[Any]) -> list[str]:
 def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) -> list[str]:
     """Turn what a YAML file sets into flags, so that one parser checks both."""
     types = {field.name: field.type for field in fields(options_class) if "args" not in field.metadata}
-    flags = []
+    flags: list[str] = []
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in types or name == "config":
             raise InputError(f"{source}: there is no option {key!r}")
         if isinstance(value, bool) and types[name] is str:
             value = "on" if value else "off"  # words, but YAML takes them for truth values
-        if value is not False and value is not None:
-            flag = f"--{str(key).replace('_', '-')}"
-            if isinstance(value, list):
-                flags += [flag, *map(str, value)]
-            else:
-                flags.append(flag if value is True else f"{flag}={value}")
+        flags += flag_words(str(key), value)
     return flags
 
 
