@@ -84,16 +84,12 @@ def _numbers(text: str, kind: Callable[[str], Number], name: str) -> tuple[Numbe
 
 
 def _measured(weights: Path, paths: "Sequence[AnyPath]", asked: "SeamOptions") -> "Seams":
-    import numpy as np
-
     from shipseg_tiles.scoring.seams import measure_seams
 
     with quiet_import():
-        from shipseg_tiles.inference.predictor import Predictor, at_training_scale, readable_images
+        from shipseg_tiles.inference.predictor import Predictor, readable_images
 
-    net = Predictor.load(weights).net
-    images = ((name, at_training_scale(image, asked.contract)) for name, image in readable_images(paths, "check-seams"))
-    return measure_seams(images, lambda tiles: np.asarray(net.predict_on_batch(tiles), dtype=np.float32)[..., 0], asked)
+    return measure_seams(readable_images(paths, "check-seams"), Predictor.load(weights).predict_tiles, asked)
 
 
 def _summary(data: Mapping[str, Any], asked: "SeamOptions", out: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, option
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,11 +89,6 @@ def _gate(options: Options) -> Path | None:
     weights, contract = options.gate_weights(), _contract(options)
     if weights is None or gate_threshold(read_contract(weights), contract.tile, contract.gate) is None:
         return None
-    if contract.resize:
-        with quiet_import():
-            from shipseg_tiles.inference.gate import refuse_gate_of_resized
-
-        refuse_gate_of_resized(contract, weights)
     return weights
 
 

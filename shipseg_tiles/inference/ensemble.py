@@ -21,9 +21,9 @@ NET = "ensemble"
 def write_ensemble(weights: Sequence[Path], out: Path, mirrored: bool = False) -> Contract:
     """Make one segmenter of one or more, which answers the mean of their probabilities.
 
-    That is a deep ensemble (Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474). A member that was trained
-    on resized patches is shown the image shrunk, inside the net. So the ensemble takes images as they are, by tiles of
-    any scene, and behind a gate. It cannot be trained further.
+    That is a deep ensemble (Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474). What all members were
+    trained to see shrunk stays for the contract to say; a member that sees it smaller than others is shown it shrunk
+    further, inside the net. The ensemble cannot be trained further.
 
     Args:
         weights: `.keras` files of segmenters with their contracts beside them, trained at the image's scale or at a
@@ -42,7 +42,8 @@ def write_ensemble(weights: Sequence[Path], out: Path, mirrored: bool = False) -
         raise InputError(f"{out} must end in .keras")
     contracts = [read_contract(path) for path in weights]
     shrinks = [_shrink(path, contract) for path, contract in zip(weights, contracts, strict=True)]
-    net = build_ensemble([load_net(path) for path in weights], shrinks, mirrored)
+    common = math.gcd(*shrinks)
+    net = build_ensemble([load_net(path) for path in weights], [shrink // common for shrink in shrinks], mirrored)
     contract = _contract(weights, contracts, shrinks, mirrored)
     save_packed(net, out)
     contract = replace(contract, weights_sha256=checksum(out))
@@ -55,7 +56,7 @@ def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int], mirrored: bool =
 
     Args:
         nets: Keras models from uint8 (N, height, width, 3) to probabilities (N, height, width, 1); they are renamed.
-        shrinks: How many pixels of the image, along a side, are one for each of them.
+        shrinks: How many pixels of what the ensemble is shown, along a side, are one for each of them.
         mirrored: Whether each is shown the mirrored image as well.
 
     Returns:
@@ -102,9 +103,9 @@ def _contract(
     weights: Sequence[Path], contracts: Sequence[Contract], shrinks: Sequence[int], mirrored: bool
 ) -> Contract:
     """Say how an ensemble is to be used and what it is made of; the checksum comes with its weights."""
-    first = contracts[0]
-    multiple = math.lcm(*(contract.tile_multiple * shrink for contract, shrink in zip(contracts, shrinks, strict=True)))
-    reaches = [(contract.receptive_field or 0) * shrink for contract, shrink in zip(contracts, shrinks, strict=True)]
+    first, common = contracts[0], math.gcd(*shrinks)
+    multiple = math.lcm(*(contract.multiple for contract in contracts))
+    patch = max(contract.patch for contract in contracts)
     images = {image for contract in contracts for image in contract.calibration.get("images", [])}
     members = [
         {"weights": path.name, "weights_sha256": contract.weights_sha256, "shrink": shrink, **contract.trained_on}
@@ -113,12 +114,13 @@ def _contract(
     return replace(
         first,
         net=NET,
-        patch=max(contract.patch for contract in contracts),
+        patch=patch,
         tile=multiple * math.ceil(first.tile / multiple),
         overlap=max(contract.overlap for contract in contracts),
-        tile_multiple=multiple,
-        receptive_field=max(reaches),  # what changes no member's answer changes no mean
-        resize=None,
+        tile_multiple=multiple // common,
+        # What changes no member's answer changes no mean.
+        receptive_field=-(-max(contract.reach or 0 for contract in contracts) // common),
+        resize=None if common == 1 else patch // common,
         gate=None,
         trained_on={"members": members, "mirrored": mirrored},
         scores={},

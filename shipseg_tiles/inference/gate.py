@@ -29,7 +29,7 @@ PIXELS_AT_ONCE = 4 * PIXELS_PER_BATCH
 class Gate:
     """Says which tiles of an image may show a ship.
 
-    It sees images as they are: what it answers of an image that was resized for a segmenter means nothing.
+    It sees images as they are, whatever scale the segmenter behind it sees them at.
 
     Attributes:
         net: Keras model from uint8 (N, height, width, 3), sides multiples of `CELL`, to the probabilities that cells
@@ -124,12 +124,6 @@ class Gate:
         padded = grid.pad(image)
         rows = [self.peaks(padded[row : row + grid.tile], grid.columns, grid.tile) for row in grid.rows.tolist()]
         return np.concatenate(rows)
-
-
-def refuse_gate_of_resized(contract: Contract, gate: Path) -> None:
-    """Refuse a gate, by its weights, in front of a net whose contract says that images are resized for it."""
-    if contract.resize:
-        raise InputError(f"{gate} sees images as they are, the net behind it sees them resized; use --gate off")
 
 
 def load_gate_net(weights: Path) -> Any:

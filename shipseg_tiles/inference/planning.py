@@ -11,18 +11,9 @@ from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.tiling import TileGrid
 
 
-def training_shape(shape: tuple[int, int], contract: Contract) -> tuple[int, int]:
-    """Return the (height, width) at which the net sees an image: resized as the patches of the training were."""
-    if contract.resize is None:
-        return shape
-    scale = contract.resize / contract.patch
-    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
-
-
 def grid_over(shape: tuple[int, int], contract: Contract) -> TileGrid:
-    """Return the tiles over an image of that (height, width); for a net of resized patches, over the resized image."""
-    height, width = training_shape(shape, contract)
-    return TileGrid.covering(height, width, contract.tile, contract.overlap, contract.tile_multiple)
+    """Return the tiles over an image of that (height, width)."""
+    return TileGrid.covering(*shape, contract.tile, contract.overlap, contract.multiple)
 
 
 @dataclass(frozen=True)
@@ -33,7 +24,7 @@ class SizePlan:
         height: Height of the images in pixels.
         width: Their width.
         images: How many there are.
-        grid: The tiles over each of them, at the net's scale.
+        grid: The tiles over each of them.
         batch: Tiles that are predicted together.
         symmetries: Whether the net is shown each tile in 8 views.
     """
@@ -52,14 +43,13 @@ class SizePlan:
 
     @property
     def megapixels(self) -> float:
-        """Millions of pixels that the net is shown, if it is shown all tiles; without filler in a last batch."""
+        """Millions of pixels of tiles, if the net is shown all of them; without filler in a last batch."""
         return self.images * self.grid.computed_pixels * (VIEWS if self.symmetries else 1) / 1e6
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of the image, and of the resized one that the net sees if it is another; a scene is on disk."""
-        seen = self.grid.height, self.grid.width
-        return 3 * sum(height * width for height, width in {(self.height, self.width), seen})
+        """Bytes of the image; a scene is on disk."""
+        return 3 * self.height * self.width
 
     @property
     def line_bytes(self) -> int:
@@ -114,12 +104,12 @@ def total(plans: Sequence[SizePlan]) -> dict[str, Any]:
     """Sum up plans, one or more.
 
     Returns:
-        `images` and `tiles`, how many; `computed_twice`, pixels of tiles over pixels of the images, at the net's
-        scale, less 1; `megapixels` that the net is shown if it is shown all tiles; and, as memory is taken for one
-        image after the other, the largest `image_bytes`, `line_bytes` and `batch_bytes` of any, and the largest sum of
-        the three, `peak_bytes`.
+        `images` and `tiles`, how many; `computed_twice`, pixels of tiles over pixels of the images, less 1;
+        `megapixels` of tiles if the net is shown all of them; and, as memory is taken for one image after the other,
+        the largest `image_bytes`, `line_bytes` and `batch_bytes` of any, and the largest sum of the three,
+        `peak_bytes`.
     """
-    pixels = sum(plan.images * plan.grid.height * plan.grid.width for plan in plans)
+    pixels = sum(plan.images * plan.height * plan.width for plan in plans)
     computed = sum(plan.images * plan.grid.computed_pixels for plan in plans)
     return {
         "images": sum(plan.images for plan in plans),

@@ -15,7 +15,7 @@ from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.detection import Ship, Strip
 from shipseg_tiles.inference.engines import load_engine
-from shipseg_tiles.inference.gate import Gate, refuse_gate_of_resized
+from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder
@@ -84,7 +84,7 @@ class TileCounts:
         tiles: How many tiles were done. A row of them that is done again, where the shares of a cluster meet or a
             scene is taken up again, counts again.
         tiles_skipped: How many of these the gate skipped.
-        net_pixels: Pixels of the others, as often as the net was shown them.
+        net_pixels: Pixels of the others in the image, as often as the net was shown them.
     """
 
     tiles: int = 0
@@ -145,8 +145,6 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
     """
     changes = {name: getattr(options, name) for name in CHANGEABLE}
     contract = changed_contract(options.weights, **changes)  # before the slow part
-    if options.gate:
-        refuse_gate_of_resized(contract, options.gate)
     predictor = Predictor(
         load_engine(options.weights, options.engine, options.precision),
         contract,
@@ -230,7 +228,7 @@ def predict_image(options: PredictOptions, path: AnyPath, progress: Progress | N
     region = options.region and options.region.within(height, width)
     if classifier is not None and not classifier.has_ship(image):
         return Prediction(path.name, (height, width), [], [], passed_over=True, calibrated=calibrated)
-    rows = len(predictor.bands(height, width, region or Region(0, 0, height, width)))
+    rows = len(predictor.grid(height, width).bands(region or Region(0, 0, height, width)))
     strips = []
     for strip in predictor.strips(image, region, options.rasters):
         strips.append(strip)
@@ -264,7 +262,7 @@ def predict_scene(
         height, width = scene.shape[:2]
         georeference = scene.georeference
     region = (options.region or Region(0, 0, height, width)).within(height, width)
-    bands = predictor.bands(height, width, region)
+    bands = predictor.grid(height, width).bands(region)
     missing = [band for band in bands if not strips.begins_at(band.top)]
     done, hidden = len(bands) - len(missing), True if progress else None
     with tqdm(total=len(bands), initial=done, desc=path.name, unit="row", disable=hidden) as bar:

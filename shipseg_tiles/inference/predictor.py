@@ -13,8 +13,8 @@ from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.inference.answers import checked_probabilities
 from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
 from shipseg_tiles.inference.memory import BackingOff, pixels_that_fit
-from shipseg_tiles.inference.planning import grid_over, training_shape
-from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitch_into, stitched_lines
+from shipseg_tiles.inference.planning import grid_over
+from shipseg_tiles.inference.stitching import Lines, PredictTiles, SeesTiles, Source, stitch_into, stitched_lines
 from shipseg_tiles.inference.symmetries import over_symmetries
 from shipseg_tiles.nets.contract import Contract, changed_contract
 from shipseg_tiles.nets.folding import fold_normalisation
@@ -33,6 +33,8 @@ class Predictor:
         contract: How it is used: tile, overlap, threshold, minimum area and score.
         window: How overlapping tiles are blended.
         sees: Which tiles the net is shown; None for all of them.
+        predict_tiles: The net for tiles of the image, uint8 (N, tile, tile, 3) to float32 (N, tile, tile): in parts
+            where memory runs out, in all symmetries if asked for, and at the scale of its training.
     """
 
     def __init__(
@@ -49,7 +51,8 @@ class Predictor:
         self.window = window
         self.sees = sees
         backing_off = BackingOff(self._ask_net)
-        self._predict_tiles = over_symmetries(backing_off) if symmetries else backing_off
+        predict_tiles = over_symmetries(backing_off) if symmetries else backing_off
+        self.predict_tiles = predict_tiles if contract.resize is None else _resizing(predict_tiles, contract)
 
     @classmethod
     def load(cls, weights: Path, window: WindowName = "hann", **changes: Any) -> "Predictor":
@@ -67,31 +70,29 @@ class Predictor:
         return cls(load_net(weights), contract, window)
 
     def grid(self, height: int, width: int) -> TileGrid:
-        """Return the tiles over an image of that size; for a net of resized patches, over the resized image."""
+        """Return the tiles over an image of that size."""
         return grid_over((height, width), self.contract)
 
     def lines(self, source: Source, region: Region | None = None, disagreement: bool = False) -> Iterator[Lines]:
         """Predict an image, or a region of it, and yield its lines from the top as they become final.
 
-        Only the lines under one row of tiles are in memory, unless the net was trained on resized patches: then the
-        image is read and resized as a whole.
+        Only the lines under one row of tiles are in memory.
 
         Args:
             source: uint8 (height, width, 3).
             region: Part to predict, inside the image; its pixels are as those of the full image. None for all of it.
             disagreement: Whether to measure how far overlapping tiles disagree.
         """
-        height, width = source.shape[:2]
-        grid = self.grid(height, width)
-        if self.contract.resize is None:
-            return self._stitched(source, grid, region, disagreement)
-        seen = resize_image(np.asarray(source[:, :]), (grid.height, grid.width))
-        stitched = self._stitched(seen, grid, None, disagreement)
-        return iter([_resized(list(stitched), (height, width), region or Region(0, 0, height, width))])
-
-    def bands(self, height: int, width: int, region: Region) -> list[Region]:
-        """Return the parts that `lines` yields one after the other, for a region of an image of that size."""
-        return [region] if self.contract.resize else self.grid(height, width).bands(region)
+        return stitched_lines(
+            source,
+            self.predict_tiles,
+            self.grid(*source.shape[:2]),
+            self.window,
+            region=region,
+            sees=self.sees,
+            disagreement=disagreement,
+            pixels_that_fit=pixels_that_fit(),
+        )
 
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict the ship probability, 0 to 1, of each pixel: uint8 (height, width, 3) to float32 (height, width)."""
@@ -135,43 +136,25 @@ class Predictor:
         """As `find_ships`, but return the sorted pixel indices alone."""
         return [ship.pixels for ship in self.find_ships(image)]
 
-    def _stitched(self, seen: Source, grid: TileGrid, region: Region | None, disagreement: bool) -> Iterator[Lines]:
-        return stitched_lines(
-            seen,
-            self._predict_tiles,
-            grid,
-            self.window,
-            region=region,
-            sees=self.sees,
-            disagreement=disagreement,
-            pixels_that_fit=pixels_that_fit(),
-        )
-
     def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return checked_probabilities(self.net.predict_on_batch(tiles))[..., 0]
 
 
-def _resized(stitched: list[Lines], shape: tuple[int, int], region: Region) -> Lines:
-    """Join the lines of a resized image, enlarge them to the `shape` of the image, and cut the region out."""
+def _resizing(predict_tiles: PredictTiles, contract: Contract) -> PredictTiles:
+    """Return a net that sees tiles resized as the patches of its training were, and answers at their own size."""
 
-    def enlarged(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        return resize_image(np.concatenate(parts), shape)[region.top : region.bottom, region.left : region.right]
+    def predict_resized(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        _, height, width, _ = tiles.shape
+        answers = predict_tiles(np.stack([at_training_scale(tile, contract) for tile in tiles]))
+        return np.stack([resize_image(answer, (height, width)) for answer in answers])
 
-    spread = [lines.disagreement for lines in stitched if lines.disagreement is not None]
-    return Lines(
-        region.top,
-        region.left,
-        enlarged([lines.probability for lines in stitched]),
-        enlarged(spread) if spread else None,
-        sum(lines.tiles for lines in stitched),
-        sum(lines.tiles_skipped for lines in stitched),
-    )
+    return predict_resized
 
 
 def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
     """Resize uint8 (height, width, 3) as the patches of the training were; if they were not, return it as it is."""
-    shape = training_shape((image.shape[0], image.shape[1]), contract)
-    return image if contract.resize is None else resize_image(image, shape)
+    height, width = (contract.side_seen(side) for side in image.shape[:2])
+    return image if contract.resize is None else resize_image(image, (height, width))
 
 
 def readable_images(paths: Sequence[AnyPath], task: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:

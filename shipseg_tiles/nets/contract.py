@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import reprlib
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -60,13 +61,13 @@ class Contract:
         patch: Side in pixels of the patches it was trained on, in the image.
         threshold: Probability, 0 to 1, above which a pixel is ship.
         minimum_area: Objects of fewer pixels than this are dropped.
-        tile: Recommended side in pixels of the tiles at inference.
+        tile: Recommended side in pixels of the tiles at inference, in the image.
         overlap: Recommended share of its side that a tile shares with its neighbour, 0 to below 1.
-        tile_multiple: A tile's side must be a multiple of this.
-        receptive_field: How many pixels away, at most, a pixel can change the answer; measured. None for a classifier
-            and a gate, which answer for more than a pixel.
+        tile_multiple: What the sides of the net's inputs must be a multiple of.
+        receptive_field: How many pixels of its input away, at most, a pixel can change the answer; measured. None for a
+            classifier and a gate, which answer for more than a pixel.
         channels: Channels of the image, red, green, blue.
-        resize: Side to which such patches were resized; images are resized likewise before the net. None if not.
+        resize: Side to which such patches were resized; tiles are resized likewise for the net. None if not.
         gate: How a gate in front of the net is used; None if as its own contract says.
         minimum_score: Objects of a lower mean probability, 0 to below 1, are dropped.
         separate_touching: Whether objects are cut into ships that touch.
@@ -108,10 +109,10 @@ class Contract:
             raise InputError(f"threshold {self.threshold} must be above 0 and below 1")
         if self.minimum_area < 0:
             raise InputError(f"minimum area {self.minimum_area} must be 0 or more")
-        if self.tile_multiple < 1 or self.tile < 1 or self.tile % self.tile_multiple:
-            raise InputError(f"tile {self.tile} must be a multiple of {self.tile_multiple}, which this net needs")
         if self.resize is not None and not 0 < self.resize <= 16 * self.patch:
             raise InputError(f"resize {self.resize} must be from 1 to 16 times the patch of {self.patch}")
+        if self.tile_multiple < 1 or self.tile < 1 or self.tile % self.multiple:
+            raise InputError(f"tile {self.tile} must be a multiple of {self.multiple}, which this net needs")
         for name in ("overlap", "minimum_score", "miss_rate"):
             share = getattr(self, name)
             if share is not None and not 0 <= share < 1:
@@ -131,6 +132,22 @@ class Contract:
             if not is_whole and not isinstance(value, expected):
                 raise InputError(f"{item.name.replace('_', ' ')} {reprlib.repr(value)} is no value of a contract")
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of tiles must be a multiple of, in the image."""
+        return image_multiple(self.tile_multiple, self.patch, self.resize)
+
+    @property
+    def reach(self) -> int | None:
+        """`receptive_field` in pixels of the image."""
+        if self.receptive_field is None or self.resize is None:
+            return self.receptive_field
+        return -(-self.receptive_field * self.patch // self.resize)
+
+    def side_seen(self, side: int) -> int:
+        """Return how many pixels the net sees of a side of an image."""
+        return side if self.resize is None else max(1, round(side * self.resize / self.patch))
+
     def was_calibrated_on(self, path: AnyPath) -> bool:
         """Say whether an image file is one of those that the contract was calibrated on, whatever its name is.
 
@@ -141,6 +158,14 @@ class Contract:
     @cached_property
     def _calibrated_on(self) -> frozenset[str]:
         return frozenset(self.calibration.get("images", []))
+
+
+def image_multiple(multiple: int, patch: int, resize: int | None) -> int:
+    """Return the smallest side in the image that a net, which sees `patch` as `resize`, sees as a `multiple`."""
+    if resize is None:
+        return multiple
+    whole = resize // math.gcd(patch, resize)  # fewer of its pixels are no whole number of those of the image
+    return math.lcm(multiple, whole) * patch // resize
 
 
 def contract_path(weights: Path) -> Path:

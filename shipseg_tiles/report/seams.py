@@ -32,16 +32,16 @@ def seam_numbers(seams: Seams, options: SeamOptions) -> dict[str, Any]:
         options: What it was asked for.
 
     Returns:
-        `images`; `receptive_field` of the contract, at the net's scale as all pixels here; `tolerance`; `profiles`, for
+        `images`; `receptive_field` of the contract, in pixels of the image; `tolerance`; `profiles`, for
         each tile its `halo` and the `overlap` that follows (None if the tile is too small), and by distance `pixels`,
         `mean`, `at_stake` and `percentile_99`; `stitched`, for each `tile` and `overlap` what `summarise_differences`
         says.
     """
     return {
         "images": seams.images,
-        "receptive_field": options.contract.receptive_field,
+        "receptive_field": options.contract.reach,
         "tolerance": options.tolerance,
-        "profiles": [_profile_numbers(profile, options.contract.tile_multiple) for profile in seams.profiles.values()],
+        "profiles": [_profile_numbers(profile, options.contract.multiple) for profile in seams.profiles.values()],
         "stitched": [
             {"tile": tile, "overlap": overlap, **summarise_differences(differences)}
             for (tile, overlap), differences in seams.differences.items()

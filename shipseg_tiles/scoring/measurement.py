@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_size
-from shipseg_tiles.inference.gate import Gate, refuse_gate_of_resized
+from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor, readable_images
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, image_digest
 from shipseg_tiles.scoring.evidence import Evidence, collect_evidence, peak_map
@@ -60,10 +60,8 @@ def measure(weights: Path, gate_weights: Path | None, archive: Archive) -> Measu
         InputError: If a net is bad, or no image can be read.
     """
     predictor = Predictor.load(weights)
-    contract, gate = predictor.contract, None
-    if gate_weights:
-        refuse_gate_of_resized(contract, gate_weights)
-        gate = Gate.load(gate_weights)
+    contract = predictor.contract
+    gate = Gate.load(gate_weights) if gate_weights else None
     tile = max((predictor.grid(*size).tile for size in _sizes(archive)), default=contract.tile)
     threshold = gate_threshold(gate.contract, tile, contract.gate) if gate else None
     current = Setting(

@@ -228,7 +228,7 @@ def measure_seams(
     """Predict images as a whole and in tiles, and compare.
 
     Args:
-        images: Name and uint8 (height, width, 3) of each, at the net's scale. Only the `comparable_part` is looked at;
+        images: Name and uint8 (height, width, 3) of each. Only the `comparable_part` is looked at;
             one that none of the tiles fits into is left out with a warning.
         predict_tiles: The net, for any size.
         options: What is compared.
@@ -238,7 +238,7 @@ def measure_seams(
     """
     seams = Seams({}, {})
     for name, image in images:
-        part = comparable_part(image, options.contract.tile_multiple)
+        part = comparable_part(image, options.contract.multiple)
         if min(part.shape[:2]) >= min(options.tiles):
             _compare(seams, part, predict_tiles, options)
         else:

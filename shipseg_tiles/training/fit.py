@@ -9,7 +9,7 @@ import keras
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
-from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
+from shipseg_tiles.nets.contract import Contract, checksum, image_multiple, read_contract, write_contract
 from shipseg_tiles.nets.gate import CELL
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
@@ -215,17 +215,21 @@ def _identity(
 
 def _usage(store: PatchStore, options: TrainOptions) -> Contract:
     """Say how a net that is trained with `options` is to be used; the rest of the contract comes with its weights."""
+    patch, resize = store.options["patch"], store.options["resize"]
+    needed = side_multiple(options.net, options.depth)
+    multiple = image_multiple(needed, patch, resize)
+    largest = min(TILE, TILE * patch // (resize or patch))  # a tile that is enlarged takes as much memory as others
     return Contract(
         weights_sha256="",
         net=options.net,
-        patch=store.options["patch"],
+        patch=patch,
         threshold=THRESHOLD,
         minimum_area=MINIMUM_AREA,
-        tile=TILE,
+        tile=max(largest // multiple, 1) * multiple,
         overlap=OVERLAP,
-        tile_multiple=side_multiple(options.net, options.depth),
+        tile_multiple=needed,
         receptive_field=None,
-        resize=store.options["resize"],
+        resize=resize,
     )
 
 

@@ -27,7 +27,6 @@ def nets(save_net, tmp_path_factory):
     save_net(folder / "net.keras", **USE, scores=scores)
     save_net(folder / "gated.keras", keras.layers.Rescaling(1.0), **USE)
     save_net(folder / "gated.gate.keras", keras.layers.MaxPooling2D(32), **USE, thresholds={"32": 0.125, "128": 0.1})
-    save_net(folder / "resized.keras", **USE, resize=32)
     return folder
 
 
@@ -203,7 +202,6 @@ def test_bad_images_are_left_out(calibrate, archive, tmp_path):
         (["--weights", "none.keras"], "none.keras does not exist"),
         (["--gate", "none.keras"], "none.keras does not exist"),
         (["--gate", "{weights}/net.keras"], "net.keras is no gate"),
-        (["--weights", "{weights}/resized.keras", "--gate", "{weights}/gated.gate.keras"], "use --gate off"),
         (["--split", "{archive}/labels.csv"], "labels.csv has no column split"),
         (["--split", "{archive}/train.csv"], "is valid in"),
         (["--objective", "f1"], "invalid choice: 'f1'"),

@@ -108,15 +108,17 @@ def test_table_profile_and_plot_are_written(check, tmp_path):
     assert result["window"] == "core"
 
 
-def test_a_net_of_resized_patches_is_compared_at_its_scale(check):
-    """Patches of 32 px became 16: 64 x 64 px become 32 x 32. Tiles of 16 px have borders inside, of 32 px none."""
-    _, output, _, result = check("--tiles", "16,32,64", "--overlaps", "0", weights="half.keras")
+def test_all_pixels_are_those_of_the_image_where_the_net_sees_it_shrunk(check):
+    """Patches of 32 px became 16: the box of 7 x 7 px reaches 3 px of the half, 6 in the image, and one more as
+    enlarging the answer mixes neighbours. Sides are multiples of 2 x 4 px: neighbours share 16 of 32."""
+    _, output, _, result = check("--tiles", "32,64", "--overlaps", "0", weights="half.keras")
 
-    assert [(profile["tile"], len(profile["pixels"])) for profile in result["profiles"]] == [(16, 16), (32, 0)]
-    assert result["profiles"][0]["halo"] == 3
+    profiles = [(profile["tile"], profile["halo"], profile["overlap"]) for profile in result["profiles"]]
+    assert profiles == [(32, 7, 0.5), (64, None, None)]
+    assert result["profiles"][0]["percentile_99"][8:] == [0] * 24
+    assert result["receptive_field"] == 6
     assert result["stitched"][1]["maximum_difference"] == pytest.approx(0, abs=1e-6)
-    assert "tile 32: every image is one tile" in output
-    assert "tile 64: no image is that large" in output
+    assert "tile 64: every image is one tile" in output
 
 
 def test_the_limit_takes_images_evenly_spaced(check, images):

@@ -71,15 +71,33 @@ def test_shrinking_by_hand(saved, tmp_path):
     np.testing.assert_allclose(found[:, 0], [cell, 0.75 * cell, 0.25 * cell, 0], atol=1e-6)
 
 
-def test_a_net_of_resized_patches_answers_as_it_does_alone(saved, tmp_path):
-    """But for a grey level of rounding: alone, the image is shrunk along one side after the other."""
-    half = saved("half", power=2, patch=64, resize=32)
-    write_ensemble([half], tmp_path / "out.keras")
+@pytest.mark.parametrize("shrinks", [(2, 2), (1, 2)])
+def test_members_of_any_scale_answer_as_they_do_alone(saved, tmp_path, shrinks):
+    """But for a grey level of rounding: outside the net, images are shrunk along one side after the other."""
+    members = [saved(f"{place}", power=place, patch=64, resize=64 // shrink) for place, shrink in enumerate(shrinks, 1)]
+    contract = write_ensemble(members, tmp_path / "out.keras")
 
-    alone, inside = (Predictor.load(path).probabilities(PIXELS[0]) for path in (half, tmp_path / "out.keras"))
+    alone, together = (
+        [Predictor.load(path).probabilities(PIXELS[0]) for path in paths]
+        for paths in (members, [tmp_path / "out.keras"])
+    )
 
-    np.testing.assert_allclose(inside, alone, atol=2.5 / 255)
-    assert inside.std() > 0.03
+    assert contract.resize == (None if 1 in shrinks else 32)
+    np.testing.assert_allclose(together[0], np.mean(alone, axis=0), atol=2.5 / 255)
+    assert together[0].std() > 0.01
+
+
+def test_what_all_members_see_shrunk_the_contract_says(saved, tmp_path):
+    """They see a half and a quarter: the second is shown it halved again, and needs 2 x 8 px, 32 in the image."""
+    half = saved("half", patch=128, resize=64, tile=96, tile_multiple=16, receptive_field=7)
+    quarter = saved("quarter", patch=64, resize=16, tile_multiple=8, receptive_field=5)
+
+    contract = write_ensemble([half, quarter], tmp_path / "out.keras")
+
+    assert (contract.patch, contract.resize, contract.tile, contract.tile_multiple) == (128, 64, 96, 16)
+    assert (contract.receptive_field, contract.reach) == (10, 20)
+    shrinks = [member["shrink"] for member in contract.trained_on["members"]]
+    assert shrinks == [2, 4]
 
 
 def test_the_contract_says_how_an_ensemble_is_used(saved, tmp_path):
@@ -90,7 +108,7 @@ def test_the_contract_says_how_an_ensemble_is_used(saved, tmp_path):
         "half",
         patch=128,
         resize=64,
-        tile=48,
+        tile=96,
         tile_multiple=24,
         receptive_field=5,
         overlap=0.5,
@@ -127,13 +145,14 @@ def test_an_ensemble_of_ensembles(saved, tmp_path):
     np.testing.assert_allclose(answer(load_net(tmp_path / "outer.keras")), expected, atol=1e-3)
 
 
-def test_sides_may_have_to_halve_more_often_than_those_of_gates(tmp_path):
+def test_sides_may_have_to_halve_more_often_than_those_of_gates(save_net, tmp_path):
     deep = tmp_path / "deep.keras"
     build_net("unet", width=1, depth=6).save(deep)
     use = {"threshold": 0.5, "minimum_area": 0, "tile": 128, "overlap": 0.25, "receptive_field": 64}
     write_contract(Contract(checksum(deep), "unet", 128, resize=64, tile_multiple=64, **use), deep)
+    whole = save_net(tmp_path / "whole.keras", tile=128, tile_multiple=1)
 
-    contract = write_ensemble([deep], tmp_path / "out.keras")
+    contract = write_ensemble([whole, deep], tmp_path / "out.keras")
 
     assert contract.tile_multiple == 128
     assert answer(load_net(tmp_path / "out.keras"), np.zeros((1, 128, 256, 3), np.uint8)).shape == (1, 128, 256)
@@ -141,7 +160,7 @@ def test_sides_may_have_to_halve_more_often_than_those_of_gates(tmp_path):
 
 @pytest.mark.parametrize(("patch", "resize"), [(64, 48), (64, 128), (96, 64)])
 def test_other_scales_than_whole_fractions_are_refused(saved, tmp_path, patch, resize):
-    odd = saved("odd", patch=patch, resize=resize)
+    odd = saved("odd", patch=patch, resize=resize, tile=192)
 
     with pytest.raises(InputError, match=f"odd.keras was trained on patches of {patch} px resized to {resize}"):
         write_ensemble([saved("net"), odd], tmp_path / "out.keras")

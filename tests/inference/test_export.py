@@ -128,7 +128,7 @@ def test_the_sizes_that_are_compared_by_hand(images):
 def test_tiles_are_compared_at_the_scale_of_the_training(images):
     """Patches of 64 px that became 24 make 38 x 56 of 100 x 150; their tiles have 32 px, the next multiple of 16: 2 x 2
     of them. Tiles of 64 px cover it at once."""
-    shapes = [batch.shape for batch in check_batches(replace(CONTRACT, resize=24), images[:1])]
+    shapes = [batch.shape for batch in check_batches(replace(CONTRACT, resize=24, tile=128), images[:1])]
 
     assert shapes == [(2, 32, 48, 3), (4, 32, 32, 3), (1, 64, 64, 3)]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError, NetError
-from shipseg_tiles.inference.gate import Gate, refuse_gate_of_resized
+from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, GateUse, checksum, contract_path, gate_path, write_contract
@@ -142,13 +142,6 @@ def test_peaks_of_all_tiles_of_an_image_by_hand():
 
     assert peaks.dtype == np.float32
     assert peaks.tolist() == [0, 0, 0, 255 / 256, 255 / 256, 255 / 256]
-
-
-def test_a_gate_of_resized_images_is_refused():
-    refuse_gate_of_resized(contract(), Path("net.gate.keras"))
-
-    with pytest.raises(InputError, match=r"net\.gate\.keras sees images as they are, .*; use --gate off"):
-        refuse_gate_of_resized(contract(resize=64), Path("net.gate.keras"))
 
 
 def test_peaks_by_hand():

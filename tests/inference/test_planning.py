@@ -67,17 +67,16 @@ def test_a_small_image_takes_one_small_tile():
     assert plan.numbers()["computed_twice"] == pytest.approx(1.048)
 
 
-def test_tiles_lie_on_the_image_as_the_net_sees_it():
-    """Patches of 64 px that became 32 halve 200 x 301 px; 150.5 is rounded to the even 150. Both images are held.
+def test_tiles_of_a_net_that_sees_them_resized_lie_on_the_image():
+    """Patches of 64 px that became 32: what the net sees in multiples of 16 px are 32 in the image.
 
-    Of 160 px a stride of 0.75 is 120, the multiple of 16 below it 112.
+    Of 320 px a stride of 0.75 is 240, the multiple of 32 below it 224.
     """
-    halved = contract(resize=32)
+    halved = contract(resize=32, tile=512)
 
-    assert grid_over((200, 301), halved) == TileGrid(100, 150, 160, 112)
+    assert grid_over((200, 301), halved) == TileGrid(200, 301, 320, 224)
     (plan,) = plan_sizes({(200, 301): 1}, halved)
-    assert (plan.height, plan.width) == (200, 301)
-    assert plan.image_bytes == 3 * (200 * 301 + 100 * 150)
+    assert plan.image_bytes == 3 * 200 * 301
 
 
 def test_the_most_frequent_size_comes_first():

@@ -184,7 +184,7 @@ class Neighbourly:
 
 @pytest.mark.parametrize("resize", [None, 16, 96])
 def test_a_region_has_exactly_the_pixels_of_the_whole(resize):
-    """Where images are resized for the net, too. Its lines are those that `bands` foretells."""
+    """Where tiles are resized for the net, too. Its lines are those that the grid's `bands` foretell."""
     image = np.random.default_rng(0).integers(0, 256, (200, 180, 3), dtype=np.uint8)
     region = Region(77, 30, 150, 101)
     predictor = Predictor(Neighbourly(), contract(resize=resize, patch=64))
@@ -195,11 +195,11 @@ def test_a_region_has_exactly_the_pixels_of_the_whole(resize):
     for value in ("probability", "disagreement"):
         part, everything = (np.concatenate([getattr(found, value) for found in these]) for these in (lines, whole))
         assert np.array_equal(part, everything[77:150, 30:101])
-    bands = predictor.bands(200, 180, region)
+    bands = predictor.grid(200, 180).bands(region)
     assert [(found.top, found.left, *found.probability.shape) for found in lines] == [
         (band.top, band.left, band.bottom - band.top, band.right - band.left) for band in bands
     ]
-    assert len(bands) == (1 if resize else 3)  # tiles begin at the rows 0, 48, 96, 136: from 77, 96 and 136 on
+    assert len(bands) == (4 if resize == 96 else 3)  # tiles begin at the rows 0, 48, 96, 136: from 77, 96 and 136 on
 
 
 def test_ships_of_a_region_are_cut_at_its_border():
@@ -212,10 +212,11 @@ def test_ships_of_a_region_are_cut_at_its_border():
     assert ship.pixels.tolist() == [column * 100 + row for column in range(60, 66) for row in range(50, 54)]
 
 
-def test_tiles_that_are_not_seen_hold_no_ship():
+@pytest.mark.parametrize("resize", [None, 32])
+def test_tiles_that_are_not_seen_hold_no_ship(resize):
     """Two ships, one in each of the 2 x 2 tiles of 64 px on the diagonal; only the second row of tiles is seen."""
     rows = iter([False, True])
-    predictor = Predictor(Recording(), contract(overlap=0.0), sees=lambda *_: np.full(2, next(rows)))
+    predictor = Predictor(Recording(), contract(overlap=0.0, resize=resize), sees=lambda *_: np.full(2, next(rows)))
 
     ships = predictor.ships(scene(128, 128, (10, 10, 4, 4), (100, 100, 4, 4)))
 
@@ -313,7 +314,7 @@ def test_weights_without_contract_are_refused(weights):
 
 
 @pytest.mark.parametrize(("resize", "seen"), [(16, (50, 80)), (None, (200, 320)), (128, (400, 640))])
-def test_images_are_resized_as_the_patches_were(resize, seen):
+def test_tiles_are_resized_as_the_patches_were(resize, seen):
     """Patches of 64 px that became 16 shrink 200 x 320 px to 50 x 80; the answer has the size of the image.
 
     The ship is at multiples of 4 px, so that shrinking it loses nothing but its edges.

@@ -19,7 +19,6 @@ def nets(save_net, tmp_path_factory):
     gate = save_net(folder / "gate.keras", keras.layers.MaxPooling2D(32), **USE, thresholds={"32": 0.5, "96": 0.25})
     save_net(folder / "net.keras", **USE)
     save_net(folder / "calibrated.keras", **USE, minimum_score=0.8, gate=GateUse(checksum(gate), 96, 0.75))
-    save_net(folder / "resized.keras", **USE, resize=32)
     return folder
 
 
@@ -85,13 +84,6 @@ def test_if_all_images_are_small_the_gate_is_calibrated_for_them(nets, archive):
 
     assert (measured.tile, measured.current.gate) == (64, 0.5)
     assert peaks_of(measured, "dark.png") + peaks_of(measured, "light.png") == pytest.approx([0.4, 0.6])
-
-
-def test_a_gate_in_front_of_a_net_of_resized_images_is_refused(nets, archive):
-    with pytest.raises(InputError, match="use --gate off"):
-        measure(nets / "resized.keras", nets / "gate.keras", archive())
-
-    assert peaks_of(measure(nets / "resized.keras", None, archive()), "large.png") == [1, 1]
 
 
 def test_without_any_image_there_is_nothing_to_measure(nets, archive):
