@@ -131,11 +131,11 @@ def all_ways(weights: Path, folder: Path) -> dict[str, Predict]:
 
 
 def one_pass(options: PredictOptions) -> Predict:
-    """Return a bare pass of the net over the whole image."""
-    net = load_nets(options)[0].net
+    """Return a bare pass over the whole image: the net, in the views and at the scale that its contract asks for."""
+    predictor, _ = load_nets(options)
 
     def predict(path: Path) -> None:
-        np.asarray(net.predict_on_batch(image_of(path)[np.newaxis]))
+        predictor.predict_tiles(image_of(path)[np.newaxis])
 
     return predict
 
@@ -165,7 +165,7 @@ def with_monai(options: PredictOptions) -> Predict:
 
     def net(windows: torch.Tensor) -> torch.Tensor:
         tiles = windows.permute(0, 2, 3, 1).numpy().astype(np.uint8)
-        return torch.from_numpy(np.asarray(predictor.net.predict_on_batch(tiles))).permute(0, 3, 1, 2)
+        return torch.from_numpy(predictor.predict_tiles(tiles))[:, None]
 
     def predict(path: Path) -> list[PixelIndices]:
         image = torch.from_numpy(read_image(path)).permute(2, 0, 1)[None].float()

@@ -49,7 +49,8 @@ def main() -> None:
         train(name, recipe, given)
     for name, recipe in recipes["ensembles"].items():
         members = [shipped(given.out, member) for member in recipe["members"]]
-        call("ensemble", weights=members, mirrored=recipe["mirrored"], out=shipped(given.out, name))
+        views = {option: value for option, value in recipe.items() if option != "members"}
+        call("ensemble", views, weights=members, out=shipped(given.out, name))
     minutes = spent(recipes)
     for name in minutes:
         call("calibrate", data(given), weights=shipped(given.out, name), split=given.out / "split.csv")

@@ -103,8 +103,12 @@ class TilingOptions(GateOptions, WindowOptions):
         type=float,
         metavar="F",
     )
-    symmetries: bool = option(
-        "take the mean over the 8 symmetries of each tile, at 8 times the cost", default=False, action="store_true"
+    symmetries: int | None = option(
+        "take the mean over so many symmetries of each tile, at as many times the cost; 2 is mirrored as well"
+        " (default: the contract's)",
+        default=None,
+        type=int,
+        choices=[1, 2, 8],
     )
 
 

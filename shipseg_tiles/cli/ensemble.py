@@ -16,8 +16,18 @@ class Options(CommonOptions):
         metavar="FILE.keras",
     )
     out: Path = option("weights to write, with their contract beside them", metavar="NAME.keras")
-    mirrored: bool = option(
-        "show each of them the mirrored image as well, at twice the cost", default=False, action="store_true"
+    symmetries: int = option(
+        "symmetries of each tile that are shown, at as many times the cost; 2 is mirrored as well",
+        default=1,
+        type=int,
+        choices=[1, 2, 8],
+    )
+    scales: list[float] = option(
+        "times the size of the training at which each tile is shown, such as 1 1.25 1.5 (default: 1)",
+        default_factory=list,
+        type=float,
+        nargs="+",
+        metavar="S",
     )
 
 
@@ -30,8 +40,8 @@ def run(options: Options) -> Outcome:
     with quiet_import():
         from shipseg_tiles.inference.ensemble import write_ensemble
 
-    contract = write_ensemble(options.weights, options.out, options.mirrored)
+    contract = write_ensemble(options.weights, options.out, options.symmetries, options.scales)
     size = options.out.stat().st_size
-    views = len(options.weights) * (2 if options.mirrored else 1)
-    summary = f"{options.out}: the mean of {views} answers, {size / 1e6:.1f} MB; calibrate chooses its threshold"
+    answers = len(options.weights) * contract.views
+    summary = f"{options.out}: the mean of {answers} answers, {size / 1e6:.1f} MB; calibrate chooses its threshold"
     return Outcome(summary, {"weights": str(options.out), "weights_sha256": contract.weights_sha256, "bytes": size})

@@ -68,7 +68,7 @@ def run(options: Options) -> Outcome:
         "weights": str(options.segmenter()),
         "window": options.window,
         "gate": gate and str(gate),
-        "symmetries": options.symmetries,
+        "views": plans[0].views,
         "skipped": skipped,
         **everything,
         "seen": seen,
@@ -95,7 +95,9 @@ def _gate(options: Options) -> Path | None:
 def _contract(options: Options) -> "Contract":
     from shipseg_tiles.nets.contract import changed_contract
 
-    return changed_contract(options.segmenter(), tile=options.tile, overlap=options.overlap)
+    return changed_contract(
+        options.segmenter(), tile=options.tile, overlap=options.overlap, symmetries=options.symmetries
+    )
 
 
 def _planned(options: Options) -> "tuple[list[SizePlan], int]":
@@ -107,7 +109,7 @@ def _planned(options: Options) -> "tuple[list[SizePlan], int]":
     sizes = _sizes(paths)
     if not sizes:
         raise InputError("none of the images could be read; the warnings above say why")
-    plans = plan_sizes(sizes, _contract(options), options.symmetries)
+    plans = plan_sizes(sizes, _contract(options))
     return plans, len(paths) - sizes.total()
 
 

@@ -11,53 +11,62 @@ from keras import layers, ops
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.predictor import load_net
-from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
+from shipseg_tiles.nets.contract import Contract, checksum, image_multiple, read_contract, write_contract
 from shipseg_tiles.nets.saved import save_packed
 
 NET = "ensemble"
 """Name of such a net in its contract."""
 
+LARGEST_SCALE = 4
+"""Times the size of the training, at which a net takes 16 times as long and sees nothing that it knows."""
 
-def write_ensemble(weights: Sequence[Path], out: Path, mirrored: bool = False) -> Contract:
-    """Make one segmenter of one or more, which answers the mean of their probabilities.
+
+def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scales: Sequence[float] = ()) -> Contract:
+    """Make one segmenter of one or more, which answers the mean of their probabilities over several views.
 
     That is a deep ensemble (Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474). What all members were
     trained to see shrunk stays for the contract to say; a member that sees it smaller than others is shown it shrunk
-    further, inside the net. The ensemble cannot be trained further.
+    further, inside the net. So the contract says in which views a tile is shown; what those of the members say of views
+    does not count. The ensemble cannot be trained further.
 
     Args:
         weights: `.keras` files of segmenters with their contracts beside them, trained at the image's scale or at a
             whole fraction of it.
         out: `NAME.keras` to write, see `save_packed`; its contract `NAME.json` appears beside it.
-        mirrored: Show each member the mirrored image as well, at twice the cost.
+        symmetries: In how many symmetries tiles are shown, one of `SYMMETRIES`.
+        scales: Times the size of the training at which tiles are shown, 1 for just that; rounded so that the sides of
+            patches become multiples of what the net needs. None for 1 alone.
 
     Returns:
         The contract. Threshold, minimum area and score, and separation are those of the first member until they are
         calibrated; it remembers all images that any member was calibrated on.
 
     Raises:
-        InputError: If a member is no segmenter or was trained at another scale, or `out` has another suffix.
+        InputError: If a member is no segmenter or was trained at another scale, a view cannot be, or `out` has another
+            suffix.
     """
     if out.suffix != ".keras":
         raise InputError(f"{out} must end in .keras")
     contracts = [read_contract(path) for path in weights]
     shrinks = [_shrink(path, contract) for path, contract in zip(weights, contracts, strict=True)]
+    contract = _contract(contracts, shrinks, symmetries, scales)
     common = math.gcd(*shrinks)
-    net = build_ensemble([load_net(path) for path in weights], [shrink // common for shrink in shrinks], mirrored)
-    contract = _contract(weights, contracts, shrinks, mirrored)
-    save_packed(net, out)
-    contract = replace(contract, weights_sha256=checksum(out))
+    save_packed(build_ensemble([load_net(path) for path in weights], [shrink // common for shrink in shrinks]), out)
+    members = [
+        {"weights": path.name, "weights_sha256": of.weights_sha256, "shrink": shrink, **of.trained_on}
+        for path, of, shrink in zip(weights, contracts, shrinks, strict=True)
+    ]
+    contract = replace(contract, weights_sha256=checksum(out), trained_on={"members": members})
     write_contract(contract, out)
     return contract
 
 
-def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int], mirrored: bool = False) -> keras.Model:
+def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int]) -> keras.Model:
     """Build the mean of nets.
 
     Args:
         nets: Keras models from uint8 (N, height, width, 3) to probabilities (N, height, width, 1); they are renamed.
         shrinks: How many pixels of what the ensemble is shown, along a side, are one for each of them.
-        mirrored: Whether each is shown the mirrored image as well.
 
     Returns:
         Such a model, for sides that are multiples of what each member needs times its shrink.
@@ -66,16 +75,8 @@ def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int], mirrored: bool =
     answers = []
     for number, (net, shrink) in enumerate(zip(nets, shrinks, strict=True), start=1):
         net.name = f"member_{number}"  # two layers of a model must not have one name
-        answers.append(_answer(net, pixels, shrink, mirrored))
-    return keras.Model(pixels, _mean(answers), name=NET)
-
-
-def _answer(net: Any, pixels: Any, shrink: int, mirrored: bool) -> Any:
-    """Answer at the image's scale; what is done at the net's own costs less."""
-    seen = pixels if shrink == 1 else _shrunk(pixels, shrink)
-    answers = [net(seen), ops.flip(net(ops.flip(seen, axis=2)), axis=2)] if mirrored else [net(seen)]
-    mean = _mean(answers)
-    return mean if shrink == 1 else layers.UpSampling2D(shrink, interpolation="bilinear")(mean)
+        answers.append(net(pixels) if shrink == 1 else _enlarged(net(_shrunk(pixels, shrink)), shrink))
+    return keras.Model(pixels, layers.Average()(answers) if len(answers) > 1 else answers[0], name=NET)
 
 
 def _shrunk(pixels: Any, shrink: int) -> Any:
@@ -84,8 +85,8 @@ def _shrunk(pixels: Any, shrink: int) -> Any:
     return ops.cast(ops.floor(means + 0.5), "uint8")
 
 
-def _mean(answers: list[Any]) -> Any:
-    return layers.Average()(answers) if len(answers) > 1 else answers[0]
+def _enlarged(answer: Any, shrink: int) -> Any:
+    return layers.UpSampling2D(shrink, interpolation="bilinear")(answer)
 
 
 def _shrink(weights: Path, contract: Contract) -> int:
@@ -100,29 +101,32 @@ def _shrink(weights: Path, contract: Contract) -> int:
 
 
 def _contract(
-    weights: Sequence[Path], contracts: Sequence[Contract], shrinks: Sequence[int], mirrored: bool
+    contracts: Sequence[Contract], shrinks: Sequence[int], symmetries: int, scales: Sequence[float]
 ) -> Contract:
-    """Say how an ensemble is to be used and what it is made of; the checksum comes with its weights."""
+    """Say how an ensemble is to be used; what it is made of, and its checksum, come with its weights."""
+    for scale in scales:
+        if not 0 < scale <= LARGEST_SCALE:
+            raise InputError(f"scale {scale} must be above 0 and at most {LARGEST_SCALE}")
     first, common = contracts[0], math.gcd(*shrinks)
-    multiple = math.lcm(*(contract.multiple for contract in contracts))
+    further = [shrink // common for shrink in shrinks]
     patch = max(contract.patch for contract in contracts)
+    needed = math.lcm(*(of.tile_multiple * shrink for of, shrink in zip(contracts, further, strict=True)))
+    resizes = [max(1, round(scale * patch / common / needed)) * needed for scale in scales]
+    multiple = math.lcm(*(image_multiple(needed, patch, side) for side in resizes or [patch // common]))
     images = {image for contract in contracts for image in contract.calibration.get("images", [])}
-    members = [
-        {"weights": path.name, "weights_sha256": contract.weights_sha256, "shrink": shrink, **contract.trained_on}
-        for path, contract, shrink in zip(weights, contracts, shrinks, strict=True)
-    ]
     return replace(
         first,
         net=NET,
         patch=patch,
         tile=multiple * math.ceil(first.tile / multiple),
         overlap=max(contract.overlap for contract in contracts),
-        tile_multiple=multiple // common,
+        tile_multiple=needed,
         # What changes no member's answer changes no mean.
-        receptive_field=-(-max(contract.reach or 0 for contract in contracts) // common),
+        receptive_field=max((of.receptive_field or 0) * shrink for of, shrink in zip(contracts, further, strict=True)),
         resize=None if common == 1 else patch // common,
+        symmetries=symmetries,
+        resizes=resizes,
         gate=None,
-        trained_on={"members": members, "mirrored": mirrored},
         scores={},
         calibration={"images": sorted(images)} if images else {},
     )

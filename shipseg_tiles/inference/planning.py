@@ -6,7 +6,6 @@ from typing import Any
 
 from shipseg_tiles.inference.memory import pixels_that_fit
 from shipseg_tiles.inference.stitching import batch_size
-from shipseg_tiles.inference.symmetries import VIEWS
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.tiling import TileGrid
 
@@ -26,7 +25,7 @@ class SizePlan:
         images: How many there are.
         grid: The tiles over each of them.
         batch: Tiles that are predicted together.
-        symmetries: Whether the net is shown each tile in 8 views.
+        views: How often the net is shown each tile.
     """
 
     height: int
@@ -34,7 +33,7 @@ class SizePlan:
     images: int
     grid: TileGrid
     batch: int
-    symmetries: bool = False
+    views: int = 1
 
     @property
     def tiles(self) -> int:
@@ -44,7 +43,7 @@ class SizePlan:
     @property
     def megapixels(self) -> float:
         """Millions of pixels of tiles, if the net is shown all of them; without filler in a last batch."""
-        return self.images * self.grid.computed_pixels * (VIEWS if self.symmetries else 1) / 1e6
+        return self.images * self.grid.computed_pixels * self.views / 1e6
 
     @property
     def image_bytes(self) -> int:
@@ -65,10 +64,10 @@ class SizePlan:
         """Bytes of a batch of tiles, at most, without what the net needs between its input and its answer.
 
         There are 3 bytes of colour and an answer in float32 for each pixel of it, while the answers to the batch before
-        may still be in use; and the window and a weighted answer for one tile. With symmetries there are a view of the
-        batch and what is answered to it as well, in two copies.
+        may still be in use; and the window and a weighted answer for one tile. With several views there are one view of
+        the batch and what is answered to it as well.
         """
-        held = 3 + 2 * 4 + (3 + 2 * 4 if self.symmetries else 0)
+        held = 3 + 2 * 4 + (3 + 4 if self.views > 1 else 0)
         return (self.batch * held + 2 * 4) * self.grid.tile**2
 
     def numbers(self) -> dict[str, Any]:
@@ -82,13 +81,12 @@ class SizePlan:
         }
 
 
-def plan_sizes(sizes: Mapping[tuple[int, int], int], contract: Contract, symmetries: bool = False) -> list[SizePlan]:
+def plan_sizes(sizes: Mapping[tuple[int, int], int], contract: Contract) -> list[SizePlan]:
     """Plan the prediction of images.
 
     Args:
         sizes: How many images there are of each (height, width).
         contract: How the net is used.
-        symmetries: Whether it is shown each tile in 8 views.
 
     Returns:
         A plan for each size, the most frequent one first.
@@ -96,7 +94,7 @@ def plan_sizes(sizes: Mapping[tuple[int, int], int], contract: Contract, symmetr
     plans = []
     for shape, images in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
         grid = grid_over(shape, contract)
-        plans.append(SizePlan(*shape, images, grid, batch_size(grid, pixels_that_fit()), symmetries))
+        plans.append(SizePlan(*shape, images, grid, batch_size(grid, pixels_that_fit()), contract.views))
     return plans
 
 

@@ -19,14 +19,13 @@ from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder
-from shipseg_tiles.inference.symmetries import VIEWS
 from shipseg_tiles.nets.contract import changed_contract
 from shipseg_tiles.processes import map_in_chunks
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import Region, WindowName
 from shipseg_tiles.zipped import AnyPath
 
-CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching")
+CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching", "symmetries")
 """What the contract says and an option of the same name may change."""
 
 Progress = Callable[[int, int], None]
@@ -50,7 +49,7 @@ class PredictOptions:
         classifier: Weights of a classifier, which decides in which images ships are looked for; None for all.
         engine: One of `ENGINES`.
         precision: One of `PRECISIONS`.
-        symmetries: Whether to take the mean over the 8 symmetries of each tile.
+        symmetries: In how many symmetries the net is shown a tile; None for the contract's.
         region: The part of each image that is predicted; None for all of it.
         bands: Numbers, from 1, of the bands of a scene that are red, green and blue; None if it has just these.
         scale: Values of a scene that become 0 and 255; None if it has 8 bits.
@@ -69,7 +68,7 @@ class PredictOptions:
     classifier: Path | None = None
     engine: str = "keras"
     precision: str = "float32"
-    symmetries: bool = False
+    symmetries: int | None = None
     region: Region | None = None
     bands: tuple[int, ...] | None = None
     scale: tuple[float, float] | None = None
@@ -150,7 +149,6 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
         contract,
         options.window,
         sees=Gate.load(options.gate, contract.gate).sees if options.gate else None,
-        symmetries=options.symmetries,
     )
     return predictor, Classifier.load(options.classifier) if options.classifier else None
 
@@ -285,7 +283,8 @@ def predict_scene(
 def _tile_counts(options: PredictOptions, shape: tuple[int, int], strips: Sequence[Strip]) -> TileCounts:
     counts = [(strip.tiles, strip.tiles_skipped) for strip in strips]
     tiles, skipped = (sum(numbers) for numbers in zip(*counts, strict=True))
-    pixels = load_nets(options)[0].grid(*shape).tile ** 2 * (VIEWS if options.symmetries else 1)
+    predictor, _ = load_nets(options)
+    pixels = predictor.grid(*shape).tile ** 2 * predictor.contract.views
     return TileCounts(tiles, skipped, (tiles - skipped) * pixels)
 
 

@@ -15,7 +15,7 @@ from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold
 from shipseg_tiles.inference.memory import BackingOff, pixels_that_fit
 from shipseg_tiles.inference.planning import grid_over
 from shipseg_tiles.inference.stitching import Lines, PredictTiles, SeesTiles, Source, stitch_into, stitched_lines
-from shipseg_tiles.inference.symmetries import over_symmetries
+from shipseg_tiles.inference.views import mean_of, over_symmetries
 from shipseg_tiles.nets.contract import Contract, changed_contract
 from shipseg_tiles.nets.folding import fold_normalisation
 from shipseg_tiles.nets.gate import answers_cells
@@ -34,25 +34,18 @@ class Predictor:
         window: How overlapping tiles are blended.
         sees: Which tiles the net is shown; None for all of them.
         predict_tiles: The net for tiles of the image, uint8 (N, tile, tile, 3) to float32 (N, tile, tile): in parts
-            where memory runs out, in all symmetries if asked for, and at the scale of its training.
+            where memory runs out, and the mean over all views that the contract asks for.
     """
 
     def __init__(
-        self,
-        net: Any,
-        contract: Contract,
-        window: WindowName = "hann",
-        *,
-        sees: SeesTiles | None = None,
-        symmetries: bool = False,
+        self, net: Any, contract: Contract, window: WindowName = "hann", *, sees: SeesTiles | None = None
     ) -> None:
         self.net = net
         self.contract = contract
         self.window = window
         self.sees = sees
-        backing_off = BackingOff(self._ask_net)
-        predict_tiles = over_symmetries(backing_off) if symmetries else backing_off
-        self.predict_tiles = predict_tiles if contract.resize is None else _resizing(predict_tiles, contract)
+        views = over_symmetries(BackingOff(self._ask_net), contract.symmetries)
+        self.predict_tiles = mean_of([_resizing(views, scale) for scale in contract.at_each_scale()])
 
     @classmethod
     def load(cls, weights: Path, window: WindowName = "hann", **changes: Any) -> "Predictor":
@@ -141,7 +134,9 @@ class Predictor:
 
 
 def _resizing(predict_tiles: PredictTiles, contract: Contract) -> PredictTiles:
-    """Return a net that sees tiles resized as the patches of its training were, and answers at their own size."""
+    """Return a net that sees tiles resized as patches are, and answers at their own size."""
+    if contract.resize is None:
+        return predict_tiles
 
     def predict_resized(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         _, height, width, _ = tiles.shape
@@ -152,9 +147,11 @@ def _resizing(predict_tiles: PredictTiles, contract: Contract) -> PredictTiles:
 
 
 def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
-    """Resize uint8 (height, width, 3) as the patches of the training were; if they were not, return it as it is."""
-    height, width = (contract.side_seen(side) for side in image.shape[:2])
-    return image if contract.resize is None else resize_image(image, (height, width))
+    """Resize uint8 (height, width, 3) as patches are for the net; if they are not, return it as it is."""
+    if contract.resize is None:
+        return image
+    height, width = (max(1, round(side * contract.resize / contract.patch)) for side in image.shape[:2])
+    return resize_image(image, (height, width))
 
 
 def readable_images(paths: Sequence[AnyPath], task: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:

@@ -15,8 +15,14 @@ from shipseg_tiles.zipped import AnyPath
 
 FORMAT_VERSION = 1
 
-_LATER = ("miss_rate", "thresholds", "separate_touching", "calibration", "minimum_score")
-"""What contracts do not name that were written before there were gates, calibration, and minimum scores."""
+_LATER = ("miss_rate", "thresholds", "separate_touching", "calibration", "minimum_score", "symmetries", "resizes")
+"""What contracts do not name that were written before there were gates, calibration, minimum scores, and views."""
+
+SYMMETRIES = (1, 2, 8)
+"""Of the square, in which a tile may be shown: as it is, mirrored as well, or all of them."""
+
+_MOST_RESIZES = 16
+"""Each takes the time of one more net."""
 
 _DIGITS = 16
 """Of the checksum of an image: with 64 bits, two among a million images are alike once in 37 million times."""
@@ -69,6 +75,9 @@ class Contract:
         channels: Channels of the image, red, green, blue.
         resize: Side to which such patches were resized; tiles are resized likewise for the net. None if not.
         gate: How a gate in front of the net is used; None if as its own contract says.
+        symmetries: In how many of its symmetries the net is shown a tile, of which the mean answers: 1 as it is, 2
+            mirrored as well, 8 all of them.
+        resizes: Sides to which patches are resized at inference, of which the mean answers; empty for `resize` alone.
         minimum_score: Objects of a lower mean probability, 0 to below 1, are dropped.
         separate_touching: Whether objects are cut into ships that touch.
         miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss; None for others.
@@ -93,6 +102,8 @@ class Contract:
     channels: int = 3
     resize: int | None = None
     gate: GateUse | None = None
+    symmetries: int = 1
+    resizes: list[int] = field(default_factory=list)
     minimum_score: float = 0.0
     separate_touching: bool = False
     miss_rate: float | None = None
@@ -109,8 +120,7 @@ class Contract:
             raise InputError(f"threshold {self.threshold} must be above 0 and below 1")
         if self.minimum_area < 0:
             raise InputError(f"minimum area {self.minimum_area} must be 0 or more")
-        if self.resize is not None and not 0 < self.resize <= 16 * self.patch:
-            raise InputError(f"resize {self.resize} must be from 1 to 16 times the patch of {self.patch}")
+        self._check_views()
         if self.tile_multiple < 1 or self.tile < 1 or self.tile % self.multiple:
             raise InputError(f"tile {self.tile} must be a multiple of {self.multiple}, which this net needs")
         for name in ("overlap", "minimum_score", "miss_rate"):
@@ -124,10 +134,20 @@ class Contract:
         if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
             raise InputError("calibration must hold a list of images, or nothing")
 
+    def _check_views(self) -> None:
+        if self.symmetries not in SYMMETRIES:
+            raise InputError(f"symmetries {self.symmetries} must be one of {', '.join(map(str, SYMMETRIES))}")
+        if len(self.resizes) > _MOST_RESIZES:
+            raise InputError(f"{len(self.resizes)} resizes are more than {_MOST_RESIZES}")
+        for seen in self._sides:
+            if seen is not None and (type(seen) is not int or not 0 < seen <= 16 * self.patch):
+                raise InputError(f"resize {seen!r} must be from 1 to 16 times the patch of {self.patch}")
+
     def _check_types(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            expected: Any = dict if get_origin(item.type) is dict else item.type
+            container = get_origin(item.type)
+            expected: Any = container if container in (dict, list) else item.type
             is_whole = type(value) is int and isinstance(0.0, expected)  # JSON may write 1 for 1.0
             if not is_whole and not isinstance(value, expected):
                 raise InputError(f"{item.name.replace('_', ' ')} {reprlib.repr(value)} is no value of a contract")
@@ -135,18 +155,27 @@ class Contract:
     @property
     def multiple(self) -> int:
         """What the sides of tiles must be a multiple of, in the image."""
-        return image_multiple(self.tile_multiple, self.patch, self.resize)
+        return math.lcm(*(image_multiple(self.tile_multiple, self.patch, side) for side in self._sides))
 
     @property
     def reach(self) -> int | None:
         """`receptive_field` in pixels of the image."""
-        if self.receptive_field is None or self.resize is None:
-            return self.receptive_field
-        return -(-self.receptive_field * self.patch // self.resize)
+        if self.receptive_field is None:
+            return None
+        return -(-self.receptive_field * self.patch // min(side or self.patch for side in self._sides))
 
-    def side_seen(self, side: int) -> int:
-        """Return how many pixels the net sees of a side of an image."""
-        return side if self.resize is None else max(1, round(side * self.resize / self.patch))
+    @property
+    def views(self) -> int:
+        """How often the net is shown a tile."""
+        return self.symmetries * len(self._sides)
+
+    def at_each_scale(self) -> "list[Contract]":
+        """Return this contract for each of `resizes`, as if it were the only one."""
+        return [replace(self, resize=side, resizes=[]) for side in self._sides]
+
+    @property
+    def _sides(self) -> list[int] | list[int | None]:
+        return self.resizes or [self.resize]
 
     def was_calibrated_on(self, path: AnyPath) -> bool:
         """Say whether an image file is one of those that the contract was calibrated on, whatever its name is.

@@ -115,8 +115,8 @@ def _recorded(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             facts.append((name.replace("_", " "), str(options[name])))
     if options.get("separate_touching"):
         facts.append(("ships that touch", "cut apart"))
-    if options.get("symmetries"):
-        facts.append(("symmetries", "mean over 8"))
+    if options.get("symmetries", 1) > 1:
+        facts.append(("symmetries", f"mean over {options['symmetries']}"))
     for name in ("gate", "classifier"):
         if name in record:
             facts.append((name, Path(record[name]["weights"]).name if record[name] else "off"))

@@ -24,13 +24,13 @@ def ensemble(capfd, monkeypatch, save_net, tmp_path):
 
 
 def test_an_ensemble_is_written(ensemble, tmp_path):
-    status, output, _ = ensemble("--weights", "a.keras", "b.keras", "--mirrored", "--out", "c.keras")
+    status, output, _ = ensemble("--weights", "a.keras", "b.keras", "--symmetries", "2", "--out", "c.keras")
 
     out = tmp_path / "c.keras"
     size = out.stat().st_size
     assert status == 0
     assert output == f"c.keras: the mean of 4 answers, {size / 1e6:.1f} MB; calibrate chooses its threshold\n"
-    assert read_contract(out).trained_on["mirrored"] is True
+    assert read_contract(out).symmetries == 2
     result = json.loads((tmp_path / "result.json").read_text())
     assert result == {"weights": "c.keras", "weights_sha256": checksum(out), "bytes": size}
 

@@ -77,7 +77,7 @@ def test_a_plan_by_hand(plan):
         "weights": "net.keras",
         "window": "hann",
         "gate": None,
-        "symmetries": False,
+        "views": 1,
         "skipped": 0,
         "images": 3,
         "tiles": 13,
@@ -168,9 +168,9 @@ def test_a_run_that_tells_no_rate_is_refused(plan, folder, changes, reason):
 
 
 def test_symmetries_take_eight_times_as_much(plan):
-    _, _, _, result = plan("--symmetries", "--seconds-per-megapixel", 200)
+    _, _, _, result = plan("--symmetries", 8, "--seconds-per-megapixel", 200)
 
-    assert (result["symmetries"], result["tiles"]) == (True, 13)
+    assert (result["views"], result["tiles"]) == (8, 13)
     assert result["megapixels"] == pytest.approx(8 * 0.053248)
     assert result["seconds"] == pytest.approx(8 * 200 * 0.053248)
 

@@ -328,7 +328,7 @@ def test_a_run_records_its_options_as_they_came_to_be_used(predict, nets, images
             "window": "hann",
             "engine": "keras",
             "precision": "float32",
-            "symmetries": False,
+            "symmetries": 1,
             "region": None,
             "bands": None,
             "scale": None,
@@ -354,7 +354,7 @@ def test_everything_else_is_written_if_asked_for(predict, tmp_path):
     """Where tiles of 64 px overlap, they agree: the net looks at each pixel alone. Symmetries change nothing then."""
     pytest.importorskip("shapely", reason="GeoJSON is an optional extra")
 
-    asked = ["--probabilities", "--disagreement", "--vectors", "--symmetries", "--pictures", 1]
+    asked = ["--probabilities", "--disagreement", "--vectors", "--symmetries", 8, "--pictures", 1]
     status, _, submission, record = predict(*asked)
 
     assert status == 0

@@ -44,18 +44,6 @@ def test_an_ensemble_answers_the_mean():
     np.testing.assert_allclose(answer(ensemble), (first + second) / 2, atol=1e-6)
 
 
-def test_a_mirrored_view_is_mirrored_back():
-    """A net that is shown both turns its answer with the image."""
-    net = trained(0)
-    assert np.abs(answer(net)[:, :, ::-1] - answer(net, PIXELS[:, :, ::-1])).max() > 0.01
-    mirrored = (answer(net) + answer(net, PIXELS[:, :, ::-1])[:, :, ::-1]) / 2
-
-    ensemble = build_ensemble([net], [1], mirrored=True)
-
-    np.testing.assert_allclose(answer(ensemble), mirrored, atol=1e-6)
-    np.testing.assert_allclose(answer(ensemble)[:, :, ::-1], answer(ensemble, PIXELS[:, :, ::-1]), atol=1e-6)
-
-
 def test_shrinking_by_hand(saved, tmp_path):
     """2 x 2 pixels of 0, 0, 255 and 255 have a mean of 127.5, which is stored as 128: it answers 128 / 255 to itself.
     Enlarged linearly, the pixels at the edge of the cells of 128 and 0 are three quarters of one and one of the other.
@@ -100,6 +88,26 @@ def test_what_all_members_see_shrunk_the_contract_says(saved, tmp_path):
     assert shrinks == [2, 4]
 
 
+def test_views_stand_in_the_contract(saved, tmp_path):
+    """256 of 512 px times 1.25 are 320 and times 1.49 381.4, of which 384 is the nearest multiple of 32. What the net
+    sees as 32 px are 64, 256 (32 and 320 / 64 = 5 have 160 in common, of 320 to 512) and 128 px of the image."""
+    net = saved("net", patch=512, resize=256, tile=64, tile_multiple=32, symmetries=8)
+
+    contract = write_ensemble([net], tmp_path / "out.keras", symmetries=2, scales=[1, 1.25, 1.49])
+
+    assert (contract.symmetries, contract.resize, contract.resizes) == (2, 256, [256, 320, 384])
+    assert (contract.multiple, contract.tile, contract.views) == (256, 256, 6)
+    plain = write_ensemble([net], tmp_path / "out.keras")
+    assert (plain.symmetries, plain.resizes, plain.tile) == (1, [], 64)
+
+
+@pytest.mark.parametrize("scale", [0, -1, 4.1, float("nan")])
+def test_scales_out_of_range_are_refused(saved, tmp_path, scale):
+    with pytest.raises(InputError, match=f"scale {scale} must be above 0 and at most 4"):
+        write_ensemble([saved("net")], tmp_path / "out.keras", scales=[1, scale])
+    assert not (tmp_path / "out.keras").exists()
+
+
 def test_the_contract_says_how_an_ensemble_is_used(saved, tmp_path):
     """64 px are a multiple of 16 and of 2 x 24 only from 96 on; a net that sees 5 px of half the size sees 10 px."""
     use = {"threshold": 0.7, "minimum_area": 9, "minimum_score": 0.8, "separate_touching": True}
@@ -117,7 +125,7 @@ def test_the_contract_says_how_an_ensemble_is_used(saved, tmp_path):
     )
     out = tmp_path / "folder" / "out.keras"
 
-    contract = write_ensemble([whole, half], out, mirrored=True)
+    contract = write_ensemble([whole, half], out)
 
     assert read_contract(out) == contract
     assert contract.weights_sha256 == checksum(out)
@@ -130,8 +138,7 @@ def test_the_contract_says_how_an_ensemble_is_used(saved, tmp_path):
         "members": [
             {"weights": "whole.keras", "weights_sha256": checksum(whole), "shrink": 1},
             {"weights": "half.keras", "weights_sha256": checksum(half), "shrink": 2, "notes": "terms"},
-        ],
-        "mirrored": True,
+        ]
     }
 
 

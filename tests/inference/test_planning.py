@@ -5,7 +5,7 @@ import pytest
 
 from shipseg_tiles.inference.planning import SizePlan, grid_over, plan_sizes, total
 from shipseg_tiles.inference.stitching import batch_size, stitched_lines
-from shipseg_tiles.inference.symmetries import over_symmetries
+from shipseg_tiles.inference.views import over_symmetries
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.tiling import TileGrid
 
@@ -49,14 +49,15 @@ def test_filler_of_the_last_batch_is_not_counted():
     assert plan.megapixels == pytest.approx(5 * 384**2 / 1e6)
 
 
-def test_symmetries_by_hand():
+@pytest.mark.parametrize("views", [{"symmetries": 8}, {"symmetries": 2, "resizes": [16, 32, 48, 64]}])
+def test_views_by_hand(views):
     """As above, one image of 768 px. The net is shown each of the 16 tiles of 65,536 pixels in 8 views: 8.388608
-    megapixels; there are 11 bytes more for each pixel of a batch."""
-    (plan,) = plan_sizes({(768, 768): 1}, contract(), symmetries=True)
+    megapixels; there are 7 bytes more for each pixel of a batch."""
+    (plan,) = plan_sizes({(768, 768): 1}, contract(**views))
 
     assert (plan.tiles, plan.batch) == (16, 8)
     assert plan.megapixels == pytest.approx(8.388608)
-    assert plan.batch_bytes == (8 * 22 + 8) * 65_536
+    assert plan.batch_bytes == (8 * 18 + 8) * 65_536
 
 
 def test_a_small_image_takes_one_small_tile():
@@ -103,7 +104,7 @@ def zeros(tiles):
     return np.zeros(tiles.shape[:3], dtype=np.float32)
 
 
-@pytest.mark.parametrize("how", ["", "gate", "symmetries"])
+@pytest.mark.parametrize("how", ["", "gate", "views"])
 @pytest.mark.parametrize(
     ("shape", "tile", "overlap"), [((700, 3000), 256, 0.0), ((700, 3000), 256, 0.5), ((900, 900), 384, 0.25)]
 )
@@ -111,11 +112,11 @@ def test_stitching_takes_the_memory_that_is_planned(shape, tile, overlap, how):
     """Measured beside the image, with a net that keeps nothing: never more, and at most a fifth less."""
     grid = TileGrid.with_overlap(*shape, tile, overlap)
     image = np.zeros((*shape, 3), dtype=np.uint8)
-    plan = SizePlan(*shape, 1, grid, batch_size(grid), symmetries=how == "symmetries")
+    plan = SizePlan(*shape, 1, grid, batch_size(grid), views=8 if how == "views" else 1)
     sees = (lambda band, columns, side: np.ones(len(columns), dtype=bool)) if how == "gate" else None
 
     tracemalloc.start()
-    for _ in stitched_lines(image, over_symmetries(zeros) if how == "symmetries" else zeros, grid, sees=sees):
+    for _ in stitched_lines(image, over_symmetries(zeros, 8) if how == "views" else zeros, grid, sees=sees):
         pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -210,7 +210,7 @@ def test_what_the_net_was_shown_is_counted_by_hand(plain, nets, tmp_path):
 
     assert counts(path) == (4, 0, 4 * 4096)
     assert counts(path, gate=nets / "bright.keras") == (4, 2, 2 * 4096)
-    assert counts(path, gate=nets / "bright.keras", symmetries=True) == (4, 2, 8 * 2 * 4096)
+    assert counts(path, gate=nets / "bright.keras", symmetries=8) == (4, 2, 8 * 2 * 4096)
     assert counts(path, gate=nets / "bright.keras", region=Region(0, 150, 64, 200)) == (2, 2, 0)
     assert counts(small) == (1, 0, 48 * 48)
     assert counts(gray, classifier=nets / "classifier.keras") == (0, 0, 0)

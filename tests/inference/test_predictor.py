@@ -229,10 +229,25 @@ def test_symmetries_make_a_lopsided_net_even():
     image = scene(16, 16, (7, 7, 1, 1))
 
     plain = Predictor(Neighbourly(), contract()).probabilities(image)
-    even = Predictor(Neighbourly(), contract(), symmetries=True).probabilities(image)
+    even = Predictor(Neighbourly(), contract(symmetries=8)).probabilities(image)
 
     assert plain[6:9, 6:9].tolist() == [[0, 0, 0], [0.5, 0.5, 0], [0, 0, 0]]
     assert even[6:9, 6:9].tolist() == [[0, 0.125, 0], [0.125, 0.5, 0.125], [0, 0.125, 0]]
+
+
+def test_tiles_are_shown_at_several_sizes():
+    """Patches of 64 px are shown at 64 and at 32: a pixel alone is 1 to the first. To the second a quarter of a cell of
+    2 x 2 px is, which is enlarged linearly: of it the four have 0.75 * 0.75, those beside them 0.75 * 0.25."""
+    net, image = Recording(), scene(64, 64, (10, 10, 1, 1))
+
+    probabilities = Predictor(net, contract(resizes=[64, 32])).probabilities(image)
+
+    assert net.shapes == [(1, 64, 64, 3), (1, 32, 32, 3)]
+    quarter = 64 / 255 * 0.75 / 2  # 63.75 is rounded to a whole grey level
+    assert probabilities[10, 10] == pytest.approx(0.5 + 0.75 * quarter)
+    assert probabilities[10, 9:13].tolist() == pytest.approx(
+        [0.25 * quarter, 0.5 + 0.75 * quarter, *[0.75 * quarter, 0.25 * quarter]]
+    )
 
 
 class Forgetful(Recording):

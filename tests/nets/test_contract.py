@@ -66,6 +66,8 @@ def test_the_file_names_everything_that_the_design_promises(weights):
         "gate",
         "miss_rate",
         "thresholds",
+        "symmetries",
+        "resizes",
         "minimum_score",
         "separate_touching",
         "calibration",
@@ -137,6 +139,11 @@ def test_the_checksum_is_that_of_sha256sum(tmp_path):
         ("tile", 0),
         ("tile", 100),
         ("tile_multiple", 0),
+        ("symmetries", 3),
+        ("resizes", [64, 0]),
+        ("resizes", [64, 128 * 16 + 1]),
+        ("resizes", [64.0]),
+        ("resizes", [128] * 17),
         ("overlap", 1),
         ("overlap", -0.25),
         ("minimum_score", 1),
@@ -174,6 +181,8 @@ def test_numbers_that_would_predict_nonsense_are_refused(name, value):
         ("minimum_score", None),
         ("tile", 768.0),
         ("resize", [64]),
+        ("resizes", 64),
+        ("symmetries", "8"),
         ("receptive_field", "93"),
         ("miss_rate", [0.01]),
         ("thresholds", [0.5]),
@@ -217,9 +226,17 @@ def test_sides_and_reach_of_resized_patches():
     assert (resized.multiple, resized.reach) == (768, 53)
     assert Contract(**values | {"receptive_field": 10}).reach == 48
     assert Contract(**values | {"receptive_field": None}).reach is None
-    assert [resized.side_seen(side) for side in (768, 1536, 100, 1)] == [160, 320, 21, 1]
     with pytest.raises(InputError, match="tile 800 must be a multiple of 768"):
         Contract(**values | {"tile": 800})
+
+
+def test_views_are_taken_apart():
+    """128 px are seen as 32 and as 96: 16 of the first are 64 px in the image, 48 of the second too. 5 px reach 20."""
+    contract = Contract(**VALUES | {"receptive_field": 5}, symmetries=2, resizes=[32, 96])
+
+    assert (contract.multiple, contract.views, contract.reach) == (64, 4, 20)
+    assert [(scale.resize, scale.resizes) for scale in contract.at_each_scale()] == [(32, []), (96, [])]
+    assert Contract(**VALUES).at_each_scale() == [Contract(**VALUES)]
 
 
 # Gates and calibration

@@ -538,8 +538,10 @@ def test_training_anew_forgets_the_earlier_training(straight, easy, tmp_path):
 
 
 def test_net_of_resized_patches_sees_resized_images(scenes, tmp_path):
-    """Patches of 200 px were stored at 64: the contract says so, and the answer has the size of the image. The net needs
-    even sides; 8 of its pixels are the fewest that are whole ones of the image, 25, which 768 px hold 30 times."""
+    """Patches of 200 px were stored at 64: the contract says so, and the answer has the size of the image.
+
+    The net needs even sides; 8 of its pixels are the fewest that are whole ones of the image, 25, 30 of which fit into
+    768 px."""
     options = MakeOptions(patch=200, stride=200, resize=64, seed=7, valid_fraction=0.25, full_images=4)
     make_patches(scenes, tmp_path / "p.h5", options)
 
