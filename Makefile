@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv/ready  ## the main job on synthetic scenes, in under 5 minutes on 2 cores
 	$(BIN)/shipseg-tiles demo --out demo
 
+# Two processes that each took all cores would wait for each other.
 test: lint  ## everything that is checked
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/ready-for-tests
 	$(BIN)/ruff check .

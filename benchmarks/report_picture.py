@@ -21,8 +21,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from shipseg_tiles.report.charts import COLOURS
 from shipseg_tiles.report.gallery import Gallery
+from shipseg_tiles.report.pictures import COLOURS
 from shipseg_tiles.report.report import Measured, write_report
 from shipseg_tiles.report.run import open_run, read_history
 from shipseg_tiles.report.seams import read_profiles

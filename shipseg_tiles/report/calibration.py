@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shipseg_tiles.files import write_json, written_whole
+from shipseg_tiles.report.pictures import COLOURS
 from shipseg_tiles.scoring.calibration import OBJECTIVES
 
-_SCORE, _HELD_OUT, _FALSE = "#648fff", "#dc267f", "#fe6100"
-"""Of IBM's palette, which stays apart for every kind of colour blindness."""
+_SCORE, _HELD_OUT, _FALSE, *_ = COLOURS
 
 _NAMES = {"true-dice": "true dice, mean over all images", "f2": "F2 over ships, mean over all images"}
 

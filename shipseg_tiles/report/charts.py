@@ -13,10 +13,7 @@ from bokeh.plotting import figure
 from bokeh.resources import Resources
 from numpy.typing import ArrayLike
 
-from shipseg_tiles.report.pictures import FALSE, PREDICTED, TRUTH
-
-COLOURS = tuple(f"#{bytes(colour).hex()}" for colour in (TRUTH, PREDICTED, FALSE, (120, 94, 240), (254, 97, 0)))
-"""IBM's palette, which stays apart for every kind of colour blindness, on white and on black."""
+from shipseg_tiles.report.pictures import COLOURS
 
 _DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot")
 _HEIGHT = 180

@@ -17,6 +17,9 @@ TRUTH = (100, 143, 255)
 FALSE = (220, 38, 127)
 """Magenta, of the same palette."""
 
+COLOURS = tuple(f"#{bytes(colour).hex()}" for colour in (TRUTH, PREDICTED, FALSE, (120, 94, 240), (254, 97, 0)))
+"""Of charts: IBM's palette, which stays apart for every kind of colour blindness, on white and on black."""
+
 LONGEST_SIDE = 1024
 """Larger pictures are shrunk before they go into a page, in pixels."""
 

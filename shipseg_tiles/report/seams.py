@@ -11,10 +11,8 @@ from matplotlib.figure import Figure
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_text, written_whole
+from shipseg_tiles.report.pictures import COLOURS
 from shipseg_tiles.scoring.seams import Profile, SeamOptions, Seams, overlap_for, summarise_differences
-
-_COLOURS = ("#648fff", "#dc267f", "#ffb000", "#785ef0", "#fe6100")
-"""IBM's palette, which stays apart for every kind of colour blindness; `TRUTH` and `PREDICTED` belong to it."""
 
 _MARKERS = "os^Dv"
 
@@ -129,7 +127,7 @@ def _draw(numbers: dict[str, Any]) -> Figure:
 def _draw_profiles(axis: Axes, numbers: dict[str, Any]) -> None:
     """Draw the differences over the distance to the border, and what they are to be compared with."""
     for number, profile in enumerate(numbers["profiles"]):
-        name, colour = f"tile {profile['tile']}", _COLOURS[number % len(_COLOURS)]
+        name, colour = f"tile {profile['tile']}", COLOURS[number % len(COLOURS)]
         distances = np.arange(len(profile["pixels"]))
         axis.plot(distances, profile["percentile_99"], color=colour, label=f"{name}, 99th percentile at stake")
         axis.plot(distances, profile["mean"], color=colour, linestyle=":", label=f"{name}, mean of all")
@@ -145,7 +143,7 @@ def _draw_price(axis: Axes, stitched: Sequence[dict[str, Any]]) -> None:
     """Draw how large the difference of stitched maps is at which cost, a line for each tile."""
     for number, (tile, rows) in enumerate(pd.DataFrame(stitched).groupby("tile", sort=False)):
         rows = rows.sort_values("cost")
-        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+        colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
         axis.plot(rows["cost"], rows["mean_difference"], color=colour, marker=marker, label=f"tile {tile}")
         for _, row in rows.iterrows():
             place = (row["cost"], row["mean_difference"])
