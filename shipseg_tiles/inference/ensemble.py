@@ -112,7 +112,7 @@ def _contract(
     patch = max(contract.patch for contract in contracts)
     needed = math.lcm(*(of.tile_multiple * shrink for of, shrink in zip(contracts, further, strict=True)))
     resizes = [max(1, round(scale * patch / common / needed)) * needed for scale in scales]
-    multiple = math.lcm(*(image_multiple(needed, patch, side) for side in resizes or [patch // common]))
+    multiple = image_multiple(needed, patch, patch // common)
     images = {image for contract in contracts for image in contract.calibration.get("images", [])}
     return replace(
         first,

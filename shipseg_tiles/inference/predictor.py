@@ -45,7 +45,7 @@ class Predictor:
         self.window = window
         self.sees = sees
         views = over_symmetries(BackingOff(self._ask_net), contract.symmetries)
-        self.predict_tiles = mean_of([_resizing(views, scale) for scale in contract.at_each_scale()])
+        self.predict_tiles = mean_of([_resizing(views, contract, side) for side in contract.sides])
 
     @classmethod
     def load(cls, weights: Path, window: WindowName = "hann", **changes: Any) -> "Predictor":
@@ -133,21 +133,23 @@ class Predictor:
         return checked_probabilities(self.net.predict_on_batch(tiles))[..., 0]
 
 
-def _resizing(predict_tiles: PredictTiles, contract: Contract) -> PredictTiles:
-    """Return a net that sees tiles resized as patches are, and answers at their own size."""
-    if contract.resize is None:
+def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int | None) -> PredictTiles:
+    """Return a net that sees tiles resized as patches are to a side of `resize`, and answers at their own size."""
+    if resize is None:
         return predict_tiles
+    scale, unit = resize / contract.patch, contract.tile_multiple
 
     def predict_resized(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         _, height, width, _ = tiles.shape
-        answers = predict_tiles(np.stack([at_training_scale(tile, contract) for tile in tiles]))
+        seen = max(1, round(height * scale / unit)) * unit, max(1, round(width * scale / unit)) * unit
+        answers = predict_tiles(np.stack([resize_image(tile, seen) for tile in tiles]))
         return np.stack([resize_image(answer, (height, width)) for answer in answers])
 
     return predict_resized
 
 
 def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
-    """Resize uint8 (height, width, 3) as patches are for the net; if they are not, return it as it is."""
+    """Resize uint8 (height, width, 3) as the patches of the training were; if they were not, return it as it is."""
     if contract.resize is None:
         return image
     height, width = (max(1, round(side * contract.resize / contract.patch)) for side in image.shape[:2])

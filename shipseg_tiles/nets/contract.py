@@ -77,7 +77,8 @@ class Contract:
         gate: How a gate in front of the net is used; None if as its own contract says.
         symmetries: In how many of its symmetries the net is shown a tile, of which the mean answers: 1 as it is, 2
             mirrored as well, 8 all of them.
-        resizes: Sides to which patches are resized at inference, of which the mean answers; empty for `resize` alone.
+        resizes: Sides to which patches are resized at inference, of which the mean answers, about: a tile is resized to
+            the nearest multiple of `tile_multiple`. Empty for `resize` alone.
         minimum_score: Objects of a lower mean probability, 0 to below 1, are dropped.
         separate_touching: Whether objects are cut into ships that touch.
         miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss; None for others.
@@ -139,7 +140,7 @@ class Contract:
             raise InputError(f"symmetries {self.symmetries} must be one of {', '.join(map(str, SYMMETRIES))}")
         if len(self.resizes) > _MOST_RESIZES:
             raise InputError(f"{len(self.resizes)} resizes are more than {_MOST_RESIZES}")
-        for seen in self._sides:
+        for seen in [self.resize, *self.resizes]:
             if seen is not None and (type(seen) is not int or not 0 < seen <= 16 * self.patch):
                 raise InputError(f"resize {seen!r} must be from 1 to 16 times the patch of {self.patch}")
 
@@ -155,26 +156,23 @@ class Contract:
     @property
     def multiple(self) -> int:
         """What the sides of tiles must be a multiple of, in the image."""
-        return math.lcm(*(image_multiple(self.tile_multiple, self.patch, side) for side in self._sides))
+        return image_multiple(self.tile_multiple, self.patch, self.resize)
 
     @property
     def reach(self) -> int | None:
         """`receptive_field` in pixels of the image."""
         if self.receptive_field is None:
             return None
-        return -(-self.receptive_field * self.patch // min(side or self.patch for side in self._sides))
+        return -(-self.receptive_field * self.patch // min(side or self.patch for side in self.sides))
 
     @property
     def views(self) -> int:
         """How often the net is shown a tile."""
-        return self.symmetries * len(self._sides)
-
-    def at_each_scale(self) -> "list[Contract]":
-        """Return this contract for each of `resizes`, as if it were the only one."""
-        return [replace(self, resize=side, resizes=[]) for side in self._sides]
+        return self.symmetries * len(self.sides)
 
     @property
-    def _sides(self) -> list[int] | list[int | None]:
+    def sides(self) -> list[int] | list[int | None]:
+        """Sides to which patches are resized at inference; None if they are not."""
         return self.resizes or [self.resize]
 
     def was_calibrated_on(self, path: AnyPath) -> bool:

@@ -90,13 +90,13 @@ def test_what_all_members_see_shrunk_the_contract_says(saved, tmp_path):
 
 def test_views_stand_in_the_contract(saved, tmp_path):
     """256 of 512 px times 1.25 are 320 and times 1.49 381.4, of which 384 is the nearest multiple of 32. What the net
-    sees as 32 px are 64, 256 (32 and 320 / 64 = 5 have 160 in common, of 320 to 512) and 128 px of the image."""
+    needs, 32 px at the scale of its training, are 64 px of the image."""
     net = saved("net", patch=512, resize=256, tile=64, tile_multiple=32, symmetries=8)
 
     contract = write_ensemble([net], tmp_path / "out.keras", symmetries=2, scales=[1, 1.25, 1.49])
 
     assert (contract.symmetries, contract.resize, contract.resizes) == (2, 256, [256, 320, 384])
-    assert (contract.multiple, contract.tile, contract.views) == (256, 256, 6)
+    assert (contract.multiple, contract.tile, contract.views) == (64, 64, 6)
     plain = write_ensemble([net], tmp_path / "out.keras")
     assert (plain.symmetries, plain.resizes, plain.tile) == (1, [], 64)
 

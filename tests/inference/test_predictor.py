@@ -250,6 +250,15 @@ def test_tiles_are_shown_at_several_sizes():
     )
 
 
+def test_a_tile_of_another_size_is_shown_at_the_nearest_that_the_net_takes():
+    """A tile of 80 px at 48 / 64 of its size has 60; the net takes multiples of 16, of which 64 is the nearest."""
+    net = Recording()
+
+    Predictor(net, contract(resizes=[64, 48], tile=80)).probabilities(scene(80, 80, (10, 10, 1, 1)))
+
+    assert net.shapes == [(1, 80, 80, 3), (1, 64, 64, 3)]
+
+
 class Forgetful(Recording):
     """The brightness net, with memory for 5 tiles at once."""
 

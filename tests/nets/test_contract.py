@@ -230,13 +230,12 @@ def test_sides_and_reach_of_resized_patches():
         Contract(**values | {"tile": 800})
 
 
-def test_views_are_taken_apart():
-    """128 px are seen as 32 and as 96: 16 of the first are 64 px in the image, 48 of the second too. 5 px reach 20."""
+def test_views_are_counted():
+    """128 px are seen as 32 and as 96, in two symmetries each: 5 px of the first are 20 of the image."""
     contract = Contract(**VALUES | {"receptive_field": 5}, symmetries=2, resizes=[32, 96])
 
-    assert (contract.multiple, contract.views, contract.reach) == (64, 4, 20)
-    assert [(scale.resize, scale.resizes) for scale in contract.at_each_scale()] == [(32, []), (96, [])]
-    assert Contract(**VALUES).at_each_scale() == [Contract(**VALUES)]
+    assert (contract.sides, contract.views, contract.reach) == ([32, 96], 4, 20)
+    assert (Contract(**VALUES).sides, Contract(**VALUES).views) == ([None], 1)
 
 
 # Gates and calibration
