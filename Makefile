@@ -7,9 +7,8 @@ BIN := .venv/bin
 demo: .venv/ready  ## the main job on synthetic scenes, in under 5 minutes on 2 cores
 	$(BIN)/shipseg-tiles demo --out demo
 
-# Two processes that each took all cores would wait for each other.
 test: lint  ## everything that is checked
-	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/ready-for-tests
 	$(BIN)/ruff check .
