@@ -49,9 +49,10 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
         raise InputError(f"{out} must end in .keras")
     contracts = [read_contract(path) for path in weights]
     shrinks = [_shrink(path, contract) for path, contract in zip(weights, contracts, strict=True)]
-    contract = _contract(contracts, shrinks, symmetries, scales)
     common = math.gcd(*shrinks)
-    save_packed(build_ensemble([load_net(path) for path in weights], [shrink // common for shrink in shrinks]), out)
+    further = [shrink // common for shrink in shrinks]
+    contract = replace(_contract(contracts, common, further, scales), symmetries=symmetries)
+    save_packed(build_ensemble([load_net(path) for path in weights], further), out)
     members = [
         {"weights": path.name, "weights_sha256": of.weights_sha256, "shrink": shrink, **of.trained_on}
         for path, of, shrink in zip(weights, contracts, shrinks, strict=True)
@@ -100,15 +101,19 @@ def _shrink(weights: Path, contract: Contract) -> int:
     return shrink
 
 
-def _contract(
-    contracts: Sequence[Contract], shrinks: Sequence[int], symmetries: int, scales: Sequence[float]
-) -> Contract:
-    """Say how an ensemble is to be used; what it is made of, and its checksum, come with its weights."""
+def _contract(contracts: Sequence[Contract], common: int, further: Sequence[int], scales: Sequence[float]) -> Contract:
+    """Say how an ensemble is to be used; what it is made of, and its checksum, come with its weights.
+
+    Args:
+        contracts: Those of the members.
+        common: How many pixels of the image, along a side, are one of what the ensemble is shown.
+        further: How many of these are one for each member.
+        scales: As for `write_ensemble`.
+    """
     for scale in scales:
         if not 0 < scale <= LARGEST_SCALE:
             raise InputError(f"scale {scale} must be above 0 and at most {LARGEST_SCALE}")
-    first, common = contracts[0], math.gcd(*shrinks)
-    further = [shrink // common for shrink in shrinks]
+    first = contracts[0]
     patch = max(contract.patch for contract in contracts)
     needed = math.lcm(*(of.tile_multiple * shrink for of, shrink in zip(contracts, further, strict=True)))
     resizes = [max(1, round(scale * patch / common / needed)) * needed for scale in scales]
@@ -124,7 +129,6 @@ def _contract(
         # What changes no member's answer changes no mean.
         receptive_field=max((of.receptive_field or 0) * shrink for of, shrink in zip(contracts, further, strict=True)),
         resize=None if common == 1 else patch // common,
-        symmetries=symmetries,
         resizes=resizes,
         gate=None,
         scores={},

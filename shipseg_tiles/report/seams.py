@@ -30,10 +30,9 @@ def seam_numbers(seams: Seams, options: SeamOptions) -> dict[str, Any]:
         options: What it was asked for.
 
     Returns:
-        `images`; `receptive_field` of the contract, in pixels of the image; `tolerance`; `profiles`, for
-        each tile its `halo` and the `overlap` that follows (None if the tile is too small), and by distance `pixels`,
-        `mean`, `at_stake` and `percentile_99`; `stitched`, for each `tile` and `overlap` what `summarise_differences`
-        says.
+        `images`; `receptive_field` of the contract, in pixels of the image; `tolerance`; `profiles`, for each tile its
+        `halo` and the `overlap` that follows (None if the tile is too small), and by distance `pixels`, `mean`,
+        `at_stake` and `percentile_99`; `stitched`, for each `tile` and `overlap` what `summarise_differences` says.
     """
     return {
         "images": seams.images,

@@ -228,8 +228,8 @@ def measure_seams(
     """Predict images as a whole and in tiles, and compare.
 
     Args:
-        images: Name and uint8 (height, width, 3) of each. Only the `comparable_part` is looked at;
-            one that none of the tiles fits into is left out with a warning.
+        images: Name and uint8 (height, width, 3) of each. Only the `comparable_part` is looked at; one that none of the
+            tiles fits into is left out with a warning.
         predict_tiles: The net, for any size.
         options: What is compared.
 
