@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -203,8 +204,8 @@ def resize_image(pixels: NDArray[Pixel], shape: tuple[int, int]) -> NDArray[Pixe
         shape: (height, width) of the result.
     """
     shrinks = shape[0] * shape[1] < pixels.shape[0] * pixels.shape[1]
-    method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(pixels).resize((shape[1], shape[0]), method), dtype=pixels.dtype)
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (shape[1], shape[0]), interpolation=method), dtype=pixels.dtype)
 
 
 def _bytes_of(path: AnyPath) -> bytes:

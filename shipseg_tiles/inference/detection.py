@@ -67,16 +67,18 @@ def threshold_lines(lines: Lines, height: int, threshold: float, rasters: Iterab
         threshold: 0 to 1.
         rasters: Names in `RASTERS` of what to keep.
     """
-    is_ship = lines.probability > threshold
-    columns, rows = np.nonzero(is_ship.T)
+    # Through flat indices, which are few, as `nonzero` would look at each pixel for both of them.
+    found = np.flatnonzero(lines.probability > threshold)
+    rows, columns = np.divmod(found, lines.probability.shape[1])
     kept = {
         name: np.rint(values / RASTERS[name] * 255).astype(np.uint8)
         for name, values in (("probability", lines.probability), ("disagreement", lines.disagreement))
         if name in set(rasters) and values is not None
     }
     pixels = (columns + lines.left) * height + rows + lines.top
-    probabilities = lines.probability[rows, columns]
-    return Strip(lines.top, lines.left, pixels, probabilities, kept, lines.tiles, lines.tiles_skipped)
+    order = np.argsort(pixels)
+    probabilities = lines.probability.ravel()[found[order]]
+    return Strip(lines.top, lines.left, pixels[order], probabilities, kept, lines.tiles, lines.tiles_skipped)
 
 
 def join_ships(

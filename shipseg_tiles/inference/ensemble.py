@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
     does not count. The ensemble cannot be trained further.
 
     Args:
-        weights: `.keras` files of segmenters with their contracts beside them, trained at the image's scale or at a
-            whole fraction of it.
+        weights: `.keras` files of segmenters with their contracts beside them, trained at the image's scale or below,
+            each at a whole fraction of one scale that all can share.
         out: `NAME.keras` to write, see `save_packed`; its contract `NAME.json` appears beside it.
         symmetries: In how many symmetries tiles are shown, one of `SYMMETRIES`.
         scales: Times the size of the training at which tiles are shown, 1 for just that; rounded so that the sides of
@@ -49,12 +50,12 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
         raise InputError(f"{out} must end in .keras")
     contracts = [read_contract(path) for path in weights]
     shrinks = [_shrink(path, contract) for path, contract in zip(weights, contracts, strict=True)]
-    common = math.gcd(*shrinks)
-    further = [shrink // common for shrink in shrinks]
+    common = _common(shrinks)
+    further = [int(shrink / common) for shrink in shrinks]
     contract = replace(_contract(contracts, common, further, scales), symmetries=symmetries)
     save_packed(build_ensemble([load_net(path) for path in weights], further), out)
     members = [
-        {"weights": path.name, "weights_sha256": of.weights_sha256, "shrink": shrink, **of.trained_on}
+        {"weights": path.name, "weights_sha256": of.weights_sha256, "shrink": float(shrink), **of.trained_on}
         for path, of, shrink in zip(weights, contracts, shrinks, strict=True)
     ]
     contract = replace(contract, weights_sha256=checksum(out), trained_on={"members": members})
@@ -90,18 +91,33 @@ def _enlarged(answer: Any, shrink: int) -> Any:
     return layers.UpSampling2D(shrink, interpolation="bilinear")(answer)
 
 
-def _shrink(weights: Path, contract: Contract) -> int:
+def _shrink(weights: Path, contract: Contract) -> Fraction:
     """Return how many pixels of the image, along a side, are one for a net."""
-    shrink, rest = divmod(contract.patch, contract.resize or contract.patch)
-    if rest or not shrink:
+    shrink = Fraction(contract.patch, contract.resize or contract.patch)
+    if shrink < 1:
         raise InputError(
             f"{weights} was trained on patches of {contract.patch} px resized to {contract.resize}; an ensemble takes"
-            " nets that see images as they are, or at a whole fraction such as a half"
+            " nets that see images as they are or smaller"
         )
     return shrink
 
 
-def _contract(contracts: Sequence[Contract], common: int, further: Sequence[int], scales: Sequence[float]) -> Contract:
+def _common(shrinks: Sequence[Fraction]) -> Fraction:
+    """Return the most that images can be shrunk for all members, so that each shrinks the rest by a whole number."""
+    numerators, denominators = zip(*(shrink.as_integer_ratio() for shrink in shrinks), strict=True)
+    common = Fraction(math.gcd(*numerators), math.lcm(*denominators))
+    if common < 1:
+        told = " and ".join(f"{float(shrink):g}" for shrink in shrinks)
+        raise InputError(
+            f"the members see images {told} times smaller, which no whole numbers lead to from one size at most that of"
+            " the image; give members such as 1.5 and 3"
+        )
+    return common
+
+
+def _contract(
+    contracts: Sequence[Contract], common: Fraction, further: Sequence[int], scales: Sequence[float]
+) -> Contract:
     """Say how an ensemble is to be used; what it is made of, and its checksum, come with its weights.
 
     Args:
@@ -115,9 +131,10 @@ def _contract(contracts: Sequence[Contract], common: int, further: Sequence[int]
             raise InputError(f"scale {scale} must be above 0 and at most {LARGEST_SCALE}")
     first = contracts[0]
     patch = max(contract.patch for contract in contracts)
+    resize = int(patch / common)
     needed = math.lcm(*(of.tile_multiple * shrink for of, shrink in zip(contracts, further, strict=True)))
-    resizes = [max(1, round(scale * patch / common / needed)) * needed for scale in scales]
-    multiple = image_multiple(needed, patch, patch // common)
+    resizes = [max(1, round(scale * resize / needed)) * needed for scale in scales]
+    multiple = image_multiple(needed, patch, resize)
     images = {image for contract in contracts for image in contract.calibration.get("images", [])}
     return replace(
         first,
@@ -128,7 +145,7 @@ def _contract(contracts: Sequence[Contract], common: int, further: Sequence[int]
         tile_multiple=needed,
         # What changes no member's answer changes no mean.
         receptive_field=max((of.receptive_field or 0) * shrink for of, shrink in zip(contracts, further, strict=True)),
-        resize=None if common == 1 else patch // common,
+        resize=None if common == 1 else resize,
         resizes=resizes,
         gate=None,
         scores={},

@@ -26,10 +26,11 @@ def mean_of(views: Sequence[PredictTiles]) -> PredictTiles:
     """Return a net that answers the mean of what one or more answer."""
 
     def predict_views(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        total = np.zeros(tiles.shape[:3], dtype=np.float32)
-        for view in views:
+        total = np.array(views[0](tiles), dtype=np.float32)
+        for view in views[1:]:
             total += view(tiles)
-        return total / np.float32(len(views))
+        total /= np.float32(len(views))
+        return total
 
     return predict_views if len(views) > 1 else views[0]
 

@@ -165,13 +165,31 @@ def test_sides_may_have_to_halve_more_often_than_those_of_gates(save_net, tmp_pa
     assert answer(load_net(tmp_path / "out.keras"), np.zeros((1, 128, 256, 3), np.uint8)).shape == (1, 128, 256)
 
 
-@pytest.mark.parametrize(("patch", "resize"), [(64, 48), (64, 128), (96, 64)])
-def test_other_scales_than_whole_fractions_are_refused(saved, tmp_path, patch, resize):
+def test_an_enlarging_member_is_refused(saved, tmp_path):
+    enlarging = saved("enlarging", patch=64, resize=128, tile=192)
+
+    with pytest.raises(InputError, match=r"enlarging\.keras was trained on patches of 64 px resized to 128"):
+        write_ensemble([saved("net"), enlarging], tmp_path / "out.keras")
+    assert not (tmp_path / "out.keras").exists()
+
+
+@pytest.mark.parametrize(("patch", "resize", "told"), [(64, 48, "1 and 1.33333"), (96, 64, "1 and 1.5")])
+def test_scales_that_share_none_are_refused(saved, tmp_path, patch, resize, told):
     odd = saved("odd", patch=patch, resize=resize, tile=192)
 
-    with pytest.raises(InputError, match=f"odd.keras was trained on patches of {patch} px resized to {resize}"):
+    with pytest.raises(InputError, match=f"members see images {told} times smaller"):
         write_ensemble([saved("net"), odd], tmp_path / "out.keras")
     assert not (tmp_path / "out.keras").exists()
+
+
+def test_members_may_share_a_fraction_that_is_not_whole(saved, tmp_path):
+    """96 px as 64 and 192 as 64 are 1.5 and 3 times smaller: the second is shown what the first sees, halved."""
+    members = [saved("near", patch=96, resize=64, tile=96), saved("far", patch=192, resize=64, tile=192)]
+
+    contract = write_ensemble(members, tmp_path / "out.keras", scales=[0.75])
+
+    assert (contract.patch, contract.resize, contract.resizes) == (192, 128, [96])
+    assert [member["shrink"] for member in contract.trained_on["members"]] == [1.5, 3]
 
 
 def test_what_is_no_segmenter_is_refused(saved, tmp_path):
