@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.predictor import load_net
+from shipseg_tiles.nets.blocks import shrink_pixels
 from shipseg_tiles.nets.contract import Contract, checksum, image_multiple, read_contract, write_contract
 from shipseg_tiles.nets.saved import save_packed
 
@@ -77,14 +78,8 @@ def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int]) -> keras.Model:
     answers = []
     for number, (net, shrink) in enumerate(zip(nets, shrinks, strict=True), start=1):
         net.name = f"member_{number}"  # two layers of a model must not have one name
-        answers.append(net(pixels) if shrink == 1 else _enlarged(net(_shrunk(pixels, shrink)), shrink))
+        answers.append(net(pixels) if shrink == 1 else _enlarged(net(shrink_pixels(pixels, shrink)), shrink))
     return keras.Model(pixels, layers.Average()(answers) if len(answers) > 1 else answers[0], name=NET)
-
-
-def _shrunk(pixels: Any, shrink: int) -> Any:
-    """Shrink uint8 pixels as patches are shrunk that are stored."""
-    means = layers.AveragePooling2D(shrink)(ops.cast(pixels, "float32"))
-    return ops.cast(ops.floor(means + 0.5), "uint8")
 
 
 def _enlarged(answer: Any, shrink: int) -> Any:

@@ -69,18 +69,20 @@ class Gate:
         Raises:
             NetError: If the net answers with no probabilities.
         """
-        height, width = (-(-side // CELL) for side in pixels.shape[:2])
-        whole = mirrored(pixels, height * CELL, width * CELL)
-        piece = min(width, max(PIXELS_AT_ONCE // (height * CELL**2), 4 * REACH))
-        step = width if piece == width else piece - 2 * REACH
-        answers: NDArray[np.float32] = np.empty((height, width), dtype=np.float32)
+        unit = self.contract.tile_multiple
+        rows, columns = (-(-side // CELL) for side in pixels.shape[:2])
+        height, width = (-(-side // unit) * unit for side in pixels.shape[:2])
+        whole = mirrored(pixels, height, width)[np.newaxis]
+        reach = max(REACH * CELL, unit)
+        piece = min(width, max(PIXELS_AT_ONCE // height // unit * unit, 4 * reach))
+        step = width if piece == width else piece - 2 * reach
+        answers: NDArray[np.float32] = np.empty((height // CELL, width // CELL), dtype=np.float32)
         for first in range(0, width, step):
-            # Except for the border of the image, all that a cell can see is in its piece.
-            left = min(max(first - REACH, 0), width - piece)
-            part = whole[np.newaxis, :, left * CELL : (left + piece) * CELL]
-            seen = checked_probabilities(self.net.predict_on_batch(part))[0, ..., 0]
-            answers[:, first : first + step] = seen[:, first - left :][:, :step]
-        return answers
+            # Except for the border of the image, what counts for a cell is in its piece.
+            left = min(max(first - reach, 0), width - piece)
+            seen = checked_probabilities(self.net.predict_on_batch(whole[:, :, left : left + piece]))[0, ..., 0]
+            answers[:, first // CELL : (first + step) // CELL] = seen[:, (first - left) // CELL :][:, : step // CELL]
+        return answers[:rows, :columns]
 
     def peaks(self, band: NDArray[np.uint8], columns: NDArray[np.int64], tile: int) -> NDArray[np.float32]:
         """Find the highest probability that counts for each tile of a row: of cells it touches and their neighbours.

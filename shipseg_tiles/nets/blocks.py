@@ -3,7 +3,7 @@
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 MOMENTUM = 0.9
 """Of the moving averages of batch normalisation: they follow the last 10 steps.
@@ -18,6 +18,12 @@ NORMALISATIONS = ("batch", "none")
 def raw_pixels() -> Any:
     """Return the input of every net: uint8 (N, height, width, 3), 0 to 255."""
     return keras.Input((None, None, 3), dtype="uint8", name="pixels")
+
+
+def shrink_pixels(pixels: Any, times: int) -> Any:
+    """Shrink uint8 pixels a whole number of times along both sides, as patches are shrunk that are stored."""
+    means = layers.AveragePooling2D(times)(ops.cast(pixels, "float32"))
+    return ops.cast(ops.floor(means + 0.5), "uint8")
 
 
 def encoder_model(pixels: Any, maps: list[Any]) -> keras.Model:

@@ -1,17 +1,17 @@
 """Nets by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import keras
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.blocks import NORMALISATIONS, probability, raw_pixels
+from shipseg_tiles.nets.blocks import NORMALISATIONS, probability, raw_pixels, shrink_pixels
 from shipseg_tiles.nets.classifier import ship_probability
 from shipseg_tiles.nets.decoder import light_decoder
 from shipseg_tiles.nets.encoder_weights import Pretrained, load_encoder, no_pretrained
-from shipseg_tiles.nets.gate import CELL, gate_encoder, look_around
+from shipseg_tiles.nets.gate import CELL, SHRINK, gate_encoder, gather_cells, look_around
 from shipseg_tiles.nets.mobilenetv2 import mobilenetv2_encoder, mobilenetv2_weights
 from shipseg_tiles.nets.resnet34 import resnet34_encoder, resnet34_weights
 from shipseg_tiles.nets.unet import unet_decoder, unet_encoder
@@ -25,12 +25,14 @@ class Encoder:
     Attributes:
         build: Builds it of a width, a depth and a normalisation.
         deepest: The most halvings that it can do.
+        shallowest: The least that it is built with.
         normalisations: Those that it can be built with.
         pretrained: Reads the weights that others publish for it.
     """
 
     build: Callable[[int, int, str], keras.Model]
     deepest: int = 6
+    shallowest: int = 1
     normalisations: tuple[str, ...] = ("batch",)
     pretrained: Pretrained = no_pretrained
 
@@ -55,8 +57,11 @@ SEGMENTERS: dict[str, tuple[Encoder, Decoder]] = {
 CLASSIFIERS = {"classifier": PLAIN, "mobilenetv2-classifier": MOBILENETV2, "resnet34-classifier": RESNET34}
 """Nets that answer one probability, that the image shows a ship; a segmenter can take over the encoder."""
 
-GATES = {"gate": GATE}
+GATES = {"gate": GATE, "mobilenetv2-gate": replace(MOBILENETV2, shallowest=3)}
 """Nets that answer a probability for each cell of the image, that it shows a part of a ship."""
+
+_SHRINKING = ("mobilenetv2-gate",)
+"""Those of them that see the image `SHRINK` times smaller."""
 
 NETS = (*SEGMENTERS, *CLASSIFIERS, *GATES)
 
@@ -71,8 +76,8 @@ def build_net(
     Args:
         name: One of `NETS`.
         width: Filters at the highest resolution of what is built here, 1 or more; they double at each halving.
-        depth: Number of halvings, 1 to 6, or to 5 where the encoder has no more; a gate halves down to its cells
-            whatever is asked for. What sides of images follow says `side_multiple`.
+        depth: Number of halvings, 1 to 6, or to 5 where the encoder has no more. The plain gate halves down to its
+            cells whatever is asked for, the other needs 3. What sides of images follow says `side_multiple`.
         normalisation: One of `NORMALISATIONS`; only the plain encoder can do without.
         encoder_weights: `none` for fresh ones, `imagenet`, or a path, see `load_encoder`.
 
@@ -87,20 +92,24 @@ def build_net(
     if name not in NETS:
         raise InputError(f"there is no net {name!r}; choose one of {', '.join(NETS)}")
     kind = _ENCODERS[name]
-    if width < 1 or not 1 <= depth <= kind.deepest:
-        raise InputError(f"width {width} must be 1 or more and depth {depth} from 1 to {kind.deepest}")
+    if width < 1 or not kind.shallowest <= depth <= kind.deepest:
+        allowed = f"from {kind.shallowest} to {kind.deepest}"
+        raise InputError(f"width {width} must be 1 or more and depth {depth} {allowed}")
     if normalisation not in kind.normalisations:
         known = " or ".join(kind.normalisations)
         raise InputError(f"{name} has no normalisation {normalisation!r}; choose {known}")
     encoder = kind.build(width, depth, normalisation)
     load_encoder(encoder, encoder_weights, kind.pretrained)
     pixels = raw_pixels()
-    return keras.Model(pixels, _answer(name, encoder(pixels), width, normalisation), name=name)
+    seen = shrink_pixels(pixels, SHRINK) if name in _SHRINKING else pixels
+    return keras.Model(pixels, _answer(name, encoder(seen), width, normalisation), name=name)
 
 
 def _answer(name: str, maps: list[Any], width: int, normalisation: str) -> Any:
     if name in CLASSIFIERS:
         return ship_probability(maps[-1])
+    if name in _SHRINKING:
+        return probability(gather_cells(maps, width))
     if name in GATES:
         return probability(look_around(maps[-1]))
     decode = SEGMENTERS[name][1]
@@ -109,5 +118,7 @@ def _answer(name: str, maps: list[Any], width: int, normalisation: str) -> Any:
 
 def side_multiple(name: str, depth: int) -> int:
     """Return what the sides of all that a net of a name and a depth sees must be multiples of, in pixels."""
-    multiple: int = CELL if name in GATES else 2**depth
-    return multiple
+    halvings: int = 2**depth
+    if name in _SHRINKING:
+        return SHRINK * halvings
+    return CELL if name in GATES else halvings

@@ -1,7 +1,8 @@
 """The gate: where a ship may be, at low resolution and so cheap that whole images are seen by it first.
 
 It is fully convolutional like the nets behind it and answers one probability a cell of the image. Each halving is a
-convolution that learns what to keep: a ship of 4 x 8 px is still more than a mean over pixels would leave of it.
+convolution that learns what to keep: a ship of 4 x 8 px is still more than a mean over pixels would leave of it. The
+other kind shows the image at a quarter of its side to the encoder of a segmenter, which knows more and takes longer.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ import keras
 from keras import layers
 
 from shipseg_tiles.nets.blocks import convolve, encoder_model, raw_pixels
+from shipseg_tiles.nets.decoder import light_decoder
 
 _GROWTH = (0.5, 1, 2, 3, 4)
 """How many times the width each halving has filters."""
@@ -18,7 +20,14 @@ CELL = 2 ** len(_GROWTH)
 """Side in pixels of a cell: half of 5,791 ships of the competition are no longer."""
 
 REACH = 4
-"""How many cells away, at most, pixels can change the answer of a cell."""
+"""How many cells away, at most, pixels can change the answer of a cell of the plain gate. For the other they may be
+further off, but count little there."""
+
+SHRINK = 4
+"""How many times smaller, along a side, a gate with the encoder of a segmenter sees the image."""
+
+_CELL_LEVEL = 3
+"""After so many halvings of an image `SHRINK` times smaller a pixel is a cell."""
 
 _CELLS_ASKED = 32
 """Along the shorter side, to see whether a net answers cells: other nets need sides that halve more often."""
@@ -53,6 +62,19 @@ def look_around(features: Any) -> Any:
         Features in the same shape.
     """
     return convolve(features, features.shape[-1], "around")
+
+
+def gather_cells(maps: list[Any], width: int) -> Any:
+    """Bring what an encoder saw of an image `SHRINK` times smaller to the cells.
+
+    Args:
+        maps: Features at the strides 1, 2, 4 ... of what the encoder was shown, `_CELL_LEVEL` halvings or more.
+        width: Filters.
+
+    Returns:
+        Features (N, rows, columns, `width`) of cells.
+    """
+    return light_decoder(maps[_CELL_LEVEL:], width)
 
 
 def answers_cells(net: Any) -> bool:

@@ -30,6 +30,13 @@ SHIP_WEIGHT = 0.25
 SHIP_COSTS = 4.0
 """How many times a cell of ship counts in the weighted cross-entropy, as about one in ten of a batch is one."""
 
+SURE_ERRORS_COUNT = 15.0
+"""How many times the cross-entropy counts beside a dice by patch, whose gradient is gone where a net is sure and wrong.
+
+Its mean over pixels, of which one in 50 is ship, moves a pixel of a false ship a hundredth as much as the dice moves
+one at the edge of a ship: nets trained so drew ships on a third of the empty images that they were trained on.
+"""
+
 SURE = 1e-7
 """Probabilities are kept so far from 0 and 1 before a logarithm, as Keras does it."""
 
@@ -64,14 +71,14 @@ class PatchDiceCrossEntropy(keras.losses.Loss):
     """As `DiceCrossEntropy`, but half of the dice is the mean over the patches with ships, each by itself.
 
     The true dice counts images alike, whatever they hold; in a sum over the batch a ship of 50 pixels is nothing beside
-    one of 5,000.
+    one of 5,000. Cross-entropy counts more, see `SURE_ERRORS_COUNT`.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss, 0 or more."""
         truth = truth_like(y_pred, y_true)
         overlap = _lack_of_overlap(truth, y_pred, 0.5, 0.5) + _mean_lack_of_overlap(truth, y_pred)
-        return overlap / 2 + ops.mean(ops.binary_crossentropy(truth, y_pred))
+        return overlap / 2 + SURE_ERRORS_COUNT * ops.mean(ops.binary_crossentropy(truth, y_pred))
 
 
 @keras.saving.register_keras_serializable("shipseg_tiles")

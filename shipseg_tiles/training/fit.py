@@ -10,7 +10,6 @@ import keras
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
 from shipseg_tiles.nets.contract import Contract, checksum, image_multiple, read_contract, write_contract
-from shipseg_tiles.nets.gate import CELL
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
@@ -87,7 +86,7 @@ def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
     if out.suffix != ".keras":
         raise InputError(f"{out} must end in .keras")
     if options.net in GATES:
-        _check_for_gate(store)
+        _check_for_gate(store, side_multiple(options.net, options.depth))
     elif store.patch % 2**options.depth:
         raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
     if options.miss_rate is not None and options.net not in GATES:
@@ -98,13 +97,15 @@ def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
         raise InputError(f"{store.paths[0]} holds no ship to train on; give a store that make-patches made")
 
 
-def _check_for_gate(store: PatchStore) -> None:
+def _check_for_gate(store: PatchStore, multiple: int) -> None:
     if store.options["resize"] is not None:
         raise InputError(
             f"{store.paths[0]} holds resized patches, but a gate sees images as they are; cut without --resize"
         )
-    if store.patch % CELL:
-        raise InputError(f"patches of {store.patch} px are no multiple of the {CELL} px of a gate's cells; cut others")
+    if store.patch % multiple:
+        raise InputError(
+            f"patches of {store.patch} px are no multiple of the {multiple} px that a gate needs; cut others"
+        )
 
 
 class _Training:

@@ -192,6 +192,30 @@ def test_probabilities_are_those_of_cells():
     assert probabilities.tolist() == [[0, 0, 0], [255 / 256, 0, 0]]
 
 
+def test_a_net_that_needs_larger_sides_than_cells_is_shown_such():
+    """40 x 300 px are mirrored to 128 x 384, for the answers to their 2 x 10 cells."""
+    gate = Gate(Brightest(), contract(tile_multiple=128))
+
+    probabilities = gate.probabilities(band(40, 300, (35, 299)))
+
+    assert gate.net.shapes == [(1, 128, 384, 3)]
+    assert probabilities.shape == (2, 10)
+    assert np.argwhere(probabilities).tolist() == [[1, 9]]
+
+
+@pytest.mark.parametrize("units", [5, 6, 9, 14])
+def test_a_wide_band_is_cut_where_such_a_net_begins_to_halve(monkeypatch, units):
+    """Pieces of 4 x 128 px: the middle two answer."""
+    gate = Gate(Brightest(), contract(tile_multiple=128))
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 128 * units, 3), dtype=np.uint8)
+    whole = gate.probabilities(pixels)
+    gate.net.shapes.clear()
+    monkeypatch.setattr("shipseg_tiles.inference.gate.PIXELS_AT_ONCE", 128 * 128)
+
+    assert np.array_equal(gate.probabilities(pixels), whole)
+    assert gate.net.shapes == [(1, 128, 512, 3)] * -(-units // 2)
+
+
 @pytest.mark.parametrize("cells", [17, 21, 24, 25, 40])
 def test_a_wide_band_is_seen_in_pieces_with_the_same_answers(saved, monkeypatch, cells):
     """At most 16 cells of 32 x 32 px at once, in pieces of one shape: the middle ones answer for 8 of their cells."""

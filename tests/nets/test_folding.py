@@ -24,7 +24,7 @@ def normalisations(net):
 
 @pytest.mark.parametrize("name", [*SEGMENTERS, *CLASSIFIERS, *GATES])
 def test_a_folded_net_answers_the_same(name):
-    net = build_net(name, width=4, depth=2)
+    net = build_net(name, width=4, depth=3)
     untrained = net.predict_on_batch(PIXELS)
     answer = with_random_normalisation(net).predict_on_batch(PIXELS)
     assert np.abs(answer - untrained).max() > 1e-3

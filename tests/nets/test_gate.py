@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.build import build_net, side_multiple
 from shipseg_tiles.nets.gate import CELL, REACH, answers_cells
 
@@ -35,6 +36,28 @@ def test_a_gate_answers_a_probability_for_each_cell():
         assert probabilities.shape == (*cells, 1)
         assert probabilities.dtype == np.float32
         assert 0 < probabilities.min() <= probabilities.max() < 1
+
+
+@pytest.mark.parametrize("depth", [3, 5])
+def test_a_gate_with_the_encoder_of_a_segmenter_answers_the_same_cells(tmp_path, depth):
+    """It sees 128 x 256 px as 32 x 64, and begins with what the segmenter knows."""
+    keras.utils.set_random_seed(1)
+    segmenter = build_net("mobilenetv2-unet", width=2, depth=depth)
+    segmenter.save(tmp_path / "net.keras")
+
+    net = build_net("mobilenetv2-gate", width=2, depth=depth, encoder_weights=str(tmp_path / "net.keras"))
+
+    assert answers_cells(net)
+    assert side_multiple("mobilenetv2-gate", depth) == 4 * 2**depth
+    assert net.predict_on_batch(noise(1, 128, 256)).shape == (1, 4, 8, 1)
+    assert net.get_layer("encoder")(noise(1, 32, 64))[0].shape == (1, 32, 64, 3)
+    first, second = (of.get_layer("encoder").get_layer("Conv1").get_weights()[0] for of in (segmenter, net))
+    assert np.array_equal(first, second)
+
+
+def test_a_gate_is_no_shallower_than_its_cells():
+    with pytest.raises(InputError, match="depth 2 from 3 to 5"):
+        build_net("mobilenetv2-gate", width=2, depth=2)
 
 
 def test_all_depths_make_the_same_gate():

@@ -373,7 +373,7 @@ def test_a_gate_refuses_patches_that_are_not_whole_cells_or_were_resized(scenes,
     make_patches(scenes, tmp_path / "odd.h5", MakeOptions(patch=48, stride=48, **shared))
     make_patches(scenes, tmp_path / "small.h5", MakeOptions(patch=256, stride=256, resize=64, **shared))
 
-    with pytest.raises(InputError, match="patches of 48 px are no multiple of the 32 px of a gate's cells"):
+    with pytest.raises(InputError, match="patches of 48 px are no multiple of the 32 px that a gate needs"):
         train(PatchStore(tmp_path / "odd.h5"), tmp_path / "net.keras", replace(TINY, net="gate"))
     with pytest.raises(InputError, match=r"small\.h5 holds resized patches, but a gate sees images as they are"):
         train(PatchStore(tmp_path / "small.h5"), tmp_path / "net.keras", replace(TINY, net="gate"))
