@@ -82,6 +82,8 @@ def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:
     for number, phase in enumerate(recipe["phases"], start=1):
         weights = folder / f"phase-{number}.keras"
         flags = recipe["train"] | phase
+        if "encoder_from" in recipe:
+            flags["encoder_weights"] = shipped(given.out, recipe["encoder_from"])
         if flags.get("encoder_weights") == "imagenet":
             flags["encoder_weights"] = given.encoder_weights
         if "mined_fraction" in flags:

@@ -129,7 +129,8 @@ def _contract(
     resize = int(patch / common)
     needed = math.lcm(*(of.tile_multiple * shrink for of, shrink in zip(contracts, further, strict=True)))
     resizes = [max(1, round(scale * resize / needed)) * needed for scale in scales]
-    multiple = image_multiple(needed, patch, resize)
+    smallest = min(resizes, default=resize)  # tiles are cut for it; at other scales they are rounded, see `Predictor`
+    multiple = image_multiple(needed, patch, smallest)
     images = {image for contract in contracts for image in contract.calibration.get("images", [])}
     return replace(
         first,
@@ -140,7 +141,7 @@ def _contract(
         tile_multiple=needed,
         # What changes no member's answer changes no mean.
         receptive_field=max((of.receptive_field or 0) * shrink for of, shrink in zip(contracts, further, strict=True)),
-        resize=None if common == 1 else resize,
+        resize=None if smallest == patch else smallest,
         resizes=resizes,
         gate=None,
         scores={},

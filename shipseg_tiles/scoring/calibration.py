@@ -13,6 +13,9 @@ from shipseg_tiles.scoring.setting_grid import Axes, Setting, Sums, score_grid
 NOISE = 0.001
 """Settings whose scores differ by no more are taken to be equally good."""
 
+GATE_PRICE = 0.002
+"""What a gate may cost of the score: it is there to spare time."""
+
 OBJECTIVES = {"true-dice": "true_dice", "f2": "f2"}
 """What can be made highest, and what it is called in `Sums` and among scores."""
 
@@ -84,7 +87,7 @@ class Calibration:
     def _point(self, number: int) -> dict[str, float | None]:
         separate = self.chosen.separate_touching
         scores = getattr(self.sums, OBJECTIVES[self.objective])[:, int(separate), number]
-        place = (number, *choose(_mean(scores, self.sums.images)))
+        place = (number, *choose_setting(_mean(scores, self.sums.images)))
         by_fold = [(number, *best) for best in _chosen_without(scores, self.sums.images)]
         of_folds = self._of_folds(by_fold)
         told = _told(self.sums, [_at(separate, place)] * len(by_fold))
@@ -125,14 +128,14 @@ def calibrate(
     scores = getattr(sums, OBJECTIVES[objective])[:, 0]
     by_fold = tuple(_chosen_without(scores, sums.images))
     off, on = (_told(sums, [_at(separate, place) for place in by_fold])["f2"] for separate in (False, True))
-    chosen = axes.setting(choose(_mean(scores, sums.images)), on > off)
+    chosen = axes.setting(choose_setting(_mean(scores, sums.images)), on > off)
     return Calibration(objective, axes, sums, current, chosen, by_fold, (off, on))
 
 
 def _chosen_without(scores: NDArray[np.float64], images: NDArray[np.int64]) -> list[Place]:
     """Choose for each fold on all others: sums (folds, ...) of scores and the numbers of images (folds,)."""
     others = [np.arange(len(images)) != fold for fold in range(len(images))]
-    return [choose(_mean(scores[kept], images[kept])) for kept in others]
+    return [choose_setting(_mean(scores[kept], images[kept])) for kept in others]
 
 
 def _mean(scores: NDArray[np.float64], images: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -155,7 +158,22 @@ def _told(sums: Sums, places: Sequence[Place]) -> dict[str, Any]:
     return shares | {"false_ships": false_ships / empty_images if empty_images else None}
 
 
-def choose(scores: NDArray[np.float64]) -> tuple[int, ...]:
+def choose_setting(scores: NDArray[np.float64]) -> Place:
+    """Choose a setting as `choose` does, then raise its gate for as long as that costs no more than `GATE_PRICE`.
+
+    Args:
+        scores: float64, one axis for each value that is chosen, the last one for gates.
+
+    Returns:
+        Its place in the grid.
+    """
+    *others, gate = choose(scores)
+    costs = scores[(*others, gate)] - scores[(*others, slice(gate, None))]
+    dearer = np.flatnonzero(costs > GATE_PRICE)
+    return (*others, gate + (int(dearer[0]) if dearer.size else len(costs)) - 1)
+
+
+def choose(scores: NDArray[np.float64]) -> Place:
     """Choose a setting out of a grid of scores: the one in the middle of those that are as good as the best.
 
     A score is as good as the best one if it is lower by `NOISE` at most. For each such setting and each axis of the

@@ -101,6 +101,15 @@ def test_views_stand_in_the_contract(saved, tmp_path):
     assert (plain.symmetries, plain.resizes, plain.tile) == (1, [], 64)
 
 
+def test_tiles_are_cut_for_the_smallest_view(saved, tmp_path):
+    """32 px of a net that sees 384 px as 256 are 48 px of the image; at 0.75 of that, a half, they are 64."""
+    net = saved("net", patch=384, resize=256, tile=48, tile_multiple=32)
+
+    contract = write_ensemble([net], tmp_path / "out.keras", scales=[0.75, 1])
+
+    assert (contract.resize, contract.resizes, contract.multiple, contract.tile) == (192, [192, 256], 64, 64)
+
+
 @pytest.mark.parametrize("scale", [0, -1, 4.1, float("nan")])
 def test_scales_out_of_range_are_refused(saved, tmp_path, scale):
     with pytest.raises(InputError, match=f"scale {scale} must be above 0 and at most 4"):
@@ -186,9 +195,9 @@ def test_members_may_share_a_fraction_that_is_not_whole(saved, tmp_path):
     """96 px as 64 and 192 as 64 are 1.5 and 3 times smaller: the second is shown what the first sees, halved."""
     members = [saved("near", patch=96, resize=64, tile=96), saved("far", patch=192, resize=64, tile=192)]
 
-    contract = write_ensemble(members, tmp_path / "out.keras", scales=[0.75])
+    contract = write_ensemble(members, tmp_path / "out.keras")
 
-    assert (contract.patch, contract.resize, contract.resizes) == (192, 128, [96])
+    assert (contract.patch, contract.resize, contract.resizes) == (192, 128, [])
     assert [member["shrink"] for member in contract.trained_on["members"]] == [1.5, 3]
 
 

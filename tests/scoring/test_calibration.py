@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipseg_tiles.scoring.calibration import calibrate, choose
+from shipseg_tiles.scoring.calibration import calibrate, choose, choose_setting
 from shipseg_tiles.scoring.evidence import Evidence, Objects
 from shipseg_tiles.scoring.setting_grid import Axes, Setting
 
@@ -72,6 +72,21 @@ def test_the_choice_is_that_of_walking_in_every_direction(rows):
 
 AXES = Axes((0.25, 0.5, 0.75), (0, 10), (0.0,), (None,))
 CURRENT = Setting(0.25, 0, 0.0, None, False)
+
+
+def test_a_gate_is_raised_while_that_costs_little():
+    """The gates 0 to 2 of the second threshold are as good as the best, 1 is their middle. Gate 3 costs 0.0015 more
+    than that and gate 4 0.003."""
+    scores = np.array([[0.5] * 5, [0.7, 0.7, 0.6995, 0.6985, 0.697]])
+
+    assert choose(scores) == (1, 1)
+    assert choose_setting(scores) == (1, 3)
+
+
+def test_a_gate_is_not_raised_past_one_that_costs_much():
+    assert choose_setting(np.array([[0.7, 0.7, 0.69, 0.7]])) == (0, 1)
+    assert choose_setting(np.array([[0.7, 0.7, 0.7]])) == (0, 2)
+    assert choose_setting(np.array([[0.7], [0.5]])) == (0, 0)
 
 
 def objects(*found):
