@@ -168,7 +168,8 @@ def choose_setting(scores: NDArray[np.float64]) -> Place:
         Its place in the grid.
     """
     *others, gate = choose(scores)
-    costs = scores[(*others, gate)] - scores[(*others, slice(gate, None))]
+    of_gates = scores[tuple(others)]
+    costs = of_gates[gate] - of_gates[gate:]
     dearer = np.flatnonzero(costs > GATE_PRICE)
     return (*others, gate + (int(dearer[0]) if dearer.size else len(costs)) - 1)
 
