@@ -26,6 +26,7 @@ class Encoder:
         build: Builds it of a width, a depth and a normalisation.
         deepest: The most halvings that it can do.
         shallowest: The least that it is built with.
+        shrink: How many times smaller, along a side, it is shown the image.
         normalisations: Those that it can be built with.
         pretrained: Reads the weights that others publish for it.
     """
@@ -33,6 +34,7 @@ class Encoder:
     build: Callable[[int, int, str], keras.Model]
     deepest: int = 6
     shallowest: int = 1
+    shrink: int = 1
     normalisations: tuple[str, ...] = ("batch",)
     pretrained: Pretrained = no_pretrained
 
@@ -57,15 +59,20 @@ SEGMENTERS: dict[str, tuple[Encoder, Decoder]] = {
 CLASSIFIERS = {"classifier": PLAIN, "mobilenetv2-classifier": MOBILENETV2, "resnet34-classifier": RESNET34}
 """Nets that answer one probability, that the image shows a ship; a segmenter can take over the encoder."""
 
-GATES = {"gate": GATE, "mobilenetv2-gate": replace(MOBILENETV2, shallowest=3)}
+GATES: dict[str, tuple[Encoder, Decoder]] = {
+    "gate": (GATE, lambda maps, _width, _: look_around(maps[-1])),
+    "mobilenetv2-gate": (
+        replace(MOBILENETV2, shallowest=3, shrink=SHRINK),
+        lambda maps, width, _: gather_cells(maps, width),
+    ),
+}
 """Nets that answer a probability for each cell of the image, that it shows a part of a ship."""
-
-_SHRINKING = ("mobilenetv2-gate",)
-"""Those of them that see the image `SHRINK` times smaller."""
 
 NETS = (*SEGMENTERS, *CLASSIFIERS, *GATES)
 
-_ENCODERS = {name: encoder for name, (encoder, _) in SEGMENTERS.items()} | CLASSIFIERS | GATES
+_DECODED = SEGMENTERS | GATES
+
+_ENCODERS = {name: encoder for name, (encoder, _) in _DECODED.items()} | CLASSIFIERS
 
 
 def build_net(
@@ -101,24 +108,18 @@ def build_net(
     encoder = kind.build(width, depth, normalisation)
     load_encoder(encoder, encoder_weights, kind.pretrained)
     pixels = raw_pixels()
-    seen = shrink_pixels(pixels, SHRINK) if name in _SHRINKING else pixels
+    seen = shrink_pixels(pixels, kind.shrink) if kind.shrink > 1 else pixels
     return keras.Model(pixels, _answer(name, encoder(seen), width, normalisation), name=name)
 
 
 def _answer(name: str, maps: list[Any], width: int, normalisation: str) -> Any:
     if name in CLASSIFIERS:
         return ship_probability(maps[-1])
-    if name in _SHRINKING:
-        return probability(gather_cells(maps, width))
-    if name in GATES:
-        return probability(look_around(maps[-1]))
-    decode = SEGMENTERS[name][1]
+    decode = _DECODED[name][1]
     return probability(decode(maps, width, normalisation))
 
 
 def side_multiple(name: str, depth: int) -> int:
     """Return what the sides of all that a net of a name and a depth sees must be multiples of, in pixels."""
-    halvings: int = 2**depth
-    if name in _SHRINKING:
-        return SHRINK * halvings
-    return CELL if name in GATES else halvings
+    multiple: int = CELL if name == "gate" else _ENCODERS[name].shrink * 2**depth
+    return multiple
