@@ -45,7 +45,12 @@ def start(scenes, out, **changes):
     folder = scenes.source
     labels = os.path.join(os.path.dirname(folder), "train_ship_segmentations_v2.csv")  # noqa: PTH118, PTH120
     command = [sys.executable, "-m", "shipseg_tiles", "make-patches", "--images", folder, "--labels", labels]
-    return subprocess.Popen([*command, "--out", str(out), *flags], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [*command, "--out", str(out), *flags],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # a process group of its own, see `wait_until`
+    )
 
 
 def filled(path):
@@ -62,12 +67,23 @@ def filled(path):
 
 
 def wait_until(happened, process):
-    """Wait for something that a process does; fail if it ends before."""
+    """Wait for something that a process does; fail if it ends before.
+
+    It and its workers stand still while they are looked at: on a busy machine a look may take longer than the work.
+    """
     deadline = time.monotonic() + 60
-    while not happened():
+    while not happened_in(process, happened):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.002)
+
+
+def happened_in(process, happened):
+    os.killpg(process.pid, signal.SIGSTOP)
+    try:
+        return happened()
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
 
 
 def kill(process):
