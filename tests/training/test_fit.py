@@ -1,3 +1,4 @@
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -57,11 +58,46 @@ def easy(tmp_path_factory):
     return PatchStore(folder / "patches.h5")
 
 
+class Terminal:
+    """Calls `told` with the number of each epoch that a training tells to be done."""
+
+    def __init__(self, told):
+        self.told = told
+
+    def write(self, text):
+        if done := re.match(r"epoch (\d+):", text):
+            self.told(int(done[1]))
+
+    def flush(self):
+        pass
+
+
+def trained_whole(store, folder, options, **more):
+    """Train without a break: what came of it, and where the weights are. After each epoch a copy of all is kept."""
+    out = folder / "whole" / "net.keras"
+    out.parent.mkdir()
+    with pytest.MonkeyPatch.context() as context:
+        keep = Terminal(lambda epoch: shutil.copytree(out.parent, folder / f"{epoch}"))
+        context.setattr(sys, "stderr", keep)
+        return train(store, out, options, **more), out
+
+
+def after(whole, epoch, folder):
+    """Copy what stood beside the weights of `trained_whole` after an epoch, as a break there leaves it."""
+    shutil.copytree(whole[1].parent.parent / f"{epoch}", folder, dirs_exist_ok=True)
+    return folder / "net.keras"
+
+
+def assert_same_course(resumed, out, whole):
+    expected = history(whole[1])
+    pd.testing.assert_frame_equal(history(out)[expected.columns], expected, rtol=2e-2, atol=2e-3)
+    assert resumed.contract.trained_on["best_epoch"] == whole[0].contract.trained_on["best_epoch"]
+
+
 @pytest.fixture(scope="module")
 def straight(easy, tmp_path_factory):
-    """Three epochs without a break: what came of it, and where the weights are."""
-    out = tmp_path_factory.mktemp("straight") / "net.keras"
-    return train(easy, out, TINY, notes="synthetic"), out
+    """Three epochs without a break."""
+    return trained_whole(easy, tmp_path_factory.mktemp("straight"), TINY, notes="synthetic")
 
 
 def test_everything_that_is_promised_appears(straight):
@@ -127,16 +163,13 @@ def test_the_weights_kept_are_those_of_the_best_epoch(straight, easy):
 
 
 def test_a_training_with_a_break_is_the_training_without(straight, easy, tmp_path):
-    out = tmp_path / "net.keras"
-    train(easy, out, replace(TINY, epochs=1))
+    out = after(straight, 1, tmp_path)
     assert len(history(out)) == 1
 
-    resumed = train(easy, out, TINY, resume=True)
+    resumed = train(easy, out, TINY, resume=True, notes="synthetic")
 
     assert resumed.epochs == 3
-    whole = history(straight[1])
-    pd.testing.assert_frame_equal(history(out)[whole.columns], whole, rtol=2e-2, atol=2e-3)
-    assert resumed.contract.trained_on["best_epoch"] == straight[0].contract.trained_on["best_epoch"]
+    assert_same_course(resumed, out, straight)
 
 
 def test_a_training_may_be_prolonged_and_keeps_its_best_weights(straight, easy, tmp_path):
@@ -158,8 +191,7 @@ def test_a_training_may_be_prolonged_and_keeps_its_best_weights(straight, easy, 
 @pytest.fixture(scope="module")
 def scheduled(easy, tmp_path_factory):
     """Four epochs under a schedule without a break."""
-    out = tmp_path_factory.mktemp("scheduled") / "net.keras"
-    return train(easy, out, SCHEDULED), out
+    return trained_whole(easy, tmp_path_factory.mktemp("scheduled"), SCHEDULED)
 
 
 def steps(out):
@@ -167,20 +199,6 @@ def steps(out):
     (checkpoint,) = out.with_suffix(".training").glob("checkpoint-*.weights.h5")
     with h5py.File(checkpoint) as file:
         return int(file["optimizer/vars/0"][()])
-
-
-class PressCtrlC:
-    """A terminal whose user presses Ctrl-C when an epoch is told to be done."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def write(self, text):
-        if f"epoch {self.epoch}:" in text:
-            raise KeyboardInterrupt
-
-    def flush(self):
-        pass
 
 
 def test_a_schedule_decides_how_many_batches_an_epoch_has(scheduled, easy):
@@ -206,22 +224,35 @@ def test_the_best_epoch_is_the_best_of_all_fits_of_a_schedule(scheduled, easy):
 
 
 @pytest.mark.parametrize(("epoch", "batches"), [(1, 15), (3, 15 + 15 + 18)])
-def test_a_scheduled_training_with_a_break_is_the_one_without(scheduled, easy, tmp_path, monkeypatch, epoch, batches):
+def test_a_scheduled_training_with_a_break_is_the_one_without(scheduled, easy, tmp_path, epoch, batches):
     """The break is once inside the fit of the two epochs with 6 ships, and once between two fits."""
-    out = tmp_path / "net.keras"
-    with monkeypatch.context() as context:
-        context.setattr(sys, "stderr", PressCtrlC(epoch))
-        with pytest.raises(KeyboardInterrupt):
-            train(easy, out, SCHEDULED)
+    out = after(scheduled, epoch, tmp_path)
     assert len(history(out)) == epoch
     assert steps(out) == batches
 
     resumed = train(easy, out, SCHEDULED, resume=True)
 
-    whole = history(scheduled[1])
     assert steps(out) == steps(scheduled[1])
-    pd.testing.assert_frame_equal(history(out)[whole.columns], whole, rtol=2e-2, atol=2e-3)
-    assert resumed.contract.trained_on["best_epoch"] == scheduled[0].contract.trained_on["best_epoch"]
+    assert_same_course(resumed, out, scheduled)
+
+
+def test_ctrl_c_leaves_what_can_be_resumed(scheduled, easy, tmp_path, monkeypatch):
+    """The same files as stand there when an uninterrupted training tells that the epoch is done."""
+
+    def press_ctrl_c(epoch):
+        raise KeyboardInterrupt
+
+    out, expected = tmp_path / "net.keras", after(scheduled, 1, tmp_path / "expected")
+    with monkeypatch.context() as context:
+        context.setattr(sys, "stderr", Terminal(press_ctrl_c))
+        with pytest.raises(KeyboardInterrupt):
+            train(easy, out, SCHEDULED)
+
+    assert steps(out) == steps(expected)
+    pd.testing.assert_frame_equal(history(out), history(expected), rtol=2e-2, atol=2e-3)
+    folders = [path.with_suffix(".training") for path in (out, expected)]
+    left, right = (sorted(path.name for path in folder.iterdir()) for folder in folders)
+    assert left == right
 
 
 def test_a_scheduled_training_cannot_be_prolonged(scheduled, easy):
@@ -246,8 +277,7 @@ STAGED = replace(
 @pytest.fixture(scope="module")
 def staged(easy, tmp_path_factory):
     """A stage, then three epochs of a cosine with a moving average, without a break."""
-    out = tmp_path_factory.mktemp("staged") / "net.keras"
-    return train(easy, out, STAGED), out
+    return trained_whole(easy, tmp_path_factory.mktemp("staged"), STAGED)
 
 
 def test_the_rate_follows_stages_and_schedule(staged):
@@ -259,25 +289,18 @@ def test_the_rate_follows_stages_and_schedule(staged):
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_a_staged_training_with_a_break_is_the_one_without(staged, easy, tmp_path, monkeypatch, epoch):
+def test_a_staged_training_with_a_break_is_the_one_without(staged, easy, tmp_path, epoch):
     """The break is once between two stages, and once inside the last, whose moving average goes on."""
-    out = tmp_path / "net.keras"
-    with monkeypatch.context() as context:
-        context.setattr(sys, "stderr", PressCtrlC(epoch))
-        with pytest.raises(KeyboardInterrupt):
-            train(easy, out, STAGED)
+    out = after(staged, epoch, tmp_path)
 
     resumed = train(easy, out, STAGED, resume=True)
 
-    whole = history(staged[1])
-    pd.testing.assert_frame_equal(history(out)[whole.columns], whole, rtol=2e-2, atol=2e-3)
-    assert resumed.contract.trained_on["best_epoch"] == staged[0].contract.trained_on["best_epoch"]
+    assert_same_course(resumed, out, staged)
 
 
-def test_a_stage_trains_its_layers_alone(easy, tmp_path):
+def test_a_stage_trains_its_layers_alone(straight, easy, tmp_path):
     """After a stage of the decoder the encoder is that of the weights that the training started from."""
-    first, second = tmp_path / "first.keras", tmp_path / "second.keras"
-    train(easy, first, replace(TINY, epochs=1))
+    first, second = straight[1], tmp_path / "net.keras"
 
     train(easy, second, replace(TINY, epochs=1, layers="decoder", start_from=str(first)))
 
@@ -285,8 +308,8 @@ def test_a_stage_trains_its_layers_alone(easy, tmp_path):
         net = Predictor.load(path).net
         return net.get_layer("encoder").get_weights(), net.get_layer("probability").get_weights()
 
-    for before, after in zip(parts(first)[0], parts(second)[0], strict=True):
-        assert np.array_equal(before, after)
+    for before, after_stage in zip(parts(first)[0], parts(second)[0], strict=True):
+        assert np.array_equal(before, after_stage)
     assert not np.array_equal(parts(first)[1][0], parts(second)[1][0])
 
 
