@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
@@ -158,6 +158,8 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[ImageFile]:
         raise InputError(f"{name} does not exist") from None
     except Image.DecompressionBombError:
         raise InputError(f"{name} has more than {MAXIMUM_PIXELS} pixels; cut it into parts") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{name} is damaged or no image; fetch it again or remove it") from None
     except Exception as error:  # Pillow's plugins raise nearly every kind: OSError, SyntaxError, struct.error ...
         raise InputError(f"{name} is damaged or no image ({error}); fetch it again or remove it") from None
 
