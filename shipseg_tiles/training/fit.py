@@ -28,6 +28,8 @@ MINIMUM_AREA = 10
 """Pixels; of the competition's labelled ships two in a thousand are smaller."""
 
 TILE = 768
+"""Pixels, the side of the competition's images: one tile, or the next larger one that the net can see, holds such an image."""
+
 OVERLAP = 0.25
 """A quarter of 768 px is twice what a U-Net with 4 poolings sees to each side."""
 
@@ -226,7 +228,7 @@ def _usage(store: PatchStore, options: TrainOptions) -> Contract:
         patch=patch,
         threshold=THRESHOLD,
         minimum_area=MINIMUM_AREA,
-        tile=max(largest // multiple, 1) * multiple,
+        tile=-(-largest // multiple) * multiple,
         overlap=OVERLAP,
         tile_multiple=needed,
         receptive_field=None,

@@ -564,15 +564,15 @@ def test_training_anew_forgets_the_earlier_training(straight, easy, tmp_path):
 def test_net_of_resized_patches_sees_resized_images(scenes, tmp_path):
     """Patches of 200 px were stored at 64: the contract says so, and the answer has the size of the image.
 
-    The net needs even sides; 8 of its pixels are the fewest that are whole ones of the image, 25, 30 of which fit into
-    768 px."""
+    The net needs even sides; 8 of its pixels are the fewest that are whole ones of the image, 25, 31 of which hold the
+    768 px of an image of the competition. Were the tile smaller, such an image would take four."""
     options = MakeOptions(patch=200, stride=200, resize=64, seed=7, valid_fraction=0.25, full_images=4)
     make_patches(scenes, tmp_path / "p.h5", options)
 
     train(PatchStore(tmp_path / "p.h5"), tmp_path / "net.keras", replace(TINY, epochs=1))
 
     predictor = Predictor.load(tmp_path / "net.keras")
-    assert (predictor.contract.patch, predictor.contract.resize, predictor.contract.tile) == (200, 64, 750)
+    assert (predictor.contract.patch, predictor.contract.resize, predictor.contract.tile) == (200, 64, 775)
     assert predictor.contract.scores["images"] == 4
     assert predictor.probabilities(np.zeros((300, 200, 3), dtype=np.uint8)).shape == (300, 200)
 
