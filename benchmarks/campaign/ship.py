@@ -88,8 +88,9 @@ def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:
             flags["encoder_weights"] = given.encoder_weights
         if "mined_fraction" in flags:
             flags["mined"] = folder / f"mined-{number}.h5"
+            how = {"threshold": flags.pop("mined_above")} if "mined_above" in flags else {}
             if not flags["mined"].is_file():
-                call("mine", data(given), weights=before, patches=store, split=split, out=flags["mined"])
+                call("mine", data(given), how, weights=before, patches=store, split=split, out=flags["mined"])
         if not weights.is_file():
             flags |= {"patches": store, "out": weights, "epochs": FOREVER, "patience": FOREVER, "notes": TERMS}
             call("train", {"start_from": before} if before else {}, **flags)
