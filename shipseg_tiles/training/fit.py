@@ -28,7 +28,7 @@ MINIMUM_AREA = 10
 """Pixels; of the competition's labelled ships two in a thousand are smaller."""
 
 TILE = 768
-"""Pixels, the side of the competition's images; the tile is the next larger one that the net can see, if it cannot this."""
+"""Pixels, the side of the competition's images; the next larger side where the net cannot see this."""
 
 OVERLAP = 0.25
 """A quarter of 768 px is twice what a U-Net with 4 poolings sees to each side."""
