@@ -129,17 +129,14 @@ def test_time_like_an_earlier_run(plan, folder):
     assert output.splitlines()[-1] == "time: 5 s, at 100 s a megapixel"
 
 
-def test_a_run_of_predict_says_what_a_plan_needs(plan, folder):
+def test_a_run_of_predict_says_what_a_plan_needs(plan, folder, shipseg):
     """With a net of a single pixel, which answers in no time, and the same images: the plan is the time it took."""
     pixels = keras.Input((None, None, 3), dtype="uint8")
     net = keras.Model(pixels, keras.layers.Conv2D(1, 1, activation="sigmoid")(keras.layers.Rescaling(1 / 255)(pixels)))
     net.save(folder / "net.keras")
     write_its_contract(folder / "net.keras")
-    flags = ["--images", "images", "--weights", "net.keras", "--out", "predictions"]
-    finished = subprocess.run(
-        [sys.executable, "-m", "shipseg_tiles", "predict", *flags], capture_output=True, text=True, timeout=200
-    )
-    assert finished.returncode == 0, finished.stderr
+    status, _, complaint = shipseg("predict", "--images", "images", "--weights", "net.keras", "--out", "predictions")
+    assert status == 0, complaint
 
     _, _, _, result = plan("--like", "predictions/run.json")
 

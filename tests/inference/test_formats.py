@@ -1,4 +1,5 @@
 import sys
+from functools import cache
 from importlib.util import find_spec
 
 import keras
@@ -32,8 +33,9 @@ def case(name, to):
     return pytest.param(name, to, marks=pytest.mark.skipif(bool(missing), reason=f"needs {' and '.join(missing)}"))
 
 
+@cache
 def decided_net(name):
-    """A net that is not trained, but answers from nearly 0 to nearly 1."""
+    """A net that is not trained, but answers from nearly 0 to nearly 1; no test may change it."""
     keras.utils.set_random_seed(0)
     net = build_net(name, width=4, depth=2)
     kernel, bias = net.layers[-1].get_weights()
