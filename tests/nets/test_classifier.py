@@ -19,7 +19,7 @@ def test_one_answer_by_hand():
     features[0, 1, 2, 0] = 4
     features[..., 1] = 2
 
-    assert net.predict_on_batch(features).item() == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+    assert np.asarray(net(features)).item() == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
 
 
 def test_a_ship_is_as_much_a_ship_in_a_large_image():
@@ -31,4 +31,4 @@ def test_a_ship_is_as_much_a_ship_in_a_large_image():
     large = np.zeros((1, 24, 30, 2), dtype=np.float32)
     large[0, 7, 9] = 1, 2
 
-    assert net.predict_on_batch(small) == net.predict_on_batch(large)
+    assert np.asarray(net(small)) == np.asarray(net(large))

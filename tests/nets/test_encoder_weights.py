@@ -10,7 +10,7 @@ from shipseg_tiles.nets.encoder_weights import encoder_of, load_encoder, no_pret
 def features(net):
     """What the encoder of a net answers at its deepest level."""
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
-    return encoder_of(net, "net").predict_on_batch(pixels)[-1]
+    return np.asarray(encoder_of(net, "net")(pixels)[-1])
 
 
 def trained_classifier(name="classifier", **options):

@@ -25,15 +25,15 @@ def normalisations(net):
 @pytest.mark.parametrize("name", [*SEGMENTERS, *CLASSIFIERS, *GATES])
 def test_a_folded_net_answers_the_same(name):
     net = build_net(name, width=4, depth=3)
-    untrained = net.predict_on_batch(PIXELS)
-    answer = with_random_normalisation(net).predict_on_batch(PIXELS)
+    untrained = np.asarray(net(PIXELS))
+    answer = np.asarray(with_random_normalisation(net)(PIXELS))
     assert np.abs(answer - untrained).max() > 1e-3
 
     folded = fold_normalisation(net)
 
     assert normalisations(net)
     assert not normalisations(folded)
-    np.testing.assert_allclose(folded.predict_on_batch(PIXELS), answer, atol=1e-5)
+    np.testing.assert_allclose(folded(PIXELS), answer, atol=1e-5)
 
 
 def test_the_net_itself_is_left_as_it_is():
@@ -92,4 +92,4 @@ def test_nets_inside_of_nets_are_folded_and_plain_operations_kept():
 
     assert normalisations(net)
     assert not normalisations(folded)
-    np.testing.assert_allclose(folded.predict_on_batch(PIXELS), net.predict_on_batch(PIXELS), atol=1e-5)
+    np.testing.assert_allclose(folded(PIXELS), net(PIXELS), atol=1e-5)

@@ -21,7 +21,7 @@ def noise(*shape):
 
 
 def answer(pixels):
-    return gate().predict_on_batch(pixels[np.newaxis])[0, ..., 0]
+    return np.asarray(gate()(pixels[np.newaxis]))[0, ..., 0]
 
 
 def test_a_gate_answers_a_probability_for_each_cell():
@@ -32,7 +32,7 @@ def test_a_gate_answers_a_probability_for_each_cell():
     assert (net.input_shape, net.output_shape) == ((None, None, None, 3), (None, None, None, 1))
     assert net.inputs[0].dtype == "uint8"
     for shape, cells in (((2, 64, 96), (2, 2, 3)), ((1, 32, 32), (1, 1, 1))):
-        probabilities = net.predict_on_batch(noise(*shape))
+        probabilities = np.asarray(net(noise(*shape)))
         assert probabilities.shape == (*cells, 1)
         assert probabilities.dtype == np.float32
         assert 0 < probabilities.min() <= probabilities.max() < 1
@@ -49,7 +49,7 @@ def test_a_gate_with_the_encoder_of_a_segmenter_answers_the_same_cells(tmp_path,
 
     assert answers_cells(net)
     assert side_multiple("mobilenetv2-gate", depth) == 4 * 2**depth
-    assert net.predict_on_batch(noise(1, 128, 256)).shape == (1, 4, 8, 1)
+    assert net(noise(1, 128, 256)).shape == (1, 4, 8, 1)
     assert net.get_layer("encoder")(noise(1, 32, 64))[0].shape == (1, 32, 64, 3)
     first, second = (of.get_layer("encoder").get_layer("Conv1").get_weights()[0] for of in (segmenter, net))
     assert np.array_equal(first, second)

@@ -34,9 +34,9 @@ def assert_same_features(encoder, whole):
     """All levels of the encoder see what Keras's net sees of the same pixels, brought to -1 to 1 here."""
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
     levels = keras.Model(whole.input, [whole.get_layer(name).output for name in LEVELS])
-    expected = levels.predict_on_batch(pixels.astype(np.float32) / 127.5 - 1)
+    expected = levels(pixels.astype(np.float32) / 127.5 - 1)
 
-    found = encoder.predict_on_batch(pixels)
+    found = encoder(pixels)
 
     np.testing.assert_allclose(found[0], pixels / 127.5 - 1, atol=1e-6)
     for mine, theirs in zip(found[1:], expected, strict=False):

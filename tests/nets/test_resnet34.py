@@ -99,7 +99,7 @@ def test_torchvisions_weights_give_torchs_numbers(state, file):
     pixels = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE + 16, 3), dtype=np.uint8)
     net = build_net("resnet34-unet", width=2, depth=3, encoder_weights=str(file))
 
-    found = net.get_layer("encoder").predict_on_batch(pixels[np.newaxis])
+    found = net.get_layer("encoder")(pixels[np.newaxis])
 
     for mine, torchs in zip(found, Torch(state).levels(pixels), strict=True):
         assert torchs.std() > 0.1

@@ -15,7 +15,7 @@ def test_a_net_comes_back(tmp_path):
     loaded = load_model(tmp_path / "net.keras")
 
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
-    np.testing.assert_allclose(loaded.predict_on_batch(pixels), net.predict_on_batch(pixels), atol=1e-6)
+    np.testing.assert_allclose(loaded(pixels), net(pixels), atol=1e-6)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no net"])
@@ -46,7 +46,7 @@ def test_a_packed_net_is_smaller_and_answers_nearly_the_same(tmp_path):
     net = build_net("mobilenetv2-classifier", width=4, depth=2)
     before = [array.copy() for array in net.get_weights()]
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    answer = net.predict_on_batch(pixels)
+    answer = net(pixels)
     net.save(tmp_path / "net.keras")
 
     save_packed(net, tmp_path / "folder" / "packed.keras")
@@ -55,7 +55,7 @@ def test_a_packed_net_is_smaller_and_answers_nearly_the_same(tmp_path):
     for now, was in zip(loaded.get_weights(), before, strict=True):
         np.testing.assert_allclose(now, was, rtol=1 / 2048)
     assert any((now != was).any() for now, was in zip(loaded.get_weights(), before, strict=True))
-    np.testing.assert_allclose(loaded.predict_on_batch(pixels), answer, atol=1e-2)
+    np.testing.assert_allclose(loaded(pixels), answer, atol=1e-2)
     sizes = [(tmp_path / name).stat().st_size for name in ("folder/packed.keras", "net.keras")]
     assert sizes[0] < 0.7 * sizes[1]
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["packed.keras"]

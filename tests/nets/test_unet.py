@@ -17,7 +17,7 @@ def test_one_net_takes_any_multiple_of_its_halvings():
     net = unet(width=2, depth=2)
 
     for shape in ((1, 4, 4), (3, 64, 64), (2, 20, 72)):
-        assert net.predict_on_batch(noise(*shape)).shape == (*shape, 1)
+        assert net(noise(*shape)).shape == (*shape, 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -25,7 +25,7 @@ def test_the_first_answer_is_near_the_share_of_ship_pixels(seed):
     """One of 55 pixels is 1.8 %: a sigmoid of -4 is 0.01799."""
     keras.utils.set_random_seed(seed)
 
-    answer = unet(width=16, depth=2).predict_on_batch(noise(2, 32, 32))
+    answer = np.asarray(unet(width=16, depth=2)(noise(2, 32, 32)))
 
     assert np.median(answer) == pytest.approx(0.018, rel=0.5)
 
