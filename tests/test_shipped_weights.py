@@ -12,12 +12,17 @@ from shipseg_tiles.scoring.score import summarise
 SCORES = [("default", 0.87, 0.78), ("fast", 0.87, 0.69), ("best", 0.85, 0.74)]
 
 
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """The scenes of that page."""
+    made = simulate_archive(tmp_path_factory.mktemp("archive"), 24, seed=11, size=384)
+    return open_archive(made.images, made.labels)
+
+
 @pytest.mark.parametrize(("name", "all_images", "ship_images"), SCORES)
-def test_the_shipped_weights_reach_what_their_page_says_on_synthetic_scenes(tmp_path, name, all_images, ship_images):
+def test_the_shipped_weights_reach_what_their_page_says_on_synthetic_scenes(archive, name, all_images, ship_images):
     """Within 0.05, as other processors round otherwise."""
     weights = default_weights().with_name(f"{name}.keras")
-    made = simulate_archive(tmp_path, 24, seed=11, size=384)
-    archive = open_archive(made.images, made.labels)
     options = PredictOptions(weights=weights, gate=chosen_gate("", weights))
 
     predictions = [predict_image(options, path) for path in archive.files.values()]

@@ -18,10 +18,11 @@ def folder(store, tmp_path):
     return tmp_path
 
 
-def inspect(folder, *arguments):
-    """Run `inspect` as a user does."""
-    command = [sys.executable, "-m", "shipseg_tiles", "inspect", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def inspect(shipseg, monkeypatch, tmp_path):
+    """Run `inspect` in the test's folder and return its exit status, its output and its complaint."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: shipseg("inspect", *arguments)
 
 
 def damage(path, name, slot):
@@ -33,8 +34,9 @@ def damage(path, name, slot):
 
 
 def test_the_summary_says_what_is_in_a_store(folder, store):
-    """56 patches of 64 * 64 * 4 bytes are 0.92 MB, and 4 JPEGs of 256 px come to them."""
-    finished = inspect(folder, "p.h5", "--json", "p.json")
+    """56 patches of 64 * 64 * 4 bytes are 0.92 MB, and 4 JPEGs of 256 px come to them. In a process of its own."""
+    command = [sys.executable, "-m", "shipseg_tiles", "inspect", "p.h5", "--json", "p.json"]
+    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
 
     size = (folder / "p.h5").stat().st_size
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -61,53 +63,52 @@ def test_the_summary_says_what_is_in_a_store(folder, store):
     }
 
 
-def test_shards_compression_and_another_ratio_are_told(scenes, tmp_path):
+def test_shards_compression_and_another_ratio_are_told(inspect, scenes, tmp_path):
     """Half as much background: 11.5 patches for 23 ships round to 12, and 2 of 14 are left to validate 5."""
     options = MakeOptions(
         patch=64, stride=64, background_ratio=0.5, seed=7, valid_fraction=0.25, full_images=0, resize=32
     )
     make_patches(scenes, tmp_path / "p.h5", options, layout=Layout(shards=2, compression="gzip"))
-    finished = inspect(tmp_path, "p.h5", "--json", "p.json", "--verify")
+    status, output, complaint = inspect("p.h5", "--json", "p.json", "--verify")
 
     size = sum(path.stat().st_size for path in tmp_path.glob("**/*.h5"))
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.splitlines()[:4] == [
+    assert status == 0, complaint
+    assert output.splitlines()[:4] == [
         f"p.h5: 42 patches of 32 px, {size / 1e6:.1f} MB in 2 shards, gzip",
         "train: 23 ship and 12 background patches (0.52 per ship patch)",
         "valid: 5 ship and 2 background patches (0.40 per ship patch)",
         "0 full images, 0 images left out",
     ]
-    assert finished.stdout.splitlines()[-1] == "42 patches verified"
+    assert output.splitlines()[-1] == "42 patches verified"
     told = json.loads((tmp_path / "p.json").read_text())
     assert (told["bytes"], told["shards"], told["compression"], told["verified"]) == (size, 2, "gzip", 42)
 
 
-def test_a_sheet_is_written_as_png(folder):
-    finished = inspect(folder, "p.h5", "--sheet", "deep/sheet.png")
+def test_a_sheet_is_written_as_png(inspect, folder):
+    status, output, complaint = inspect("p.h5", "--sheet", "deep/sheet.png")
 
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.endswith("patches to look at: deep/sheet.png\n")
+    assert status == 0, complaint
+    assert output.endswith("patches to look at: deep/sheet.png\n")
     with Image.open(folder / "deep" / "sheet.png") as sheet:
         assert sheet.format == "PNG"
         assert len(np.unique(np.asarray(sheet))) > 100
 
 
-def test_damage_ends_with_one_line_that_names_it(folder):
+def test_damage_ends_with_one_line_that_names_it(inspect, folder):
     damage(folder / "p.h5", "train/ship/image", 4)
     damage(folder / "p.h5", "valid/background/image", 2)
 
-    finished = inspect(folder, "p.h5", "--verify", "--sheet", "sheet.png", "--json", "p.json")
+    status, output, complaint = inspect("p.h5", "--verify", "--sheet", "sheet.png", "--json", "p.json")
 
-    assert finished.returncode == 2
-    assert finished.stdout == ""
-    assert finished.stderr == (
+    assert (status, output) == (2, "")
+    assert complaint == (
         "error: p.h5 is damaged, make it again with make-patches; the first of 2 problems:"
         " p.h5, train/ship patch 4: its checksum is not that of its pixels\n"
     )
     assert [path.name for path in folder.iterdir()] == ["p.h5"]
 
 
-def test_a_gzip_patch_that_cannot_be_unpacked_ends_with_one_line(scenes, tmp_path):
+def test_a_gzip_patch_that_cannot_be_unpacked_ends_with_one_line(inspect, scenes, tmp_path):
     path = tmp_path / "p.h5"
     options = MakeOptions(patch=64, stride=64, seed=7, valid_fraction=0.25, full_images=0)
     make_patches(scenes, path, options, layout=Layout(compression="gzip"))
@@ -118,12 +119,12 @@ def test_a_gzip_patch_that_cannot_be_unpacked_ends_with_one_line(scenes, tmp_pat
         file.write(b"damage")
 
     for arguments in (["--verify"], ["--sheet", "sheet.png"]):
-        finished = inspect(tmp_path, "p.h5", *arguments)
+        status, _, complaint = inspect("p.h5", *arguments)
 
-        assert finished.returncode == 2
-        assert finished.stderr.startswith("error: p.h5")
-        assert finished.stderr.count("\n") == 1
-        assert "patch 0" in finished.stderr
+        assert status == 2
+        assert complaint.startswith("error: p.h5")
+        assert complaint.count("\n") == 1
+        assert "patch 0" in complaint
     assert [path.name for path in tmp_path.iterdir()] == ["p.h5"]
 
 
@@ -136,21 +137,21 @@ def test_a_gzip_patch_that_cannot_be_unpacked_ends_with_one_line(scenes, tmp_pat
         (["--config", "c.yaml", "p.h5"], "c.yaml: there is no option 'patches'"),
     ],
 )
-def test_bad_input_ends_with_one_line(arguments, reason, folder):
+def test_bad_input_ends_with_one_line(inspect, arguments, reason, folder):
     (folder / "c.yaml").write_text("patches: p.h5\n")
 
-    finished = inspect(folder, *arguments)
+    status, _, complaint = inspect(*arguments)
 
-    assert finished.returncode == 2
-    assert finished.stderr.startswith("error: ")
-    assert finished.stderr.count("\n") == 1
-    assert reason in finished.stderr
+    assert status == 2
+    assert complaint.startswith("error: ")
+    assert complaint.count("\n") == 1
+    assert reason in complaint
 
 
-def test_a_configuration_sets_the_flags(folder):
+def test_a_configuration_sets_the_flags(inspect, folder):
     (folder / "c.yaml").write_text("verify: true\njson: p.json\n")
 
-    finished = inspect(folder, "--config", "c.yaml", "p.h5")
+    status, _, complaint = inspect("--config", "c.yaml", "p.h5")
 
-    assert finished.returncode == 0, finished.stderr
+    assert status == 0, complaint
     assert json.loads((folder / "p.json").read_text())["verified"] == 56
