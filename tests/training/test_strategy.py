@@ -115,19 +115,19 @@ def check(store, out, table, epochs):
 
 @pytest.fixture(scope="module")
 def mirrored(store, tmp_path_factory):
-    """Three epochs on two devices of one machine: where the weights are, what was seen, and what was said."""
+    """Two epochs on two devices of one machine: where the weights are, what was seen, and what was said."""
     folder = tmp_path_factory.mktemp("mirrored")
     out = folder / "out" / "net.keras"
     out.parent.mkdir()
-    (said,) = finish(begin("mirrored", store, out, folder / "seen", "--epochs", "3"))
+    (said,) = finish(begin("mirrored", store, out, folder / "seen", "--epochs", "2"))
     return out, folder / "seen", said
 
 
 def test_two_devices_of_a_machine_share_each_batch(mirrored, store):
     out, seen, said = mirrored
 
-    check(store, out, steps(seen), range(3))
-    assert "after 3 epochs" in said[0]
+    check(store, out, steps(seen), range(2))
+    assert "after 2 epochs" in said[0]
 
 
 def test_two_workers_take_up_what_one_machine_began_and_the_chief_alone_writes(mirrored, store, tmp_path):
@@ -137,15 +137,15 @@ def test_two_workers_take_up_what_one_machine_began_and_the_chief_alone_writes(m
 
     said = finish(
         *(
-            begin("multi-worker", store, out, path, "--epochs", "5", "--resume", TF_CONFIG=config, TMPDIR=str(scratch))
+            begin("multi-worker", store, out, path, "--epochs", "4", "--resume", TF_CONFIG=config, TMPDIR=str(scratch))
             for path, config in zip(seen, cluster(), strict=True)
         )
     )
 
-    check(store, out, steps(*seen), range(3, 5))
-    assert "after 5 epochs" in said[0][0]
-    assert "epoch 5: " in said[0][1]
-    assert "epoch 5: " not in said[1][1]
+    check(store, out, steps(*seen), range(2, 4))
+    assert "after 4 epochs" in said[0][0]
+    assert "epoch 4: " in said[0][1]
+    assert "epoch 4: " not in said[1][1]
     assert sorted(path.name for path in out.parent.iterdir()) == ["net.json", "net.keras", "net.training"]
     assert len(list(out.with_suffix(".training").rglob("train/events*"))) == 2  # of the first training, and the chief's
     assert not list(scratch.iterdir())
