@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.callbacks import BeginEpoch, JudgeEpoch, Pace, Progress, StopOnNaN, tensorboard
 from shipseg_tiles.training.journal import Journal
 from shipseg_tiles.training.judges import choose_judge
-from shipseg_tiles.training.model import build_model, prepare_stage, save_net
+from shipseg_tiles.training.model import build_model, build_twin, prepare_stage, save_net
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.schedule import Stage
 from shipseg_tiles.training.strategy import Devices, choose_devices
@@ -145,6 +146,11 @@ class _Training:
             self._prepare(stage)
         self.journal = Journal(out.with_suffix(".training"), _identity(store, mined, options, fraction))
 
+    @cached_property
+    def twin(self) -> keras.Model:
+        """What is saved; built once, as to build and to trace it take longer than to give it other weights."""
+        return build_twin(self.options)
+
     def take_up(self) -> None:
         """Go back to where the journal stops."""
         self.journal.take_up()
@@ -195,11 +201,11 @@ class _Training:
 
     def _save(self, epoch: int, contract: Contract) -> None:
         """Write the weights with what the judge of the epoch says of their use."""
-        net = save_net(self.model, self.options, self.out)
+        save_net(self.model, self.twin, self.out)
         contract = replace(
             contract,
             weights_sha256=checksum(self.out),
-            receptive_field=measure_receptive_field(net) if self.options.net in SEGMENTERS else None,
+            receptive_field=measure_receptive_field(self.twin) if self.options.net in SEGMENTERS else None,
             trained_on=_origin(self.store, self.options, epoch, self.notes),
         )
         write_contract(contract, self.out)

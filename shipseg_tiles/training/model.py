@@ -55,13 +55,16 @@ def prepare_stage(model: AugmentedNet, stage: Stage, patch: int, options: TrainO
     model.optimizer.build(model.trainable_variables)
 
 
-def save_net(model: AugmentedNet, options: TrainOptions, out: Path) -> keras.Model:
-    """Write the bare net as float32, whatever precision it is trained at, and return what was written."""
-    twin = _net(options, "none")
+def build_twin(options: TrainOptions) -> keras.Model:
+    """Build the bare net as float32, whatever precision it is trained at."""
+    return _net(options, "none")
+
+
+def save_net(model: AugmentedNet, twin: keras.Model, out: Path) -> None:
+    """Write the weights of a model as those of its twin."""
     twin.set_weights(model.net.get_weights())
     with written_whole(out) as temporary:
         twin.save(temporary)
-    return twin
 
 
 def _loss(options: TrainOptions) -> keras.losses.Loss:
