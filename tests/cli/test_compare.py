@@ -72,23 +72,24 @@ def test_no_image_is_in_two_parts(folded, scenes):
         assert sorted([*sides, *(score["image"] for score in scored)]) == sorted(scenes.files)
 
 
-def test_what_is_scored_is_not_trained_again_when_presets_are_added_or_folds_change(folded, scenes, own):
+def test_what_is_scored_is_not_trained_again_when_presets_are_added_or_folds_change(shipseg, folded, scenes, own):
     """Two presets on one fold, on which the plain one is scored already."""
     out, _ = folded
     plain = out / "fold-1" / "plain" / "net.keras"
     before = plain.stat().st_mtime_ns
 
-    more = compare(scenes, out, "--presets", f"{own / 'plain.yaml'},{own / 'filtered.yaml'}", "--test-folds", 1)
+    both = f"{own / 'plain.yaml'},{own / 'filtered.yaml'}"
+    status, output, complaint = shipseg(*words(scenes, out, "--presets", both, "--test-folds", 1))
 
-    assert more.returncode == 0, more.stderr
+    assert status == 0, complaint
     assert plain.stat().st_mtime_ns == before
-    assert "fold-1, filtered: true dice" in more.stderr
-    assert "plain: true dice" not in more.stderr
+    assert "fold-1, filtered: true dice" in complaint
+    assert "plain: true dice" not in complaint
     rows = json.loads((out / "comparison.json").read_text())
     assert {name: row["images"] for name, row in rows.items()} == {"plain": 4, "filtered": 4}
     dices = [row["dice_mean_all_images"] for row in rows.values()]
     assert rows["filtered"]["dice_difference"] == pytest.approx(dices[1] - dices[0])
-    assert "| difference to plain |" in more.stdout
+    assert "| difference to plain |" in output
     assert_mined(out / "fold-1" / "filtered")
     assert (out / "fold-1" / "first" / "net.keras").is_file()
 
