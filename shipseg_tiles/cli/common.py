@@ -1,6 +1,7 @@
 """What all verbs share: how options are declared and what a verb gives back."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field
@@ -149,6 +150,22 @@ def quiet_import() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextmanager
+def interrupts(told: str = "") -> Iterator[None]:
+    """Let Ctrl-C end what is within as a `KeyboardInterrupt`, and say `told` on the way.
+
+    One that comes while compiled code answers may end in a `SystemError`, that it answered with an exception set.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemError) as error:
+        if not any(isinstance(given, KeyboardInterrupt) for given in (error, error.__cause__)):
+            raise
+        if told:
+            print(told, file=sys.stderr)
+        raise KeyboardInterrupt from None
 
 
 def percent(part: int, whole: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from argparse_dataclass import ArgumentParser
 
 from shipseg_tiles import __version__
-from shipseg_tiles.cli.common import Outcome, flag_words
+from shipseg_tiles.cli.common import Outcome, flag_words, interrupts
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import read_yaml
 
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 if all went well, 2 on bad input, 130 on Ctrl-C."""
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
-        _run(list(sys.argv[1:] if arguments is None else arguments))
+        with interrupts():
+            _run(list(sys.argv[1:] if arguments is None else arguments))
     except InputError as error:
         sys.exit(_complain(str(error)))
     except KeyboardInterrupt:

@@ -1,13 +1,12 @@
 """`shipseg-tiles make-patches`: labelled images to an HDF5 patch store."""
 
 import os
-import sys
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, percent
+from shipseg_tiles.cli.common import CommonOptions, Outcome, interrupts, option, percent
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] |
         raise InputError("--images and --out are required; only --dry-run does without")
     began = time.monotonic()
     archive = open_archive(options.images, options.labels)
-    try:
+    with interrupts("what is done is kept: go on with the same command"):
         made = make_patches(
             archive,
             options.out,
@@ -96,9 +95,6 @@ def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] |
             layout=_layout(options),
             sides=sides,
         )
-    except KeyboardInterrupt:
-        print("what is done is kept: go on with the same command", file=sys.stderr)
-        raise
     seconds = time.monotonic() - began
     skipped = len(made.skipped) + len(archive.missing)
     lines = [f"{made.images} images to {options.out} in {seconds:.1f} s, {skipped} skipped"]

@@ -1,13 +1,12 @@
 """`shipseg-tiles predict`: images and scenes of any size to masks, pictures, vectors and a submission."""
 
-import sys
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, interrupts, option, quiet_import
 
 if TYPE_CHECKING:
     from shipseg_tiles.inference.prediction import PredictOptions
@@ -134,13 +133,13 @@ def _predict(options: Options, how: "PredictOptions", paths: "list[AnyPath]", jo
         job.save()
     todo = {path.name: path for path in paths if path.name not in folder.records}
     try:
-        with open_workers(1, options.cluster) if options.cluster else nullcontext() as cluster:
+        with (
+            interrupts("what is done is kept: go on with the same command"),
+            open_workers(1, options.cluster) if options.cluster else nullcontext() as cluster,
+        ):
             for prediction in predict_files(how, list(todo.values()), folder.strips, cluster):
                 folder.add(prediction, todo[prediction.name])
                 prediction.forget_strips()
-    except KeyboardInterrupt:
-        print("what is done is kept: go on with the same command", file=sys.stderr)
-        raise
     finally:
         if folder.is_empty:
             job.forget()  # nothing stands in the way of other options

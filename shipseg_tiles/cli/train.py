@@ -1,10 +1,9 @@
 """`shipseg-tiles train`: a patch store to weights with their contract."""
 
-import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, interrupts, option, quiet_import
 
 
 @dataclass(kw_only=True)
@@ -99,13 +98,10 @@ def run(options: Options) -> Outcome:
 
     chosen = {field.name: getattr(options, field.name) for field in fields(TrainOptions)}
     chosen |= {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
-    try:
+    with interrupts("the finished epochs are kept: go on with the same command and --resume"):
         trained = train(
             store, options.out, TrainOptions(**chosen), mined=mined, resume=options.resume, notes=options.notes
         )
-    except KeyboardInterrupt:
-        print("the finished epochs are kept: go on with the same command and --resume", file=sys.stderr)
-        raise
     scores = trained.contract.scores
     summary = f"{options.out} after {trained.epochs} epochs, best {trained.contract.trained_on['best_epoch']}"
     if "f1" in scores:

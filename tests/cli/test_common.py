@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from shipseg_tiles.cli.common import percent, quiet_import
+from shipseg_tiles.cli.common import interrupts, percent, quiet_import
 from shipseg_tiles.errors import InputError
 
 
@@ -38,3 +38,27 @@ def test_a_backend_that_is_missing_is_named_with_a_remedy(monkeypatch):
     message = r"Keras cannot run on jax \(No module named 'jax'\); install it, or set KERAS_BACKEND to tensorflow"
     with pytest.raises(InputError, match=message), quiet_import():
         raise ModuleNotFoundError("No module named 'jax'")
+
+
+def test_ctrl_c_is_told_on_the_way(capfd):
+    with pytest.raises(KeyboardInterrupt), interrupts("what is done is kept"):
+        raise KeyboardInterrupt
+
+    assert capfd.readouterr().err == "what is done is kept\n"
+
+
+def test_ctrl_c_while_compiled_code_answers_is_one(capfd):
+    """Python finds the interrupt set beside an answer, and makes a `SystemError` of it, as below."""
+    with pytest.raises(KeyboardInterrupt), interrupts("what is done is kept"):
+        raise SystemError(
+            "<built-in function imdecode> returned a result with an exception set"
+        ) from KeyboardInterrupt()
+
+    assert capfd.readouterr().err == "what is done is kept\n"
+
+
+def test_other_errors_of_compiled_code_stay_what_they_are(capfd):
+    with pytest.raises(SystemError, match="bad argument"), interrupts("what is done is kept"):
+        raise SystemError("bad argument to internal function")
+
+    assert capfd.readouterr().err == ""
