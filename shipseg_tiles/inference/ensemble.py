@@ -13,7 +13,7 @@ from keras import layers
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.predictor import load_net
 from shipseg_tiles.nets.blocks import shrink_pixels
-from shipseg_tiles.nets.contract import Contract, checksum, image_multiple, read_contract, write_contract
+from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
 from shipseg_tiles.nets.saved import save_packed
 
 NET = "ensemble"
@@ -21,6 +21,9 @@ NET = "ensemble"
 
 LARGEST_SCALE = 4
 """Times the size of the training, at which a net takes 16 times as long and sees nothing that it knows."""
+
+_FINEST_PART = 8
+"""Of a pixel: to shrink by 9 / 8 is to cut each into 8 x 8, and takes as many times the memory."""
 
 
 def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scales: Sequence[float] = ()) -> Contract:
@@ -32,12 +35,10 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
     does not count. The ensemble cannot be trained further.
 
     Args:
-        weights: `.keras` files of segmenters with their contracts beside them, trained at the image's scale or below,
-            each at a whole fraction of one scale that all can share.
+        weights: `.keras` files of segmenters with their contracts beside them, trained at the image's scale or below.
         out: `NAME.keras` to write, see `save_packed`; its contract `NAME.json` appears beside it.
         symmetries: In how many symmetries tiles are shown, one of `SYMMETRIES`.
-        scales: Times the size of the training at which tiles are shown, 1 for just that; rounded so that the sides of
-            patches become multiples of what the net needs. None for 1 alone.
+        scales: Times the size of the training at which tiles are shown, 1 for just that. None for 1 alone.
 
     Returns:
         The contract. Threshold, minimum area and score, and separation are those of the first member until they are
@@ -51,9 +52,9 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
         raise InputError(f"{out} must end in .keras")
     contracts = [read_contract(path) for path in weights]
     shrinks = [_shrink(path, contract) for path, contract in zip(weights, contracts, strict=True)]
-    common = _common(shrinks)
-    further = [int(shrink / common) for shrink in shrinks]
-    contract = replace(_contract(contracts, common, further, scales), symmetries=symmetries)
+    further = [shrink / min(shrinks) for shrink in shrinks]
+    _check_views(weights, further, scales)
+    contract = replace(_contract(contracts, further, scales), symmetries=symmetries)
     save_packed(build_ensemble([load_net(path) for path in weights], further), out)
     members = [
         {"weights": path.name, "weights_sha256": of.weights_sha256, "shrink": float(shrink), **of.trained_on}
@@ -64,7 +65,7 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
     return contract
 
 
-def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int]) -> keras.Model:
+def build_ensemble(nets: Sequence[Any], shrinks: Sequence[Fraction | int]) -> keras.Model:
     """Build the mean of nets.
 
     Args:
@@ -72,7 +73,7 @@ def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int]) -> keras.Model:
         shrinks: How many pixels of what the ensemble is shown, along a side, are one for each of them.
 
     Returns:
-        Such a model, for sides that are multiples of what each member needs times its shrink.
+        Such a model, for sides that each member sees as multiples of what it needs.
     """
     pixels = keras.Input((None, None, 3), dtype="uint8")
     answers = []
@@ -82,8 +83,9 @@ def build_ensemble(nets: Sequence[Any], shrinks: Sequence[int]) -> keras.Model:
     return keras.Model(pixels, layers.Average()(answers) if len(answers) > 1 else answers[0], name=NET)
 
 
-def _enlarged(answer: Any, shrink: int) -> Any:
-    return layers.UpSampling2D(shrink, interpolation="bilinear")(answer)
+def _enlarged(answer: Any, times: Fraction | int) -> Any:
+    answer = layers.UpSampling2D(times.numerator, interpolation="bilinear")(answer)
+    return layers.AveragePooling2D(times.denominator)(answer) if times.denominator > 1 else answer
 
 
 def _shrink(weights: Path, contract: Contract) -> Fraction:
@@ -97,53 +99,48 @@ def _shrink(weights: Path, contract: Contract) -> Fraction:
     return shrink
 
 
-def _common(shrinks: Sequence[Fraction]) -> Fraction:
-    """Return the most that images can be shrunk for all members, so that each shrinks the rest by a whole number."""
-    numerators, denominators = zip(*(shrink.as_integer_ratio() for shrink in shrinks), strict=True)
-    common = Fraction(math.gcd(*numerators), math.lcm(*denominators))
-    if common < 1:
-        told = " and ".join(f"{float(shrink):g}" for shrink in shrinks)
-        raise InputError(
-            f"the members see images {told} times smaller, which no whole numbers lead to from one size at most that of"
-            " the image; give members such as 1.5 and 3"
-        )
-    return common
+def _check_views(weights: Sequence[Path], further: Sequence[Fraction], scales: Sequence[float]) -> None:
+    for scale in scales:
+        if not 0 < scale <= LARGEST_SCALE:
+            raise InputError(f"scale {scale} must be above 0 and at most {LARGEST_SCALE}")
+    for path, shrink in zip(weights, further, strict=True):
+        if shrink.denominator > _FINEST_PART:
+            raise InputError(
+                f"{path} sees images {shrink} times smaller than the member that sees them largest; give nets whose"
+                " sizes are simpler fractions of each other, such as 3/2"
+            )
 
 
-def _contract(
-    contracts: Sequence[Contract], common: Fraction, further: Sequence[int], scales: Sequence[float]
-) -> Contract:
+def _contract(contracts: Sequence[Contract], further: Sequence[Fraction], scales: Sequence[float]) -> Contract:
     """Say how an ensemble is to be used; what it is made of, and its checksum, come with its weights.
 
     Args:
         contracts: Those of the members.
-        common: How many pixels of the image, along a side, are one of what the ensemble is shown.
-        further: How many of these are one for each member.
+        further: How many pixels of what the ensemble is shown, along a side, are one for each member.
         scales: As for `write_ensemble`.
     """
-    for scale in scales:
-        if not 0 < scale <= LARGEST_SCALE:
-            raise InputError(f"scale {scale} must be above 0 and at most {LARGEST_SCALE}")
-    first = contracts[0]
-    patch = max(contract.patch for contract in contracts)
-    resize = int(patch / common)
-    needed = math.lcm(*(of.tile_multiple * shrink for of, shrink in zip(contracts, further, strict=True)))
-    resizes = [max(1, round(scale * resize / needed)) * needed for scale in scales]
-    smallest = min(resizes, default=resize)  # tiles are cut for it; at other scales they are rounded, see `Predictor`
-    multiple = image_multiple(needed, patch, smallest)
+    first, finest = contracts[0], contracts[further.index(Fraction(1))]
+    needed = math.lcm(*(_needed(of.tile_multiple, shrink) for of, shrink in zip(contracts, further, strict=True)))
     images = {image for contract in contracts for image in contract.calibration.get("images", [])}
     return replace(
         first,
         net=NET,
-        patch=patch,
-        tile=multiple * math.ceil(first.tile / multiple),
+        patch=finest.patch,
+        tile=needed * math.ceil(first.tile / needed),
         overlap=max(contract.overlap for contract in contracts),
         tile_multiple=needed,
         # What changes no member's answer changes no mean.
-        receptive_field=max((of.receptive_field or 0) * shrink for of, shrink in zip(contracts, further, strict=True)),
-        resize=None if smallest == patch else smallest,
-        resizes=resizes,
+        receptive_field=math.ceil(
+            max((of.receptive_field or 0) * shrink for of, shrink in zip(contracts, further, strict=True))
+        ),
+        resize=finest.resize,
+        resizes=[max(1, round(scale * (finest.resize or finest.patch))) for scale in scales],
         gate=None,
         scores={},
         calibration={"images": sorted(images)} if images else {},
     )
+
+
+def _needed(multiple: int, shrink: Fraction) -> int:
+    """Return the smallest side that a net sees as a `multiple` once it is shrunk."""
+    return multiple * shrink.numerator // math.gcd(multiple, shrink.denominator)

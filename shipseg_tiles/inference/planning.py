@@ -12,7 +12,7 @@ from shipseg_tiles.tiling import TileGrid
 
 def grid_over(shape: tuple[int, int], contract: Contract) -> TileGrid:
     """Return the tiles over an image of that (height, width)."""
-    return TileGrid.covering(*shape, contract.tile, contract.overlap, contract.multiple)
+    return TileGrid.covering(*shape, contract.tile, contract.overlap, contract.tile_multiple)
 
 
 @dataclass(frozen=True)

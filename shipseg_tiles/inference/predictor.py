@@ -21,7 +21,7 @@ from shipseg_tiles.nets.folding import fold_normalisation
 from shipseg_tiles.nets.gate import answers_cells
 from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.rle import PixelIndices
-from shipseg_tiles.tiling import Region, TileGrid, WindowName
+from shipseg_tiles.tiling import Region, TileGrid, WindowName, mirrored
 from shipseg_tiles.zipped import AnyPath
 
 
@@ -134,16 +134,20 @@ class Predictor:
 
 
 def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int | None) -> PredictTiles:
-    """Return a net that sees tiles resized as patches are to a side of `resize`, and answers at their own size."""
+    """Return a net that sees tiles resized as patches are to a side of `resize`, and answers at their own size.
+
+    Where that is no size that the net takes, it sees some of their mirror image too.
+    """
     if resize is None:
         return predict_tiles
     scale, unit = resize / contract.patch, contract.tile_multiple
 
     def predict_resized(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         _, height, width, _ = tiles.shape
-        seen = max(1, round(height * scale / unit)) * unit, max(1, round(width * scale / unit)) * unit
-        answers = predict_tiles(np.stack([resize_image(tile, seen) for tile in tiles]))
-        return np.stack([resize_image(answer, (height, width)) for answer in answers])
+        rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+        taken = -(-rows // unit) * unit, -(-columns // unit) * unit
+        answers = predict_tiles(np.stack([mirrored(resize_image(tile, (rows, columns)), *taken) for tile in tiles]))
+        return np.stack([resize_image(answer, (height, width)) for answer in answers[:, :rows, :columns]])
 
     return predict_resized
 

@@ -1,5 +1,6 @@
 """What all nets share: raw pixels in, normalised convolutions, a probability out."""
 
+from fractions import Fraction
 from typing import Any
 
 import keras
@@ -20,9 +21,15 @@ def raw_pixels() -> Any:
     return keras.Input((None, None, 3), dtype="uint8", name="pixels")
 
 
-def shrink_pixels(pixels: Any, times: int) -> Any:
-    """Shrink uint8 pixels a whole number of times along both sides, as patches are shrunk that are stored."""
-    means = layers.AveragePooling2D(times)(ops.cast(pixels, "float32"))
+def shrink_pixels(pixels: Any, times: Fraction | int) -> Any:
+    """Shrink uint8 pixels along both sides to the mean of the area of each, as patches are shrunk that are stored.
+
+    Sides must be a multiple of the fraction's numerator.
+    """
+    parts = ops.cast(pixels, "float32")
+    if times.denominator > 1:  # of 3 / 2, each pixel of the result is 3 x 3 quarters of the pixels
+        parts = layers.UpSampling2D(times.denominator)(parts)
+    means = layers.AveragePooling2D(times.numerator)(parts)
     return ops.cast(ops.floor(means + 0.5), "uint8")
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import reprlib
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -69,7 +68,7 @@ class Contract:
         minimum_area: Objects of fewer pixels than this are dropped.
         tile: Recommended side in pixels of the tiles at inference, in the image.
         overlap: Recommended share of its side that a tile shares with its neighbour, 0 to below 1.
-        tile_multiple: What the sides of the net's inputs must be a multiple of.
+        tile_multiple: What the sides of tiles, and of the net's inputs, must be a multiple of.
         receptive_field: How many pixels of its input away, at most, a pixel can change the answer; measured. None for a
             classifier and a gate, which answer for more than a pixel.
         channels: Channels of the image, red, green, blue.
@@ -77,8 +76,8 @@ class Contract:
         gate: How a gate in front of the net is used; None if as its own contract says.
         symmetries: In how many of its symmetries the net is shown a tile, of which the mean answers: 1 as it is, 2
             mirrored as well, 8 all of them.
-        resizes: Sides to which patches are resized at inference, of which the mean answers, about: a tile is resized to
-            the nearest multiple of `tile_multiple`. Empty for `resize` alone.
+        resizes: Sides to which patches are resized at inference, and tiles likewise; the mean answers. Empty for
+            `resize` alone.
         minimum_score: Objects of a lower mean probability, 0 to below 1, are dropped.
         separate_touching: Whether objects are cut into ships that touch.
         miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss; None for others.
@@ -122,8 +121,8 @@ class Contract:
         if self.minimum_area < 0:
             raise InputError(f"minimum area {self.minimum_area} must be 0 or more")
         self._check_views()
-        if self.tile_multiple < 1 or self.tile < 1 or self.tile % self.multiple:
-            raise InputError(f"tile {self.tile} must be a multiple of {self.multiple}, which this net needs")
+        if self.tile_multiple < 1 or self.tile < 1 or self.tile % self.tile_multiple:
+            raise InputError(f"tile {self.tile} must be a multiple of {self.tile_multiple}, which this net needs")
         for name in ("overlap", "minimum_score", "miss_rate"):
             share = getattr(self, name)
             if share is not None and not 0 <= share < 1:
@@ -154,11 +153,6 @@ class Contract:
                 raise InputError(f"{item.name.replace('_', ' ')} {reprlib.repr(value)} is no value of a contract")
 
     @property
-    def multiple(self) -> int:
-        """What the sides of tiles must be a multiple of, in the image."""
-        return image_multiple(self.tile_multiple, self.patch, self.resize)
-
-    @property
     def reach(self) -> int | None:
         """`receptive_field` in pixels of the image."""
         if self.receptive_field is None:
@@ -185,14 +179,6 @@ class Contract:
     @cached_property
     def _calibrated_on(self) -> frozenset[str]:
         return frozenset(self.calibration.get("images", []))
-
-
-def image_multiple(multiple: int, patch: int, resize: int | None) -> int:
-    """Return the smallest side in the image that a net, which sees `patch` as `resize`, sees as a `multiple`."""
-    if resize is None:
-        return multiple
-    whole = resize // math.gcd(patch, resize)  # fewer of its pixels are no whole number of those of the image
-    return math.lcm(multiple, whole) * patch // resize
 
 
 def contract_path(weights: Path) -> Path:

@@ -82,5 +82,8 @@ def answers_cells(net: Any) -> bool:
     if getattr(net, "input_shape", None) != (None, None, None, 3):
         return False
     rows, columns = 2 * _CELLS_ASKED, _CELLS_ASKED
-    shape: tuple[int | None, ...] = net.compute_output_shape((1, rows * CELL, columns * CELL, 3))
+    try:
+        shape: tuple[int | None, ...] = net.compute_output_shape((1, rows * CELL, columns * CELL, 3))
+    except ValueError:  # of an ensemble whose members take other sides; a gate takes all that are whole cells
+        return False
     return shape == (1, rows, columns, 1)

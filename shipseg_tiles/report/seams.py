@@ -38,7 +38,7 @@ def seam_numbers(seams: Seams, options: SeamOptions) -> dict[str, Any]:
         "images": seams.images,
         "receptive_field": options.contract.reach,
         "tolerance": options.tolerance,
-        "profiles": [_profile_numbers(profile, options.contract.multiple) for profile in seams.profiles.values()],
+        "profiles": [_profile_numbers(profile, options.contract.tile_multiple) for profile in seams.profiles.values()],
         "stitched": [
             {"tile": tile, "overlap": overlap, **summarise_differences(differences)}
             for (tile, overlap), differences in seams.differences.items()

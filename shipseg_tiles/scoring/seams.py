@@ -238,7 +238,7 @@ def measure_seams(
     """
     seams = Seams({}, {})
     for name, image in images:
-        part = comparable_part(image, options.contract.multiple)
+        part = comparable_part(image, options.contract.tile_multiple)
         if min(part.shape[:2]) >= min(options.tiles):
             _compare(seams, part, predict_tiles, options)
         else:

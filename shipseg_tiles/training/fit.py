@@ -10,7 +10,7 @@ import keras
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
-from shipseg_tiles.nets.contract import Contract, checksum, image_multiple, read_contract, write_contract
+from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
@@ -226,7 +226,6 @@ def _usage(store: PatchStore, options: TrainOptions) -> Contract:
     """Say how a net that is trained with `options` is to be used; the rest of the contract comes with its weights."""
     patch, resize = store.options["patch"], store.options["resize"]
     needed = side_multiple(options.net, options.depth)
-    multiple = image_multiple(needed, patch, resize)
     largest = min(TILE, TILE * patch // (resize or patch))  # a tile that is enlarged takes as much memory as others
     return Contract(
         weights_sha256="",
@@ -234,7 +233,7 @@ def _usage(store: PatchStore, options: TrainOptions) -> Contract:
         patch=patch,
         threshold=THRESHOLD,
         minimum_area=MINIMUM_AREA,
-        tile=-(-largest // multiple) * multiple,
+        tile=-(-largest // needed) * needed,
         overlap=OVERLAP,
         tile_multiple=needed,
         receptive_field=None,

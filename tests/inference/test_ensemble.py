@@ -70,9 +70,24 @@ def test_members_of_any_scale_answer_as_they_do_alone(saved, tmp_path, shrinks):
         for paths in (members, [tmp_path / "out.keras"])
     )
 
-    assert contract.resize == (None if 1 in shrinks else 32)
+    assert contract.resize == 64 // min(shrinks)
     np.testing.assert_allclose(together[0], np.mean(alone, axis=0), atol=2.5 / 255)
     assert together[0].std() > 0.01
+
+
+@pytest.mark.parametrize("resizes", [(64, 48), (48, 32), (48, 30)])
+def test_members_of_fractions_answer_as_they_do_alone(saved, tmp_path, resizes):
+    """On a slope, which is the same at every size, away from its ends: shrunk 4/3 times, 3/2 of 4/3, and 8/5 of 4/3."""
+    members = [saved(f"{place}", power=place, resize=side, tile=192) for place, side in enumerate(resizes, 1)]
+    write_ensemble(members, tmp_path / "out.keras")
+    slope = np.tile(np.arange(192, dtype=np.uint8)[None, :, None], (192, 1, 3))
+
+    alone, together = (
+        [Predictor.load(path).probabilities(slope) for path in paths] for paths in (members, [tmp_path / "out.keras"])
+    )
+
+    within = np.abs(together[0] - np.mean(alone, axis=0))[16:-16, 16:-16]
+    assert within.max() < 1.5 / 255
 
 
 def test_what_all_members_see_shrunk_the_contract_says(saved, tmp_path):
@@ -89,25 +104,15 @@ def test_what_all_members_see_shrunk_the_contract_says(saved, tmp_path):
 
 
 def test_views_stand_in_the_contract(saved, tmp_path):
-    """256 of 512 px times 1.25 are 320 and times 1.49 381.4, of which 384 is the nearest multiple of 32. What the net
-    needs, 32 px at the scale of its training, are 64 px of the image."""
+    """256 of 512 px times 1.25 are 320, and times 1.49 381."""
     net = saved("net", patch=512, resize=256, tile=64, tile_multiple=32, symmetries=8)
 
     contract = write_ensemble([net], tmp_path / "out.keras", symmetries=2, scales=[1, 1.25, 1.49])
 
-    assert (contract.symmetries, contract.resize, contract.resizes) == (2, 256, [256, 320, 384])
-    assert (contract.multiple, contract.tile, contract.views) == (64, 64, 6)
+    assert (contract.symmetries, contract.resize, contract.resizes) == (2, 256, [256, 320, 381])
+    assert (contract.tile_multiple, contract.tile, contract.views) == (32, 64, 6)
     plain = write_ensemble([net], tmp_path / "out.keras")
     assert (plain.symmetries, plain.resizes, plain.tile) == (1, [], 64)
-
-
-def test_tiles_are_cut_for_the_smallest_view(saved, tmp_path):
-    """32 px of a net that sees 384 px as 256 are 48 px of the image; at 0.75 of that, a half, they are 64."""
-    net = saved("net", patch=384, resize=256, tile=48, tile_multiple=32)
-
-    contract = write_ensemble([net], tmp_path / "out.keras", scales=[0.75, 1])
-
-    assert (contract.resize, contract.resizes, contract.multiple, contract.tile) == (192, [192, 256], 64, 64)
 
 
 @pytest.mark.parametrize("scale", [0, -1, 4.1, float("nan")])
@@ -138,7 +143,7 @@ def test_the_contract_says_how_an_ensemble_is_used(saved, tmp_path):
 
     assert read_contract(out) == contract
     assert contract.weights_sha256 == checksum(out)
-    assert (contract.net, contract.patch, contract.resize) == ("ensemble", 128, None)
+    assert (contract.net, contract.patch, contract.resize) == ("ensemble", 64, None)
     assert (contract.tile_multiple, contract.tile, contract.overlap, contract.receptive_field) == (48, 96, 0.5, 10)
     assert {name: getattr(contract, name) for name in use} == use
     assert contract.calibration == {"images": ["a", "b", "c"]}
@@ -182,23 +187,25 @@ def test_an_enlarging_member_is_refused(saved, tmp_path):
     assert not (tmp_path / "out.keras").exists()
 
 
-@pytest.mark.parametrize(("patch", "resize", "told"), [(64, 48, "1 and 1.33333"), (96, 64, "1 and 1.5")])
-def test_scales_that_share_none_are_refused(saved, tmp_path, patch, resize, told):
-    odd = saved("odd", patch=patch, resize=resize, tile=192)
+def test_members_may_be_any_fraction_of_each_other(saved, tmp_path):
+    """96 px as 64 are 1.5 times smaller, and 160 as 64 are 2.5: the second sees what the first does, 5/3 times smaller.
+    For it to see a multiple of 8 px the first must see one of 40, and an ensemble of both one of 120."""
+    near = saved("near", patch=96, resize=64, tile=96, tile_multiple=6)
+    far = saved("far", patch=160, resize=64, tile_multiple=8, receptive_field=4)
 
-    with pytest.raises(InputError, match=f"members see images {told} times smaller"):
+    contract = write_ensemble([near, far], tmp_path / "out.keras")
+
+    assert (contract.patch, contract.resize, contract.resizes) == (96, 64, [])
+    assert (contract.tile_multiple, contract.tile, contract.receptive_field) == (120, 120, 7)
+    assert [member["shrink"] for member in contract.trained_on["members"]] == [1.5, 2.5]
+
+
+def test_fractions_of_very_small_parts_are_refused(saved, tmp_path):
+    odd = saved("odd", patch=100, resize=91, tile=192)
+
+    with pytest.raises(InputError, match=r"odd\.keras sees images 100/91 times smaller than the member that"):
         write_ensemble([saved("net"), odd], tmp_path / "out.keras")
     assert not (tmp_path / "out.keras").exists()
-
-
-def test_members_may_share_a_fraction_that_is_not_whole(saved, tmp_path):
-    """96 px as 64 and 192 as 64 are 1.5 and 3 times smaller: the second is shown what the first sees, halved."""
-    members = [saved("near", patch=96, resize=64, tile=96), saved("far", patch=192, resize=64, tile=192)]
-
-    contract = write_ensemble(members, tmp_path / "out.keras")
-
-    assert (contract.patch, contract.resize, contract.resizes) == (192, 128, [])
-    assert [member["shrink"] for member in contract.trained_on["members"]] == [1.5, 3]
 
 
 def test_what_is_no_segmenter_is_refused(saved, tmp_path):

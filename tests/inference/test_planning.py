@@ -69,13 +69,10 @@ def test_a_small_image_takes_one_small_tile():
 
 
 def test_tiles_of_a_net_that_sees_them_resized_lie_on_the_image():
-    """Patches of 64 px that became 32: what the net sees in multiples of 16 px are 32 in the image.
-
-    Of 320 px a stride of 0.75 is 240, the multiple of 32 below it 224.
-    """
+    """Of 304 px, the next multiple of 16, a stride of 0.75 is 228, the multiple of 16 below it 224."""
     halved = contract(resize=32, tile=512)
 
-    assert grid_over((200, 301), halved) == TileGrid(200, 301, 320, 224)
+    assert grid_over((200, 301), halved) == TileGrid(200, 301, 304, 224)
     (plan,) = plan_sizes({(200, 301): 1}, halved)
     assert plan.image_bytes == 3 * 200 * 301
 

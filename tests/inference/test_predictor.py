@@ -199,7 +199,7 @@ def test_a_region_has_exactly_the_pixels_of_the_whole(resize):
     assert [(found.top, found.left, *found.probability.shape) for found in lines] == [
         (band.top, band.left, band.bottom - band.top, band.right - band.left) for band in bands
     ]
-    assert len(bands) == (4 if resize == 96 else 3)  # tiles begin at the rows 0, 48, 96, 136: from 77, 96 and 136 on
+    assert len(bands) == 3  # tiles begin at the rows 0, 48, 96, 136: from 77, 96 and 136 on
 
 
 def test_ships_of_a_region_are_cut_at_its_border():
@@ -250,13 +250,16 @@ def test_tiles_are_shown_at_several_sizes():
     )
 
 
-def test_a_tile_of_another_size_is_shown_at_the_nearest_that_the_net_takes():
-    """A tile of 80 px at 48 / 64 of its size has 60; the net takes multiples of 16, of which 64 is the nearest."""
+def test_a_tile_that_shrinks_to_no_size_of_the_net_is_mirrored_and_keeps_its_scale():
+    """80 px at 48 / 64 of their size are 60, beside which the net, which takes multiples of 16, sees 4 px of their
+    mirror image. A ship in the last 4 columns of the tile is the last 3 of the 60 and the first 3 of the 4."""
     net = Recording()
 
-    Predictor(net, contract(resizes=[64, 48], tile=80)).probabilities(scene(80, 80, (10, 10, 1, 1)))
+    found = Predictor(net, contract(resize=48, tile=80)).probabilities(scene(80, 80, (0, 76, 80, 4)))
 
-    assert net.shapes == [(1, 80, 80, 3), (1, 64, 64, 3)]
+    assert net.shapes == [(1, 64, 64, 3)]
+    assert (found[:, :75] == 0).all()
+    assert (found[:, 77:] == 1).all()
 
 
 class Forgetful(Recording):

@@ -4,8 +4,6 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import shipseg_tiles
 from shipseg_tiles.errors import InputError
@@ -19,7 +17,6 @@ from shipseg_tiles.nets.contract import (
     gate_path,
     gate_threshold,
     image_digest,
-    image_multiple,
     read_contract,
     write_contract,
 )
@@ -202,32 +199,16 @@ def test_a_value_of_another_type_is_refused_with_the_file_and_its_name(weights, 
 # What nets of resized patches see
 
 
-@pytest.mark.parametrize(
-    ("multiple", "patch", "resize", "expected"),
-    [(32, 128, None, 32), (32, 512, 256, 64), (32, 768, 160, 768), (16, 64, 96, 32), (1, 64, 16, 4), (1, 30, 30, 1)],
-)
-def test_multiples_in_the_image_by_hand(multiple, patch, resize, expected):
-    assert image_multiple(multiple, patch, resize) == expected
-
-
-@given(st.integers(1, 64), st.integers(1, 256), st.integers(1, 256))
-def test_a_multiple_in_the_image_is_the_smallest_that_a_net_sees_as_one(multiple, patch, resize):
-    found = image_multiple(multiple, patch, resize)
-
-    fitting = (side for side in range(1, found + 1) if side * resize % (patch * multiple) == 0)
-    assert next(fitting) == found
-
-
 def test_sides_and_reach_of_resized_patches():
     """The net sees 160 px of 768, so that 10 px of its own are 48, and 11 px 52.8, which ends in a 53rd."""
     values = {**VALUES, "patch": 768, "resize": 160, "tile": 768, "tile_multiple": 32}
     resized = Contract(**values | {"receptive_field": 11})
 
-    assert (resized.multiple, resized.reach) == (768, 53)
+    assert resized.reach == 53
     assert Contract(**values | {"receptive_field": 10}).reach == 48
     assert Contract(**values | {"receptive_field": None}).reach is None
-    with pytest.raises(InputError, match="tile 800 must be a multiple of 768"):
-        Contract(**values | {"tile": 800})
+    with pytest.raises(InputError, match="tile 752 must be a multiple of 32"):
+        Contract(**values | {"tile": 752})
 
 
 def test_views_are_counted():

@@ -566,15 +566,14 @@ def test_training_anew_forgets_the_earlier_training(straight, easy, tmp_path):
 def test_net_of_resized_patches_sees_resized_images(scenes, tmp_path):
     """Patches of 200 px were stored at 64: the contract says so, and the answer has the size of the image.
 
-    The net needs even sides; 8 of its pixels are the fewest that are whole ones of the image, 25, 31 of which hold the
-    768 px of an image of the competition. Were the tile smaller, such an image would take four."""
+    The net needs even sides, so that 768 px, as images of the competition have, are a tile that it can see."""
     options = MakeOptions(patch=200, stride=200, resize=64, seed=7, valid_fraction=0.25, full_images=4)
     make_patches(scenes, tmp_path / "p.h5", options)
 
     train(PatchStore(tmp_path / "p.h5"), tmp_path / "net.keras", replace(TINY, epochs=1))
 
     predictor = Predictor.load(tmp_path / "net.keras")
-    assert (predictor.contract.patch, predictor.contract.resize, predictor.contract.tile) == (200, 64, 775)
+    assert (predictor.contract.patch, predictor.contract.resize, predictor.contract.tile) == (200, 64, 768)
     assert predictor.contract.scores["images"] == 4
     assert predictor.probabilities(np.zeros((300, 200, 3), dtype=np.uint8)).shape == (300, 200)
 
