@@ -26,7 +26,7 @@ with quiet_import():
 
 RECIPES = Path(__file__).with_name("shipped.yaml")
 FOREVER = 1_000_000
-"""Epochs: the minutes of a phase end it."""
+"""Epochs of a phase that its minutes end."""
 
 TERMS = (
     "Airbus Ship Detection Challenge images: the pixels belong to the competition's owners and come under its terms,"
@@ -92,8 +92,8 @@ def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:
             if not flags["mined"].is_file():
                 call("mine", data(given), how, weights=before, patches=store, split=split, out=flags["mined"])
         if not weights.is_file():
-            flags |= {"patches": store, "out": weights, "epochs": FOREVER, "patience": FOREVER, "notes": TERMS}
-            call("train", {"start_from": before} if before else {}, **flags)
+            flags |= {"patches": store, "out": weights, "patience": FOREVER, "notes": TERMS}
+            call("train", {"epochs": FOREVER}, {"start_from": before} if before else {}, **flags)
         before = weights
     for suffix in (".keras", ".json"):
         shipped(given.out, name).parent.mkdir(exist_ok=True)
@@ -105,9 +105,12 @@ def shipped(out: Path, name: str) -> Path:
 
 
 def spent(recipes: dict[str, Any]) -> dict[str, float]:
-    """Return the minutes of training of each net that segments, and of each ensemble those of its members."""
+    """Return the minutes of training of each net that segments, and of each ensemble those of its members.
+
+    Phases of so many epochs count for nothing.
+    """
     minutes = {
-        name: float(sum(phase["minutes"] for phase in recipe["phases"]))
+        name: float(sum(phase.get("minutes", 0) for phase in recipe["phases"]))
         for name, recipe in recipes["nets"].items()
         if not name.endswith(".gate")
     }
