@@ -106,7 +106,7 @@ class TileGrid:
         poolings of all tiles divide the image alike, and their answers differ less. A small image gets one tile that is
         no larger than it must be.
         """
-        grid = cls.with_overlap(height, width, min(tile, -(-max(height, width) // multiple) * multiple), overlap)
+        grid = cls.with_overlap(height, width, min(tile, round_up(max(height, width), multiple)), overlap)
         return cls(height, width, grid.tile, grid.stride // multiple * multiple or grid.stride)
 
     @cached_property
@@ -216,6 +216,11 @@ class TileGrid:
             for down, right in offsets
         ]
         return np.array(counts, dtype=np.int64)
+
+
+def round_up(side: int, multiple: int) -> int:
+    """Return the smallest multiple that is no less than a side."""
+    return -(-side // multiple) * multiple
 
 
 def mirrored(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

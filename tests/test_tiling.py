@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.tiling import Region, TileGrid, mirrored, parse_region, window_profile
+from shipseg_tiles.tiling import Region, TileGrid, mirrored, parse_region, round_up, window_profile
 
 WINDOWS = ["uniform", "hann", "gaussian", "core"]
 
@@ -195,6 +195,15 @@ def test_pad_reaches_the_padded_shape_and_keeps_the_original(grid, colour, seed)
 
     assert padded.shape == (*grid.padded_shape, *shape[2:])
     assert np.array_equal(padded[: grid.height, : grid.width], image)
+
+
+@fast
+@given(st.integers(0, 10_000), st.integers(1, 1_000))
+def test_a_side_is_rounded_up_to_the_next_multiple(side, multiple):
+    found = round_up(side, multiple)
+
+    assert found % multiple == 0
+    assert side <= found < side + multiple
 
 
 def test_only_sides_that_are_too_short_are_mirrored():

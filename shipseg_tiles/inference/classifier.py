@@ -12,7 +12,7 @@ from shipseg_tiles.inference.answers import checked_probabilities
 from shipseg_tiles.inference.predictor import at_training_scale, load_net, readable_images
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.nets.contract import Contract, read_contract
-from shipseg_tiles.tiling import TileGrid
+from shipseg_tiles.tiling import TileGrid, round_up
 from shipseg_tiles.zipped import AnyPath
 
 
@@ -56,7 +56,7 @@ class Classifier:
         """
         seen = at_training_scale(image, self.contract)
         multiple = self.contract.tile_multiple
-        side = -(-(self.contract.resize or self.contract.patch) // multiple) * multiple
+        side = round_up(self.contract.resize or self.contract.patch, multiple)
         grid = TileGrid.covering(seen.shape[0], seen.shape[1], side, 0.0, multiple)
         return max(float(self._predict_tiles(tiles).max()) for tiles in _batches(grid.pad(seen), grid))
 

@@ -15,6 +15,7 @@ from shipseg_tiles.inference.predictor import load_net
 from shipseg_tiles.nets.blocks import shrink_pixels
 from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
 from shipseg_tiles.nets.saved import save_packed
+from shipseg_tiles.tiling import round_up
 
 NET = "ensemble"
 """Name of such a net in its contract."""
@@ -45,8 +46,8 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
         calibrated; it remembers all images that any member was calibrated on.
 
     Raises:
-        InputError: If a member is no segmenter or was trained at another scale, a view cannot be, or `out` has another
-            suffix.
+        InputError: If a member is no segmenter, sees images enlarged or at no simple fraction of what another sees, a
+            view cannot be, or `out` has another suffix.
     """
     if out.suffix != ".keras":
         raise InputError(f"{out} must end in .keras")
@@ -126,7 +127,7 @@ def _contract(contracts: Sequence[Contract], further: Sequence[Fraction], scales
         first,
         net=NET,
         patch=finest.patch,
-        tile=needed * math.ceil(first.tile / needed),
+        tile=round_up(first.tile, needed),
         overlap=max(contract.overlap for contract in contracts),
         tile_multiple=needed,
         # What changes no member's answer changes no mean.

@@ -19,7 +19,7 @@ from shipseg_tiles.inference.formats import FORMATS, Answers, Format
 from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.nets.contract import Contract, contract_path, read_contract
 from shipseg_tiles.nets.saved import first_line, load_model
-from shipseg_tiles.tiling import TileGrid
+from shipseg_tiles.tiling import TileGrid, round_up
 from shipseg_tiles.zipped import AnyPath
 
 TOLERANCE = 1e-3
@@ -125,7 +125,7 @@ def check_batches(contract: Contract, images: Sequence[AnyPath] = ()) -> Iterato
     """
     multiple = contract.tile_multiple
     yield np.random.default_rng(0).integers(0, 256, (2, 2 * multiple, 3 * multiple, 3), dtype=np.uint8)
-    side = -(-(contract.resize or contract.patch) // multiple) * multiple
+    side = round_up(contract.resize or contract.patch, multiple)
     chosen = _evenly(images, CHECKED_IMAGES)
     for image in map(read_image, tqdm(chosen, desc="read", unit="image", disable=None)) if chosen else _scenes():
         seen = at_training_scale(image, contract)

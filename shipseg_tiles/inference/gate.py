@@ -13,7 +13,7 @@ from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, read_
 from shipseg_tiles.nets.folding import fold_normalisation
 from shipseg_tiles.nets.gate import CELL, REACH, answers_cells
 from shipseg_tiles.nets.saved import load_model
-from shipseg_tiles.tiling import TileGrid, mirrored
+from shipseg_tiles.tiling import TileGrid, mirrored, round_up
 
 MARGIN = 1
 """Cells to the left and the right of a tile that count for it as well.
@@ -71,7 +71,7 @@ class Gate:
         """
         unit = self.contract.tile_multiple
         rows, columns = (-(-side // CELL) for side in pixels.shape[:2])
-        height, width = (-(-side // unit) * unit for side in pixels.shape[:2])
+        height, width = (round_up(side, unit) for side in pixels.shape[:2])
         whole = mirrored(pixels, height, width)[np.newaxis]
         reach = max(REACH * CELL, unit)
         piece = min(width, max(PIXELS_AT_ONCE // height // unit * unit, 4 * reach))

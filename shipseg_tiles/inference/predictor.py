@@ -21,7 +21,7 @@ from shipseg_tiles.nets.folding import fold_normalisation
 from shipseg_tiles.nets.gate import answers_cells
 from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.rle import PixelIndices
-from shipseg_tiles.tiling import Region, TileGrid, WindowName, mirrored
+from shipseg_tiles.tiling import Region, TileGrid, WindowName, mirrored, round_up
 from shipseg_tiles.zipped import AnyPath
 
 
@@ -145,7 +145,7 @@ def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int | Non
     def predict_resized(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         _, height, width, _ = tiles.shape
         rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-        taken = -(-rows // unit) * unit, -(-columns // unit) * unit
+        taken = round_up(rows, unit), round_up(columns, unit)
         answers = predict_tiles(np.stack([mirrored(resize_image(tile, (rows, columns)), *taken) for tile in tiles]))
         return np.stack([resize_image(answer, (height, width)) for answer in answers[:, :rows, :columns]])
 

@@ -12,7 +12,7 @@ from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.inference.stitching import PredictTiles, stitch
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.scoring.dice import dice_from_counts
-from shipseg_tiles.tiling import TileGrid, WindowName
+from shipseg_tiles.tiling import TileGrid, WindowName, round_up
 
 LARGEST_SIDE = 2048
 """Of larger images the middle is taken, in pixels: the whole is predicted at once, and nets take much memory for it."""
@@ -138,7 +138,7 @@ def overlap_for(halo: int, tile: int, multiple: int) -> float | None:
     Returns:
         Share of the tile's side; None if the tile is too small.
     """
-    shared = -(-2 * halo // multiple) * multiple
+    shared = round_up(2 * halo, multiple)
     return shared / tile if shared < tile else None
 
 

@@ -16,10 +16,11 @@ from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore
+from shipseg_tiles.tiling import round_up
 from shipseg_tiles.training.callbacks import BeginEpoch, JudgeEpoch, Pace, Progress, StopOnNaN, tensorboard
 from shipseg_tiles.training.journal import Journal
 from shipseg_tiles.training.judges import choose_judge
-from shipseg_tiles.training.model import build_model, build_twin, prepare_stage, save_net
+from shipseg_tiles.training.model import bare_net, build_model, prepare_stage, save_net
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.schedule import Stage
 from shipseg_tiles.training.strategy import Devices, choose_devices
@@ -149,7 +150,7 @@ class _Training:
     @cached_property
     def twin(self) -> keras.Model:
         """What is saved; built once, as to build and to trace it take longer than to give it other weights."""
-        return build_twin(self.options)
+        return bare_net(self.options)
 
     def take_up(self) -> None:
         """Go back to where the journal stops."""
@@ -233,7 +234,7 @@ def _usage(store: PatchStore, options: TrainOptions) -> Contract:
         patch=patch,
         threshold=THRESHOLD,
         minimum_area=MINIMUM_AREA,
-        tile=-(-largest // needed) * needed,
+        tile=round_up(largest, needed),
         overlap=OVERLAP,
         tile_multiple=needed,
         receptive_field=None,

@@ -25,7 +25,7 @@ def build_model(options: TrainOptions, net_class: type[AugmentedNet]) -> Augment
         InputError: If an option is out of its range, or the weights do not fit.
     """
     with precision(options.precision):
-        net = _net(options, options.encoder_weights)
+        net = bare_net(options, options.encoder_weights)
         model = net_class(net, options.seed, AugmentationOptions.parse(options.augmentation))
     if options.start_from:
         known = load_model(Path(options.start_from))
@@ -35,6 +35,17 @@ def build_model(options: TrainOptions, net_class: type[AugmentedNet]) -> Augment
             reason = " ".join(str(error).split())
             raise InputError(f"{options.start_from} does not fit {options.net} with these options: {reason}") from None
     return model
+
+
+def bare_net(options: TrainOptions, encoder_weights: str = "none") -> keras.Model:
+    """Build the net without what augments its batches, at the precision that is set."""
+    return build_net(
+        options.net,
+        options.width,
+        options.depth,
+        normalisation="batch" if options.normalisation == "frozen" else options.normalisation,
+        encoder_weights=encoder_weights,
+    )
 
 
 def prepare_stage(model: AugmentedNet, stage: Stage, patch: int, options: TrainOptions) -> None:
@@ -55,13 +66,8 @@ def prepare_stage(model: AugmentedNet, stage: Stage, patch: int, options: TrainO
     model.optimizer.build(model.trainable_variables)
 
 
-def build_twin(options: TrainOptions) -> keras.Model:
-    """Build the bare net as float32, whatever precision it is trained at."""
-    return _net(options, "none")
-
-
 def save_net(model: AugmentedNet, twin: keras.Model, out: Path) -> None:
-    """Write the weights of a model as those of its twin."""
+    """Write the weights of a model as those of its twin: a bare net, float32 whatever the model is trained at."""
     twin.set_weights(model.net.get_weights())
     with written_whole(out) as temporary:
         twin.save(temporary)
@@ -76,13 +82,3 @@ def _metric(net: str) -> keras.metrics.Metric:
     if net in CLASSIFIERS:
         return PatchF1()
     return PatchDice("cell_dice") if net in GATES else PatchDice()
-
-
-def _net(options: TrainOptions, encoder_weights: str) -> keras.Model:
-    return build_net(
-        options.net,
-        options.width,
-        options.depth,
-        normalisation="batch" if options.normalisation == "frozen" else options.normalisation,
-        encoder_weights=encoder_weights,
-    )
