@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.openvino_engine import on_openvino
 from shipseg_tiles.inference.predictor import load_net
-from shipseg_tiles.nets.contract import read_contract
+from shipseg_tiles.nets.contract import Contract, read_contract
 
 ENGINES = ("keras", "openvino")
 
@@ -44,7 +44,15 @@ def load_engine(weights: Path, engine: str = "keras", precision: str = "float32"
         raise InputError(f"there is no precision {precision!r} to predict in; choose one of {', '.join(PRECISIONS)}")
     if (engine, precision) == ("keras", "int8"):
         raise InputError("engine keras does not compute in int8; choose engine openvino or precision bfloat16")
-    contract, net = read_contract(weights), load_net(weights)
+    return run_by(engine, load_net(weights), read_contract(weights), precision)
+
+
+def run_by(engine: str, net: Any, contract: Contract, precision: str = "float32") -> Engine:
+    """Let an engine run a net that is loaded: a Keras model from uint8 (N, height, width, 3), and how it is used.
+
+    Raises:
+        InputError: If the engine is not installed or cannot compute so here.
+    """
     if engine == "openvino":
         return on_openvino(net, precision, contract)
     if precision == "bfloat16":

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.answers import checked_probabilities
+from shipseg_tiles.inference.engines import run_by
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, read_contract
 from shipseg_tiles.nets.folding import fold_normalisation
@@ -32,8 +33,8 @@ class Gate:
     It sees images as they are, whatever scale the segmenter behind it sees them at.
 
     Attributes:
-        net: Keras model from uint8 (N, height, width, 3), sides multiples of `CELL`, to the probabilities that cells
-            show a part of a ship, (N, height / CELL, width / CELL, 1).
+        net: Keras model, or another engine's, from uint8 (N, height, width, 3), sides multiples of `CELL`, to the
+            probabilities that cells show a part of a ship, (N, height / CELL, width / CELL, 1).
         contract: How it is used: the thresholds by the size of tiles, and what share of the ships it may miss at them.
         calibrated: How the contract of the segmenter behind it says that a gate is used; None if it says nothing.
     """
@@ -44,18 +45,19 @@ class Gate:
         self.calibrated = calibrated
 
     @classmethod
-    def load(cls, weights: Path, calibrated: GateUse | None = None) -> "Gate":
+    def load(cls, weights: Path, calibrated: GateUse | None = None, engine: str = "keras") -> "Gate":
         """Load weights with their contract.
 
         Args:
             weights: `.keras` file with its contract beside it.
             calibrated: How the contract of the segmenter says that a gate is used.
+            engine: One of `ENGINES`, which runs it in float32, the precision that thresholds are found in.
 
         Raises:
-            InputError: If the files do not belong together or hold no gate.
+            InputError: If the files do not belong together or hold no gate, or the engine is not installed.
         """
         contract = read_contract(weights)
-        return cls(load_gate_net(weights), contract, calibrated)
+        return cls(run_by(engine, load_gate_net(weights), contract), contract, calibrated)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict the probability, 0 to 1, that each cell of an image, or of a part of one, shows a part of a ship.

@@ -47,8 +47,8 @@ class PredictOptions:
         window: How overlapping tiles are blended.
         gate: Weights of a gate, which decides which tiles the net is shown; None for all of them.
         classifier: Weights of a classifier, which decides in which images ships are looked for; None for all.
-        engine: One of `ENGINES`.
-        precision: One of `PRECISIONS`.
+        engine: One of `ENGINES`, for the gate too.
+        precision: One of `PRECISIONS`; the gate computes in float32.
         symmetries: In how many symmetries the net is shown a tile; None for the contract's.
         region: The part of each image that is predicted; None for all of it.
         bands: Numbers, from 1, of the bands of a scene that are red, green and blue; None if it has just these.
@@ -148,7 +148,7 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
         load_engine(options.weights, options.engine, options.precision),
         contract,
         options.window,
-        sees=Gate.load(options.gate, contract.gate).sees if options.gate else None,
+        sees=Gate.load(options.gate, contract.gate, options.engine).sees if options.gate else None,
     )
     return predictor, Classifier.load(options.classifier) if options.classifier else None
 

@@ -4,6 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 MOMENTUM = 0.9
@@ -29,8 +30,10 @@ def shrink_pixels(pixels: Any, times: Fraction | int) -> Any:
     parts = ops.cast(pixels, "float32")
     if times.denominator > 1:  # of 3 / 2, each pixel of the result is 3 x 3 quarters of the pixels
         parts = layers.UpSampling2D(times.denominator)(parts)
-    means = layers.AveragePooling2D(times.numerator)(parts)
-    return ops.cast(ops.floor(means + 0.5), "uint8")
+    side = times.numerator
+    # A sum by convolution: OpenVINO takes three times as long to pool three channels.
+    sums = ops.depthwise_conv(parts, np.ones((side, side, 3, 1), dtype=np.float32), side, "valid")
+    return ops.cast(ops.floor(sums / side**2 + 0.5), "uint8")
 
 
 def encoder_model(pixels: Any, maps: list[Any]) -> keras.Model:

@@ -1,3 +1,4 @@
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError, NetError
 from shipseg_tiles.inference.gate import Gate
+from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, GateUse, checksum, contract_path, gate_path, write_contract
@@ -238,6 +240,20 @@ def test_a_saved_gate_answers_bands_of_any_size(saved):
     assert (gate.contract.miss_rate, gate.contract.thresholds) == (0.01, {"16": 0.5})
     for height, width in ((64, 64), (50, 333), (5, 5)):
         assert gate.sees(band(height, width), np.array([0, width - height]), height).shape == (2,)
+
+
+# Not importorskip: it would import OpenVINO with its reports.
+@pytest.mark.skipif(not find_spec("openvino"), reason="the extra openvino is not installed")
+@pytest.mark.parametrize("name", ["gate", "mobilenetv2-gate"])
+def test_openvino_runs_a_gate_as_keras_does(tmp_path, name):
+    """The second shrinks what it is shown; its cells must not move."""
+    weights = save(build_net(name, width=2, depth=3), tmp_path / "net.gate.keras")
+    gate, fast = Gate.load(weights), Gate.load(weights, engine="openvino")
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 200, 3), dtype=np.uint8)
+
+    assert isinstance(fast.net, OpenVinoNet)
+    assert gate.probabilities(pixels).std() > 0
+    np.testing.assert_allclose(fast.probabilities(pixels), gate.probabilities(pixels), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["unet", "classifier"])

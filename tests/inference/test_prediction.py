@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from zipfile import ZipFile
 
 import keras
@@ -12,9 +13,11 @@ from PIL import Image
 from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import list_images
 from shipseg_tiles.inference import stitching
+from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.inference.prediction import (
     PredictOptions,
     TileCounts,
+    load_nets,
     predict_files,
     predict_image,
     predict_scene,
@@ -195,6 +198,15 @@ def test_what_the_gate_does_not_see_holds_no_ship(plain, nets, tmp_path):
     path = write(tmp_path / "a.png", boxes(40, 60, (5, 7, 4, 4)))
 
     assert predict_image(replace(plain, gate=nets / "blind.keras"), path).ships == []
+
+
+# Not importorskip: it would import OpenVINO with its reports.
+@pytest.mark.skipif(not find_spec("openvino"), reason="the extra openvino is not installed")
+def test_openvino_runs_the_gate_too(plain, nets):
+    predictor, _ = load_nets(replace(plain, gate=nets / "bright.keras", engine="openvino"))
+
+    assert isinstance(predictor.net, OpenVinoNet)
+    assert isinstance(predictor.sees.__self__.net, OpenVinoNet)
 
 
 def test_what_the_net_was_shown_is_counted_by_hand(plain, nets, tmp_path):
