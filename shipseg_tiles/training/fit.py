@@ -165,7 +165,7 @@ class _Training:
         )
         pace = Pace(self.schedule, self.journal, self.judge, self.options.minutes)
         boards = tensorboard(self.journal.folder / "tensorboard")
-        with closing(Progress(self.schedule.epochs)) as progress:
+        with closing(self.journal), closing(Progress(self.schedule.epochs)) as progress:
             callbacks = [BeginEpoch(self.feed), StopOnNaN(), judging, *boards, self.journal, pace, progress]
             while not pace.is_over:
                 self._fit(callbacks)

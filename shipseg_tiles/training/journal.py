@@ -1,6 +1,7 @@
 """What is written down of a training: to look at it, and to take it up again after a break."""
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -14,9 +15,12 @@ from tqdm import tqdm
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json, write_text, written_whole
 
+CURVES_EVERY = 10.0
+"""Seconds between two drawings of the curves: one takes as long as an epoch of a small training."""
+
 
 class Journal(keras.callbacks.Callback):
-    """Keeps everything that is needed to look at a training and to take it up again after a break.
+    """Keeps everything that is needed to look at a training and to take it up again; for `contextlib.closing`.
 
     Writes into `folder`: `history.csv` and `curves.png`; `checkpoint-N.weights.h5` with the weights and the optimizer
     after epoch N (what is random follows from the epoch); and `state.json`, after that, so that it never speaks of what
@@ -32,6 +36,7 @@ class Journal(keras.callbacks.Callback):
         self.options = options
         self.history: list[dict[str, float]] = []
         self._began = time.monotonic()
+        self._drawn = (0, -math.inf)
 
     @property
     def seconds(self) -> float:
@@ -90,18 +95,31 @@ class Journal(keras.callbacks.Callback):
             raise InputError(f"{self._checkpoint()} is missing or damaged; train without --resume") from None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Write everything anew."""
+        """Write everything anew, but curves that were drawn just before."""
         self.history.append({name: float(value) for name, value in logs.items()})
-        table = pd.DataFrame(self.history)
-        table.insert(0, "epoch", range(1, len(table) + 1))
-        write_text(self.folder / "history.csv", table.to_csv(index=False))
-        draw_curves(table, self.folder / "curves.png")
+        write_text(self.folder / "history.csv", self._table().to_csv(index=False))
+        if time.monotonic() - self._drawn[1] > CURVES_EVERY:
+            self._draw()
         with written_whole(self._checkpoint()) as temporary:
             self.model.save_weights(temporary)
         write_json(self._state, {"options": self.options, "history": self.history, "seconds": self.seconds})
         self._remove_checkpoints(but=self._checkpoint())
         line = ", ".join(f"{name} {value:.4g}" for name, value in self.history[-1].items())
         tqdm.write(f"epoch {epoch + 1}: {line}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Draw the curves of the last epochs, if they are not drawn yet."""
+        if len(self.history) > self._drawn[0]:
+            self._draw()
+
+    def _draw(self) -> None:
+        draw_curves(self._table(), self.folder / "curves.png")
+        self._drawn = (len(self.history), time.monotonic())
+
+    def _table(self) -> pd.DataFrame:
+        table = pd.DataFrame(self.history)
+        table.insert(0, "epoch", range(1, len(table) + 1))
+        return table
 
     def _remove_checkpoints(self, but: Path | None = None) -> None:
         for path in self.folder.glob("checkpoint-*.weights.h5"):

@@ -134,6 +134,22 @@ def test_a_damaged_or_missing_checkpoint_is_refused(spoiled):
         spoiled.load(tiny_model())
 
 
+def test_curves_are_drawn_at_first_and_at_the_end_and_seldom_between(tmp_path):
+    """Three epochs come within ten seconds: the first is drawn, and all three when the journal is closed."""
+    journal, curves = Journal(tmp_path, {}), tmp_path / "curves.png"
+    journal.set_model(tiny_model())
+    logs = {"loss": 0.5, "learning_rate": 0.1}
+
+    journal.on_epoch_end(0, logs)
+    first = curves.read_bytes()
+    journal.on_epoch_end(1, logs)
+    journal.on_epoch_end(2, logs)
+    before = curves.read_bytes()
+    journal.close()
+
+    assert first == before != curves.read_bytes()
+
+
 def test_curves_are_drawn_where_scores_are_missing(tmp_path):
     table = {
         "epoch": [1, 2],
