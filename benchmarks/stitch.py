@@ -114,17 +114,18 @@ def all_ways(weights: Path, folder: Path) -> dict[str, Predict]:
         SMALL: in_memory(replace(plain, tile=128, overlap=0.5)),
         "predict, 256 px tiles a quarter overlapping": in_memory(replace(plain, tile=256, overlap=0.25)),
     }
-    if gate_path(weights).is_file():
+    gated = replace(plain, gate=gate_path(weights)) if gate_path(weights).is_file() else None
+    if gated:
         for tile in (256, 384, 768):
-            ways[f"predict with the gate, {tile} px tiles"] = in_memory(
-                replace(plain, tile=tile, overlap=0.25, gate=gate_path(weights))
-            )
+            ways[f"predict with the gate, {tile} px tiles"] = in_memory(replace(gated, tile=tile, overlap=0.25))
     for precision in ("float32", "bfloat16"):
         with suppress(InputError):  # OpenVINO is not installed, or the processor has no bfloat16
             options = replace(plain, engine="openvino", precision=precision)
             load_nets(options)
             ways[f"OpenVINO {precision}, {FORWARD}"] = one_pass(options)
             ways[f"OpenVINO {precision}, {PREDICT}"] = in_memory(options)
+            if gated:
+                ways[f"OpenVINO {precision}, predict with the gate"] = in_memory(replace(options, gate=gated.gate))
     with suppress(ImportError):
         ways["MONAI's sliding windows of 128 px, half overlapping"] = with_monai(plain)
     return ways
