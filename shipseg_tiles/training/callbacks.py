@@ -17,6 +17,9 @@ from shipseg_tiles.training.journal import Journal
 from shipseg_tiles.training.judges import Judge
 from shipseg_tiles.training.schedule import Schedule
 
+RATE_STEP = 0.01
+"""Share by which a learning rate must have changed to be set: 5 ms a time under JAX, a sixth of a step on a GPU."""
+
 
 class BeginEpoch(keras.callbacks.Callback):
     """Tells the feed and the model which epoch begins, from which follows all that is random in them.
@@ -83,10 +86,10 @@ class Pace(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the rate if it changes: under JAX to touch the model is to bring all of its state back, 5 ms a step."""
+        """Set the rate once it has changed by a hundredth: under JAX to touch the model brings all its state back."""
         epoch = self.epoch + batch / self.params["steps"]
         rate = self.schedule.rate(epoch, self.scores, self.used)
-        if rate != self.rate:
+        if self.rate is None or not math.isclose(rate, self.rate, rel_tol=RATE_STEP):
             self.rate = self.model.optimizer.learning_rate = rate
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
