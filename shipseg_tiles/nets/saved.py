@@ -1,9 +1,11 @@
 """Files of nets: loaded as data, within bounds, with one clear error; or written to be small."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
+import h5py
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,9 @@ from shipseg_tiles.files import written_whole
 
 MAXIMUM_BYTES = 2**32
 """Larger archives are refused before they are unpacked."""
+
+WEIGHTS = "model.weights.h5"
+"""Name of the weights inside such an archive."""
 
 _MANTISSA_BITS = 11
 """Of a weight that is packed: as many as half precision has."""
@@ -44,10 +49,11 @@ def check_unpacked_size(path: Path) -> None:
 
 
 def save_packed(net: keras.Model, path: Path) -> None:
-    """Save a net for inference in little more than half the bytes of its weights.
+    """Save a net for inference in half the bytes of its weights.
 
-    They are rounded to 11 significant bits, in the net as well, and the archive is compressed, in which the bits that
-    are 0 now take no room. They stay float32, so that a net loads and computes as any other.
+    They are rounded to 11 significant bits, in the net as well, and compressed byte by byte of all weights of a layer,
+    as the first bytes of floats are alike and the last are 0 now. They stay float32, so that a net loads and computes
+    as any other.
 
     Args:
         net: The net.
@@ -57,16 +63,33 @@ def save_packed(net: keras.Model, path: Path) -> None:
     with written_whole(path) as temporary:
         net.save(temporary)
         with ZipFile(temporary) as archive:
-            members = [(member, archive.read(member)) for member in archive.infolist()]
-        with ZipFile(temporary, "w") as archive:
-            for member, content in members:
-                archive.writestr(member, content, ZIP_DEFLATED)
+            members = {member.filename: archive.read(member) for member in archive.infolist()}
+        members[WEIGHTS] = _compressed(members[WEIGHTS])
+        with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
 
 
 def _rounded(array: NDArray[Any]) -> NDArray[Any]:
     mantissas, exponents = np.frexp(array)
     rounded: NDArray[Any] = np.ldexp(np.rint(mantissas * 2**_MANTISSA_BITS) / 2**_MANTISSA_BITS, exponents)
     return rounded
+
+
+def _compressed(weights: bytes) -> bytes:
+    """Return an HDF5 file with what another holds, each array of it as one compressed chunk."""
+    packed = BytesIO()
+    with h5py.File(BytesIO(weights)) as source, h5py.File(packed, "w", libver="latest") as target:
+
+        def copy(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                chunks = {"chunks": item.shape, "shuffle": True, "compression": "gzip"} if item.size else {}
+                target.create_dataset(name, data=item[()], **chunks)
+            else:
+                target.require_group(name).attrs.update(item.attrs)
+
+        source.visititems(copy)
+    return packed.getvalue()
 
 
 def first_line(error: Exception) -> str:
