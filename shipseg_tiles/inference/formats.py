@@ -32,6 +32,9 @@ class Format:
 
 def _write_onnx(net: Any, folder: Path) -> None:
     import_extra("tf2onnx", "onnx")
+    # This step makes a reshape of the last transposition and at times, as its order is that of chance, leaves the axis
+    # of 1 in front of the answers that it has added to them.
+    import_extra("tf2onnx.optimizer", "onnx")._optimizers.pop("reshape_optimizer", None)
     # Said explicitly, since Keras refuses to find it out from a net that was loaded and not yet used.
     pixels = keras.InputSpec(shape=net.input_shape, dtype="uint8", name="pixels")
     net.export(str(folder / "net.onnx"), format="onnx", verbose=False, input_signature=[pixels])

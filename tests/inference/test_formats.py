@@ -59,6 +59,23 @@ def test_what_is_written_answers_as_keras_at_any_size(name, to, tmp_path):
         np.testing.assert_allclose(np.asarray(answer(tiles)), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.skipif(not find_spec("tf2onnx"), reason="needs tf2onnx")
+def test_onnx_adds_no_axis_that_could_be_left(tmp_path):
+    """It was left in about one export of ten: the answers of a gate were (1, N, height, width, 1)."""
+    import onnx
+
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+    answer = keras.layers.Conv2D(1, 1, activation="sigmoid")(keras.layers.Rescaling(1 / 255)(pixels))
+
+    FORMATS["onnx"].write(keras.Model(pixels, answer), tmp_path)
+
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    constants = {constant.name: onnx.numpy_helper.to_array(constant) for constant in graph.initializer}
+    shapes = [constants.get(node.input[1], []) for node in graph.node if node.op_type == "Reshape"]
+    assert shapes
+    assert max(map(len, shapes)) <= 4
+
+
 def test_every_format_is_tested():
     assert set(MODULES) == set(FORMATS)
 
