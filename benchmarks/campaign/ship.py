@@ -89,8 +89,9 @@ def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:
         if "mined_fraction" in flags:
             flags["mined"] = folder / f"mined-{number}.h5"
             how = {"threshold": flags.pop("mined_above")} if "mined_above" in flags else {}
+            miner = shipped(given.out, flags.pop("mined_with")) if "mined_with" in flags else before
             if not flags["mined"].is_file():
-                call("mine", data(given), how, weights=before, patches=store, split=split, out=flags["mined"])
+                call("mine", data(given), how, weights=miner, patches=store, split=split, out=flags["mined"])
         if not weights.is_file():
             flags |= {"patches": store, "out": weights, "patience": FOREVER, "notes": TERMS}
             call("train", {"epochs": FOREVER}, {"start_from": before} if before else {}, **flags)

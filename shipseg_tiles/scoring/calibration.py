@@ -159,7 +159,10 @@ def _told(sums: Sums, places: Sequence[Place]) -> dict[str, Any]:
 
 
 def choose_setting(scores: NDArray[np.float64]) -> Place:
-    """Choose a setting as `choose` does, then raise its gate for as long as that costs no more than `GATE_PRICE`.
+    """Choose a setting as `choose` does, then raise its gate to the highest that costs no more than `GATE_PRICE`.
+
+    A gate in between may cost more: ships are lost one by one, and what makes up for them is false ships, of which few
+    empty images have some.
 
     Args:
         scores: float64, one axis for each value that is chosen, the last one for gates.
@@ -170,8 +173,7 @@ def choose_setting(scores: NDArray[np.float64]) -> Place:
     *others, gate = choose(scores)
     of_gates = scores[tuple(others)]
     costs = of_gates[gate] - of_gates[gate:]
-    dearer = np.flatnonzero(costs > GATE_PRICE)
-    return (*others, gate + (int(dearer[0]) if dearer.size else len(costs)) - 1)
+    return (*others, gate + int(np.flatnonzero(costs <= GATE_PRICE)[-1]))
 
 
 def choose(scores: NDArray[np.float64]) -> Place:

@@ -83,8 +83,9 @@ def test_a_gate_is_raised_while_that_costs_little():
     assert choose_setting(scores) == (1, 3)
 
 
-def test_a_gate_is_not_raised_past_one_that_costs_much():
-    assert choose_setting(np.array([[0.7, 0.7, 0.69, 0.7]])) == (0, 1)
+def test_a_gate_is_raised_past_one_that_costs_much():
+    assert choose_setting(np.array([[0.7, 0.7, 0.69, 0.7]])) == (0, 3)
+    assert choose_setting(np.array([[0.7, 0.7, 0.7, 0.69]])) == (0, 2)
     assert choose_setting(np.array([[0.7, 0.7, 0.7]])) == (0, 2)
     assert choose_setting(np.array([[0.7], [0.5]])) == (0, 0)
 
