@@ -79,7 +79,7 @@ def _rounded(array: NDArray[Any]) -> NDArray[Any]:
 def _compressed(weights: bytes) -> bytes:
     """Return an HDF5 file with what another holds, each array of it as one compressed chunk."""
     packed = BytesIO()
-    with h5py.File(BytesIO(weights)) as source, h5py.File(packed, "w", libver="latest") as target:
+    with h5py.File(BytesIO(weights)) as source, h5py.File(packed, "w") as target:
 
         def copy(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
