@@ -51,6 +51,9 @@ def main() -> None:
         members = [shipped(given.out, member) for member in recipe["members"]]
         views = {option: value for option, value in recipe.items() if option != "members"}
         call("ensemble", views, weights=members, out=shipped(given.out, name))
+    for gate, names in recipes["gates"].items():
+        for name in names:
+            copy_net(shipped(given.out, gate), shipped(given.out, f"{name}.gate"))
     minutes = spent(recipes)
     for name in minutes:
         call("calibrate", data(given), weights=shipped(given.out, name), split=given.out / "split.csv")
@@ -96,9 +99,13 @@ def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:
             flags |= {"patches": store, "out": weights, "patience": FOREVER, "notes": TERMS}
             call("train", {"epochs": FOREVER}, {"start_from": before} if before else {}, **flags)
         before = weights
+    copy_net(before, shipped(given.out, name))
+
+
+def copy_net(source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
     for suffix in (".keras", ".json"):
-        shipped(given.out, name).parent.mkdir(exist_ok=True)
-        copy(before.with_suffix(suffix), shipped(given.out, name).with_suffix(suffix))
+        copy(source.with_suffix(suffix), target.with_suffix(suffix))
 
 
 def shipped(out: Path, name: str) -> Path:
@@ -113,7 +120,7 @@ def spent(recipes: dict[str, Any]) -> dict[str, float]:
     minutes = {
         name: float(sum(phase.get("minutes", 0) for phase in recipe["phases"]))
         for name, recipe in recipes["nets"].items()
-        if not name.endswith(".gate")
+        if name not in recipes["gates"]
     }
     members = {name: recipe["members"] for name, recipe in recipes["ensembles"].items()}
     return minutes | {name: sum(map(minutes.__getitem__, nets)) for name, nets in members.items()}
