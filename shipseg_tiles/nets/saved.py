@@ -83,8 +83,9 @@ def _compressed(weights: bytes) -> bytes:
 
         def copy(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
-                chunks = {"chunks": item.shape, "shuffle": True, "compression": "gzip"} if item.size else {}
-                target.create_dataset(name, data=item[()], **chunks)
+                packing = {"chunks": item.shape, "shuffle": True, "compression": "gzip"}
+                # A single number and an empty array cannot be cut into chunks.
+                target.create_dataset(name, data=item[()], **(packing if item.ndim and item.size else {}))
             else:
                 target.require_group(name).attrs.update(item.attrs)
 

@@ -59,3 +59,12 @@ def test_a_packed_net_is_smaller_and_answers_nearly_the_same(tmp_path):
     sizes = [(tmp_path / name).stat().st_size for name in ("folder/packed.keras", "net.keras")]
     assert sizes[0] < 0.3 * sizes[1]
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["packed.keras"]
+
+
+def test_a_net_with_a_number_among_its_weights_is_packed_too(tmp_path):
+    """This layer counts what it has seen."""
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Normalization()])
+
+    save_packed(net, tmp_path / "packed.keras")
+
+    assert [array.shape for array in load_model(tmp_path / "packed.keras").get_weights()] == [(4,), (4,), ()]
