@@ -16,7 +16,7 @@ from shipseg_tiles.files import written_whole
 MAXIMUM_BYTES = 2**32
 """Larger archives are refused before they are unpacked."""
 
-WEIGHTS = "model.weights.h5"
+_WEIGHTS = "model.weights.h5"
 """Name of the weights inside such an archive."""
 
 _MANTISSA_BITS = 11
@@ -64,7 +64,7 @@ def save_packed(net: keras.Model, path: Path) -> None:
         net.save(temporary)
         with ZipFile(temporary) as archive:
             members = {member.filename: archive.read(member) for member in archive.infolist()}
-        members[WEIGHTS] = _compressed(members[WEIGHTS])
+        members[_WEIGHTS] = _compressed(members[_WEIGHTS])
         with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
             for name, content in members.items():
                 archive.writestr(name, content)
