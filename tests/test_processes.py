@@ -3,13 +3,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.processes import chunked, map_in_chunks, open_workers
+from shipseg_tiles.processes import chunked, map_ahead, map_in_chunks, open_workers
 
 
 def test_chunks_hold_every_item_once_in_order():
@@ -19,6 +20,46 @@ def test_chunks_hold_every_item_once_in_order():
     assert [len(chunk) for chunk in chunks] == [16, 16, 8]
     assert [item for chunk in chunks for item in chunk] == list(range(40))
     assert chunked([]) == []
+
+
+def test_threads_work_at_the_same_time_and_results_keep_their_order():
+    """Each pair waits for the other one, and the first of it for longer."""
+    together = threading.Barrier(2, timeout=10)
+
+    def work(item):
+        together.wait()
+        time.sleep(0.02 * (item % 2 == 0))
+        return item, threading.get_ident()
+
+    items, threads = zip(*map_ahead(work, range(6), 2), strict=True)
+
+    assert items == (0, 1, 2, 3, 4, 5)
+    assert len(set(threads)) == 2
+    assert threading.get_ident() not in threads
+
+
+def test_threads_are_no_further_ahead_than_there_are_of_them():
+    taken = []
+
+    def items():
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    results = map_ahead(abs, items(), 2)
+    first = [next(results), next(results)]
+    results.close()
+
+    assert first == [0, 1]
+    assert taken == [0, 1, 2, 3]
+
+
+def test_an_error_in_a_thread_comes_back_in_its_turn():
+    results = map_ahead(float, ["1", "one", "2"], 2)
+
+    assert next(results) == 1
+    with pytest.raises(ValueError, match="could not convert"):
+        next(results)
 
 
 @pytest.mark.parametrize("cluster", ["", "local:2"])

@@ -1,5 +1,10 @@
 """What nets answer, looked at: of numbers that are no probabilities no ship would come, without a word."""
 
+import threading
+from contextlib import nullcontext
+from typing import Any
+
+import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -7,6 +12,26 @@ from shipseg_tiles.errors import NetError
 
 ROUNDING = 1e-3
 """By so much a probability may leave 0 to 1 in arithmetic of 8 bits."""
+
+_TURN = threading.Lock()
+
+
+def ask(net: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Ask a net, from any thread.
+
+    Args:
+        net: Keras model, or another engine's.
+        images: uint8 (N, height, width, 3).
+
+    Returns:
+        float32 of the shape that the net answers with, 0 to 1.
+
+    Raises:
+        NetError: If the net answers with no probabilities.
+    """
+    # Under JAX Keras passes the weights through the model itself, where threads would take them from each other.
+    with _TURN if keras.backend.backend() == "jax" else nullcontext():
+        return checked_probabilities(net.predict_on_batch(images))
 
 
 def checked_probabilities(answers: ArrayLike) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.inference.answers import checked_probabilities
+from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.predictor import at_training_scale, load_net, readable_images
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.nets.contract import Contract, read_contract
@@ -65,7 +65,7 @@ class Classifier:
         return self.probability(image) > self.contract.threshold
 
     def _predict_tiles(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return checked_probabilities(self.net.predict_on_batch(tiles))
+        return ask(self.net, tiles)
 
 
 def _batches(padded: NDArray[np.uint8], grid: TileGrid) -> Iterator[NDArray[np.uint8]]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.answers import checked_probabilities
+from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.engines import run_by
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, read_contract
@@ -82,7 +82,7 @@ class Gate:
         for first in range(0, width, step):
             # Except for the border of the image, what counts for a cell is in its piece.
             left = min(max(first - reach, 0), width - piece)
-            seen = checked_probabilities(self.net.predict_on_batch(whole[:, :, left : left + piece]))[0, ..., 0]
+            seen = ask(self.net, whole[:, :, left : left + piece])[0, ..., 0]
             answers[:, first // CELL : (first + step) // CELL] = seen[:, (first - left) // CELL :][:, : step // CELL]
         return answers[:rows, :columns]
 

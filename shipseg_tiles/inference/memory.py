@@ -48,6 +48,20 @@ def pixels_that_fit(root: Path = Path("/")) -> int:
     return pixels
 
 
+@lru_cache(maxsize=1)
+def images_at_once(root: Path = Path("/")) -> int:
+    """Say how many images to predict at the same time: 2 if half of the memory that is free holds a batch of each.
+
+    One image alone leaves the processor idle in part: while it is read, resized or blended, and in small layers. On two
+    cores two take 0.6 to 0.75 of the time, and three no less. As with `pixels_that_fit`, the first answer stays.
+
+    Args:
+        root: See `free_bytes`.
+    """
+    free = free_bytes(root)
+    return 2 if free is None or free // 2 >= 2 * PIXELS_PER_BATCH * BYTES_PER_PIXEL else 1
+
+
 def free_bytes(root: Path = Path("/")) -> int | None:
     """Find out how much more memory this process may take: what Linux has left, or a control group of the process.
 

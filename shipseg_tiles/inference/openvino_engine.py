@@ -1,6 +1,7 @@
 """A trained net that OpenVINO runs: how it gets there, and how precisely it computes."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -46,10 +47,13 @@ class OpenVinoNet:
             raise InputError("precision bfloat16 is more than OpenVINO can do on this processor; choose float32")
         # Without the hint it takes bfloat16 by itself wherever the processor is faster in it.
         self.compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]})
+        self._of_thread = threading.local()
 
     def predict_on_batch(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Answer uint8 (N, height, width, 3) as the Keras net does."""
-        answer: NDArray[np.float32] = self.compiled(tiles)[0]
+        """Answer uint8 (N, height, width, 3) as the Keras net does; threads may ask at the same time."""
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self.compiled.create_infer_request()  # which is busy while a thread uses it
+        answer: NDArray[np.float32] = self._of_thread.request.infer(tiles, share_inputs=True)[0]
         return answer
 
 

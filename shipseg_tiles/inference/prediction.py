@@ -5,28 +5,33 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError, NetError, warn_skipped
-from shipseg_tiles.images import read_image
+from shipseg_tiles.images import read_image, read_size
 from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.detection import Ship, Strip
 from shipseg_tiles.inference.engines import load_engine
 from shipseg_tiles.inference.gate import Gate
+from shipseg_tiles.inference.memory import images_at_once
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.nets.contract import changed_contract
-from shipseg_tiles.processes import map_in_chunks
+from shipseg_tiles.processes import map_ahead, map_in_chunks
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import Region, WindowName
 from shipseg_tiles.zipped import AnyPath
 
 CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching", "symmetries")
 """What the contract says and an option of the same name may change."""
+
+LARGE = 2**24
+"""An image of more pixels is predicted by itself: it fills a batch, and two of them might fill the memory."""
 
 Progress = Callable[[int, int], None]
 """Told of each row of tiles that is done: how many are, and of how many. What it raises ends the prediction."""
@@ -156,7 +161,7 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
 def predict_files(
     options: PredictOptions, paths: Sequence[AnyPath], folder: Path, cluster: Executor | None = None
 ) -> Iterator[Prediction]:
-    """Predict image files one by one; bad ones are left out with a warning.
+    """Predict image files in their order, a few of them at the same time; bad ones are left out with a warning.
 
     Args:
         options: How.
@@ -173,8 +178,7 @@ def predict_files(
     images = [path for path in paths if path not in of_scenes]
     if (options.bands or options.scale) and images:
         raise InputError(f"{images[0]} is an image of 8 bits; leave --bands and --scale away, they are for GeoTIFFs")
-    attempt = partial(_attempt, options)
-    found = map(attempt, images) if cluster is None else map_in_chunks(cluster, attempt, images)
+    found = _side_by_side(options, images, cluster)
     with tqdm(total=len(paths), desc="predict", unit="image", disable=None) as bar:
         for path, prediction in zip(images, found, strict=True):
             bar.update()
@@ -190,6 +194,29 @@ def predict_files(
             except InputError as error:
                 warn_skipped(path.name, error)
             bar.update()
+
+
+def _side_by_side(
+    options: PredictOptions, images: list[AnyPath], cluster: Executor | None
+) -> Iterator[Prediction | InputError]:
+    attempt = partial(_attempt, options)
+    if cluster is not None:
+        yield from map_in_chunks(cluster, attempt, images)
+        return
+    load_nets(options)  # once, before several threads ask for them
+    for large, some in groupby(images, _is_large):
+        if large:
+            yield from map(attempt, some)
+        else:
+            yield from map_ahead(attempt, some, images_at_once())
+
+
+def _is_large(path: AnyPath) -> bool:
+    try:
+        height, width = read_size(path)
+    except InputError:
+        return False
+    return height * width > LARGE
 
 
 def _refuse_equal_stems(paths: Sequence[AnyPath]) -> None:

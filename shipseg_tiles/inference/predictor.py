@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import read_image, resize_image
-from shipseg_tiles.inference.answers import checked_probabilities
+from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
 from shipseg_tiles.inference.memory import BackingOff, pixels_that_fit
 from shipseg_tiles.inference.planning import grid_over
@@ -130,7 +130,7 @@ class Predictor:
         return [ship.pixels for ship in self.find_ships(image)]
 
     def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return checked_probabilities(self.net.predict_on_batch(tiles))[..., 0]
+        return ask(self.net, tiles)[..., 0]
 
 
 def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int | None) -> PredictTiles:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.memory import BYTES_PER_PIXEL, BackingOff, free_bytes, pixels_that_fit
+from shipseg_tiles.inference.memory import BYTES_PER_PIXEL, BackingOff, free_bytes, images_at_once, pixels_that_fit
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 
 
@@ -204,6 +204,22 @@ def test_a_batch_may_take_half_of_what_is_left(machine, missing, part):
     assert (PIXELS_PER_BATCH, BYTES_PER_PIXEL) == (768 * 768, 500)
 
     assert pixels_that_fit(machine(576_000 - missing)) == PIXELS_PER_BATCH // part
+
+
+@pytest.mark.parametrize(("free", "images"), [(1_152_000, 2), (1_151_999, 1), (10, 1)])
+def test_two_images_are_predicted_at_once_where_half_of_what_is_left_holds_two_batches(free, images, machine):
+    """Twice 294,912,000 bytes, and as much again, are 1,152,000 kB."""
+    images_at_once.cache_clear()
+
+    assert images_at_once(machine(free)) == images
+    images_at_once.cache_clear()
+
+
+def test_two_images_are_predicted_at_once_where_nobody_says_what_is_left(tmp_path):
+    images_at_once.cache_clear()
+
+    assert images_at_once(tmp_path) == 2
+    images_at_once.cache_clear()
 
 
 def test_this_machine_says_what_is_left():

@@ -1,4 +1,5 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import keras
@@ -47,6 +48,18 @@ def test_float32_answers_as_keras_at_any_size(net):
         assert answer.shape == (*tiles.shape[:3], 1)
         assert answer.dtype == np.float32
         np.testing.assert_allclose(answer, net.predict_on_batch(tiles), rtol=0, atol=1e-5)
+
+
+@needs_openvino
+def test_threads_may_ask_at_the_same_time(net):
+    engine = on_openvino(net, "float32", contract())
+    tiles = [noise(1, 96, 32 * width) for width in (1, 2, 3, 4)] * 8
+    alone = [engine.predict_on_batch(tile) for tile in tiles]
+
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(engine.predict_on_batch, tiles))
+
+    assert all(np.array_equal(*answers) for answers in zip(alone, together, strict=True))
 
 
 @needs_openvino

@@ -1,6 +1,7 @@
 """Files to ships with real nets, in this process and on a real Dask cluster of this machine."""
 
 import shutil
+import threading
 from dataclasses import replace
 from importlib.util import find_spec
 from zipfile import ZipFile
@@ -12,7 +13,7 @@ from PIL import Image
 
 from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import list_images
-from shipseg_tiles.inference import stitching
+from shipseg_tiles.inference import prediction, stitching
 from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.inference.prediction import (
     PredictOptions,
@@ -118,6 +119,26 @@ def test_files_are_predicted_one_by_one_and_a_bad_one_is_skipped_with_a_warning(
     assert not found[1].mask().any()
     assert all(prediction.in_memory and prediction.georeference is None for prediction in found)
     assert not (tmp_path / "strips").exists()
+
+
+def test_images_are_predicted_two_at_a_time_and_large_ones_by_themselves(plain, tmp_path, monkeypatch):
+    """Those of more than 3,000 pixels are large here; `b` and `d` are."""
+    sizes = {"a": (30, 30), "b": (60, 60), "c": (40, 60), "d": (70, 50), "e": (20, 20), "f": (25, 30)}
+    paths = [write(tmp_path / f"{name}.png", boxes(*size, (5, 7, 4, 4))) for name, size in sizes.items()]
+    threads = {}
+
+    def predict(options, path):
+        threads[path.stem] = threading.current_thread() is not threading.main_thread()
+        return predict_image(options, path)
+
+    monkeypatch.setattr(prediction, "LARGE", 3000)
+    monkeypatch.setattr(prediction, "predict_image", predict)
+
+    found = list(predict_files(plain, paths, tmp_path / "strips"))
+
+    assert [one.name for one in found] == [path.name for path in paths]
+    assert [ships_of(one) for one in found] == [ships_of(predict_image(plain, path)) for path in paths]
+    assert threads == {"a": True, "b": False, "c": True, "d": False, "e": True, "f": True}
 
 
 def test_a_net_that_answers_no_probabilities_ends_the_run_instead_of_skipping_every_image(tmp_path):
