@@ -106,27 +106,32 @@ def _planned(options: Options) -> "tuple[list[SizePlan], int]":
     from shipseg_tiles.inference.planning import plan_sizes
 
     paths = list_images(options.images)
-    sizes = _sizes(paths)
-    if not sizes:
+    images, scenes = _sizes(paths)
+    if not images + scenes:
         raise InputError("none of the images could be read; the warnings above say why")
-    plans = plan_sizes(sizes, _contract(options))
-    return plans, len(paths) - sizes.total()
+    plans = plan_sizes(images, _contract(options), scenes)
+    return plans, len(paths) - images.total() - scenes.total()
 
 
-def _sizes(paths: "Sequence[AnyPath]") -> Counter[tuple[int, int]]:
-    """Count images by (height, width), from their headers; bad ones are left out with a warning."""
+def _sizes(paths: "Sequence[AnyPath]") -> tuple[Counter[tuple[int, int]], Counter[tuple[int, int]]]:
+    """Count images and scenes by (height, width), from their headers; bad ones are left out with a warning."""
     from tqdm import tqdm
 
     from shipseg_tiles.errors import warn_skipped
     from shipseg_tiles.images import read_size
+    from shipseg_tiles.inference.scenes import is_scene, read_scene_size
 
-    sizes: Counter[tuple[int, int]] = Counter()
+    images: Counter[tuple[int, int]] = Counter()
+    scenes: Counter[tuple[int, int]] = Counter()
     for path in tqdm(paths, desc="sizes", unit="image", disable=None):
         try:
-            sizes[read_size(path)] += 1
+            if isinstance(path, Path) and is_scene(path):
+                scenes[read_scene_size(path)] += 1
+            else:
+                images[read_size(path)] += 1
         except InputError as error:
             warn_skipped(path.name, error)
-    return sizes
+    return images, scenes
 
 
 def _rate(options: Options, earlier: _Run | None) -> float | None:
@@ -159,7 +164,7 @@ def _summary(data: Mapping[str, Any]) -> str:
             *(_row(f"{size['height']} x {size['width']}", size["tile"], size) for size in data["sizes"][:_SIZES_SHOWN]),
             *([f"{f'and {hidden} sizes':>15}"] if hidden > 0 else []),
             _row("all", "", data),
-            f"memory: at most {_megabytes(data['image_bytes'])} MB for an image,"
+            f"memory of each image: at most {_megabytes(data['image_bytes'])} MB for its pixels,"
             f" {_megabytes(data['line_bytes'])} MB for lines under tiles,"
             f" {_megabytes(data['batch_bytes'])} MB for a batch; what the net needs comes on top",
             *_gated(data),

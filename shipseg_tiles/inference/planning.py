@@ -26,6 +26,7 @@ class SizePlan:
         grid: The tiles over each of them.
         batch: Tiles that are predicted together.
         views: How often the net is shown each tile.
+        on_disk: Whether they are scenes, which are read by windows.
     """
 
     height: int
@@ -34,6 +35,7 @@ class SizePlan:
     grid: TileGrid
     batch: int
     views: int = 1
+    on_disk: bool = False
 
     @property
     def tiles(self) -> int:
@@ -47,8 +49,8 @@ class SizePlan:
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of the image; a scene is on disk."""
-        return 3 * self.height * self.width
+        """Bytes of the image in memory."""
+        return 0 if self.on_disk else 3 * self.height * self.width
 
     @property
     def line_bytes(self) -> int:
@@ -81,21 +83,26 @@ class SizePlan:
         }
 
 
-def plan_sizes(sizes: Mapping[tuple[int, int], int], contract: Contract) -> list[SizePlan]:
+def plan_sizes(
+    images: Mapping[tuple[int, int], int], contract: Contract, scenes: Mapping[tuple[int, int], int] | None = None
+) -> list[SizePlan]:
     """Plan the prediction of images.
 
     Args:
-        sizes: How many images there are of each (height, width).
+        images: How many there are of each (height, width).
         contract: How the net is used.
+        scenes: How many of these there are; None for none.
 
     Returns:
         A plan for each size, the most frequent one first.
     """
     plans = []
-    for shape, images in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
-        grid = grid_over(shape, contract)
-        plans.append(SizePlan(*shape, images, grid, batch_size(grid, pixels_that_fit()), contract.views))
-    return plans
+    for sizes, on_disk in ((images, False), (scenes or {}, True)):
+        for shape, count in sizes.items():
+            grid = grid_over(shape, contract)
+            batch = batch_size(grid, pixels_that_fit())
+            plans.append(SizePlan(*shape, count, grid, batch, contract.views, on_disk))
+    return sorted(plans, key=lambda plan: (-plan.images, plan.height, plan.width))
 
 
 def total(plans: Sequence[SizePlan]) -> dict[str, Any]:
@@ -103,9 +110,8 @@ def total(plans: Sequence[SizePlan]) -> dict[str, Any]:
 
     Returns:
         `images` and `tiles`, how many; `computed_twice`, pixels of tiles over pixels of the images, less 1;
-        `megapixels` of tiles if the net is shown all of them; and, as memory is taken for one image after the other,
-        the largest `image_bytes`, `line_bytes` and `batch_bytes` of any, and the largest sum of the three,
-        `peak_bytes`.
+        `megapixels` of tiles if the net is shown all of them; and of the memory that a single image takes the largest
+        `image_bytes`, `line_bytes` and `batch_bytes` of any, and the largest sum of the three, `peak_bytes`.
     """
     pixels = sum(plan.images * plan.height * plan.width for plan in plans)
     computed = sum(plan.images * plan.grid.computed_pixels for plan in plans)

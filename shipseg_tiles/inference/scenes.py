@@ -223,12 +223,30 @@ def open_scene(
             yield scene
 
 
+def read_scene_size(path: Path) -> tuple[int, int]:
+    """Read (height, width) of a scene, whatever bands it has.
+
+    Raises:
+        InputError: If rasterio is missing, or the file is damaged, too large or no TIFF.
+    """
+    import_rasterio()
+    with _reading(path), _open_tiff(path) as dataset:
+        _check_layout(path, dataset)
+        return dataset.height, dataset.width
+
+
 def _opened(path: Path, bands: Sequence[int] | None, scale: tuple[float, float] | None) -> tuple[Any, Scene]:
-    try:
-        # A path without links or relative parts cannot be one of GDAL's names for something else.
-        dataset = _open_tiff(path.resolve())
+    with _reading(path):
+        dataset = _open_tiff(path)
         _check_layout(path, dataset)
         return dataset, Scene(path, dataset, *_bands_and_scale(path, dataset, bands, scale))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a scene into ours."""
+    try:
+        yield
     except InputError:
         raise
     except Exception as error:  # rasterio's errors and GDAL's own, which have no public class
@@ -250,7 +268,8 @@ def _open_tiff(path: Path, mode: str = "r", **profile: Any) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        return rasterio.open(path, mode, driver="GTiff", **profile)
+        # A path without links or relative parts cannot be one of GDAL's names for something else.
+        return rasterio.open(path.resolve(), mode, driver="GTiff", **profile)
 
 
 def _check_layout(path: Path, dataset: Any) -> None:

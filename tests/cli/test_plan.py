@@ -68,7 +68,7 @@ def test_a_plan_by_hand(plan):
         "      100 x 150        2     64        12    64 %         0.0      0.5",
         "        64 x 64        1     64         1     0 %         0.0      0.2",
         "            all        3               13    56 %         0.1      0.5",
-        "memory: at most 0.0 MB for an image, 0.1 MB for lines under tiles, 0.3 MB for a batch;"
+        "memory of each image: at most 0.0 MB for its pixels, 0.1 MB for lines under tiles, 0.3 MB for a batch;"
         " what the net needs comes on top",
         "time: unknown; give --like RUN.json of an earlier predict, or --seconds-per-megapixel",
     ]
@@ -253,6 +253,22 @@ def test_bad_input_ends_with_one_line(plan, arguments, reason):
     assert reason in complaint
     assert complaint.startswith("error: ")
     assert complaint.count("\n") == 1
+
+
+def test_a_scene_of_many_bands_and_16_bits_is_planned_as_it_is_read_by_windows(plan, folder):
+    rasterio = pytest.importorskip("rasterio")
+    place = {"crs": "EPSG:32630", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}
+    layout = {"driver": "GTiff", "height": 100, "width": 300, "count": 4, "dtype": "uint16"}
+    with rasterio.open(folder / "images" / "scene.tif", "w", **layout, **place):
+        pass  # of zeros
+
+    status, output, complaint, result = plan()
+
+    assert (status, complaint, result["skipped"]) == (0, "", 0)
+    (scene,) = (size for size in result["sizes"] if size["width"] == 300)
+    assert (scene["images"], scene["tiles"], scene["image_bytes"]) == (1, 10, 0)
+    assert result["image_bytes"] == 45_000
+    assert "      100 x 300        1     64        10 " in output
 
 
 def test_bad_images_are_left_out_with_a_warning(plan, folder):
