@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from shipseg_tiles.cli import predict
 from shipseg_tiles.cli.common import GateOptions, Outcome, option, quiet_import
 from shipseg_tiles.errors import InputError
 
@@ -32,26 +31,34 @@ class Options(GateOptions):
 
 def run(options: Options) -> Outcome:
     """Serve until stopped."""
+    from shipseg_tiles.inference.scenes import parse_bands, parse_scale
     from shipseg_tiles.nets.contract import read_contract
 
     _check_extra()
     from shipseg_tiles.serving.server import listen, run_server
 
+    bands = parse_bands(options.bands) if options.bands else None
+    scale = parse_scale(options.scale) if options.scale else None
     for needed in (options.segmenter(), options.gate_weights()):
         if needed:
             read_contract(needed)  # before the slow import, so that a wrong path is answered at once
     with listen(options.host, options.port) as listener:
         with quiet_import():
-            from shipseg_tiles.inference.prediction import load_nets
+            from shipseg_tiles.inference.prediction import PredictOptions, load_nets
             from shipseg_tiles.serving.app import build_app
             from shipseg_tiles.serving.results import make_result
             from shipseg_tiles.serving.tasks import TaskQueue
             from shipseg_tiles.serving.uploads import Limits
 
         limits = Limits(options.largest_file, options.largest_image)
-        shared = ("weights", "gate", "engine", "precision", "bands", "scale")
-        asked = predict.Options(images=Path(), out=Path(), **{name: getattr(options, name) for name in shared})
-        how = predict.predict_options(asked)
+        how = PredictOptions(
+            weights=options.segmenter(),
+            gate=options.gate_weights(),
+            engine=options.engine,
+            precision=options.precision,
+            bands=bands,
+            scale=scale,
+        )
         load_nets(how)
         with (
             TemporaryDirectory(prefix="shipseg-tiles-", ignore_cleanup_errors=True) as folder,

@@ -11,12 +11,12 @@ from shipseg_tiles.archive.split import choose_evenly
 from shipseg_tiles.archive.statistics import QUANTILES, measure, summarise
 from shipseg_tiles.archive.usable import UsableImages
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import write_json, write_text
+from shipseg_tiles.files import write_json
 from shipseg_tiles.patches.census import count_patches, fitting_patches
 from shipseg_tiles.report import charts
 from shipseg_tiles.report.archive_charts import archive_charts
 from shipseg_tiles.report.examples import Example, draw_examples
-from shipseg_tiles.report.html import render
+from shipseg_tiles.report.html import write_page
 
 _SAMPLE = 200
 """At most so many images are decoded for the brightness."""
@@ -62,13 +62,16 @@ def explore(archive: Archive, out: Path) -> dict[str, Any]:
         "brightness": brightness.summary(),
     }
     drawn = charts.embedded(archive_charts(measures, brightness))
-    write_text(out / "explore.html", _page(archive.source, numbers, drawn, examples))
+    _write_page(out / "explore.html", archive.source, numbers, drawn, examples)
     write_json(out / "explore.json", numbers)
     return numbers
 
 
-def _page(source: str, numbers: dict[str, Any], drawn: list[dict[str, Any]], examples: Sequence[Example]) -> str:
-    return render(
+def _write_page(
+    path: Path, source: str, numbers: dict[str, Any], drawn: list[dict[str, Any]], examples: Sequence[Example]
+) -> None:
+    write_page(
+        path,
         "explore.html",
         title=f"What is in {source}",
         numbers=numbers,

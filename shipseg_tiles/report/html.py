@@ -7,31 +7,28 @@ from typing import Any
 
 import numpy as np
 import simplejpeg
-from jinja2 import Environment, PackageLoader, Template, select_autoescape
+from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 from PIL import Image
 
 from shipseg_tiles.files import written_whole
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill a template of `shipseg_tiles/report/templates`; whatever is text in `values` cannot become code."""
-    return _template(template).render(**values)
-
-
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Fill a template as `render` does, piece by piece into a file: what an iterator yields is held one at a time.
+    """Fill a template, piece by piece, into a file: what an iterator yields is held one at a time.
 
     Args:
         path: HTML file to write; it appears when it is complete.
-        template: Name of the template.
-        **values: What it shows.
+        template: Name of one of `shipseg_tiles/report/templates`.
+        **values: What it shows; whatever is text cannot become code.
 
     Raises:
         Exception: Whatever an iterator among the values raises; nothing is written then.
     """
+    environment = Environment(loader=PackageLoader("shipseg_tiles.report"), autoescape=select_autoescape())
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # charts refer to what came before
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.writelines(_template(template).generate(**values))
+        file.writelines(environment.get_template(template).generate(**values))
 
 
 def data_address(data: bytes, kind: str) -> str:
@@ -49,9 +46,3 @@ def png_address(values: NDArray[np.uint8] | NDArray[np.bool_]) -> str:
     file = BytesIO()
     Image.fromarray(values).save(file, "PNG")
     return data_address(file.getvalue(), "png")
-
-
-def _template(name: str) -> Template:
-    environment = Environment(loader=PackageLoader("shipseg_tiles.report"), autoescape=select_autoescape())
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # charts refer to what came before
-    return environment.get_template(name)

@@ -257,7 +257,7 @@ def _compare(seams: Seams, image: NDArray[np.uint8], predict_tiles: PredictTiles
             profile = seams.profiles.setdefault(tile, Profile(tile, options.tolerance))
             _add_raw_tiles(profile, image, whole, predict_tiles)
             for overlap in options.overlaps:
-                grid = TileGrid.with_overlap(height, width, tile, overlap)
+                grid = TileGrid.covering(height, width, tile, overlap, options.contract.tile_multiple)
                 stitched = stitch(image, predict_tiles, grid, options.window)
                 found = compare_maps(stitched, whole, options.contract.threshold, grid)
                 seams.differences.setdefault((tile, overlap), []).append(found)

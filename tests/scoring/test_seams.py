@@ -129,6 +129,15 @@ def test_differences_of_stitched_white_by_hand():
     }
 
 
+def test_tiles_lie_as_those_of_predict():
+    """At multiples of 16: 36 px from one tile to the next become 32, so that there are 6 x 6 tiles, not 5 x 5."""
+    asked = options(tiles=(48,), overlaps=(0.25,), tile_multiple=16)
+
+    seams = measure_seams([white(192, 192)], box_net(3), asked)
+
+    assert summarise_differences(seams.differences[48, 0.25])["cost"] == 36 * 48**2 / 192**2
+
+
 def test_at_the_overlap_of_two_halos_cores_leave_no_seam():
     """Tiles of 16 px at a stride of 14 share 2 px; what the outermost pixel of a tile answers counts 1e-4 beside the
     neighbour's 1. Where four tiles meet, two of them are wrong by 1/3, which makes 6.67e-5; the third is wrong by 5/9
