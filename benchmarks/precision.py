@@ -2,25 +2,19 @@
 
 `python benchmarks/precision.py --images DIR --labels CSV --split CSV`
 
-All of them predict each image, one after the other, and begin with another one at the next image, so that ratios hold
-on a noisy machine. Give images that the weights were not trained on (`--split CSV` takes its validation images), or the
+All of them predict a round of images, then the next round, which begins with another one, so that ratios hold on a
+noisy machine. Give images that the weights were not trained on (`--split CSV` takes its validation images), or the
 dice means nothing. What is not installed, or not possible on this processor, is left out.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from stitch import Way, chosen_images, in_memory, parsed_options, trimmed
-from tqdm import tqdm
+from stitch import Way, chosen_images, in_memory, in_turns, parsed_options, score_cells
 
-from shipseg_tiles.archive.archive import Archive, open_archive
+from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import read_size
-from shipseg_tiles.scoring.image_score import ImageScore, score_image
-from shipseg_tiles.scoring.score import summarise
 
 with quiet_import():
     from shipseg_tiles.inference.engines import ENGINES, PRECISIONS
@@ -35,10 +29,8 @@ def main() -> None:
     archive = open_archive(options.images, options.labels)
     names = chosen_images(archive, options.split, options.count)
     ways = dict(all_ways(options.weights))
-    scores = measured(archive, names, ways)
-    ships = sum(bool(archive.labels.ships[name]) for name in names)
-    print(f"{len(names)} images, {ships} of them with ships; {options.weights}")
-    report(ways, scores)
+    in_turns(archive, names, list(ways.values()))
+    report(ways)
 
 
 def all_ways(weights: Path) -> Iterator[tuple[tuple[str, str], Way]]:
@@ -54,39 +46,13 @@ def all_ways(weights: Path) -> Iterator[tuple[tuple[str, str], Way]]:
                 yield (engine, precision), Way(in_memory(options))
 
 
-def measured(
-    archive: Archive, names: list[str], ways: dict[tuple[str, str], Way]
-) -> dict[tuple[str, str], list[ImageScore]]:
-    """Predict all images in all ways, and score them."""
-    titles = list(ways)
-    scores: dict[tuple[str, str], list[ImageScore]] = {title: [] for title in titles}
-    for turn, name in enumerate(tqdm(names, disable=None)):
-        height, width = read_size(archive.files[name])
-        truth = archive.labels.ship_indices(name, height * width)
-        for place in range(len(titles)):
-            title = titles[(turn + place) % len(titles)]
-            found = ways[title](archive.files[name])
-            scores[title].append(score_image(name, truth, found or [], (height, width)))
-    return scores
-
-
-def report(ways: dict[tuple[str, str], Way], scores: dict[tuple[str, str], list[ImageScore]]) -> None:
-    """Print a table. Times are the trimmed mean over the images, over that of Keras in float32."""
+def report(ways: dict[tuple[str, str], Way]) -> None:
+    """Print a table. Times are over that of Keras in float32."""
     print("| engine, precision | true dice, all images | ship images | pooled | F2 | false ships on empties | time |")
     print("|---|---|---|---|---|---|---|")
-    plain = trimmed(seconds_of(ways[PLAIN]))
     for (engine, precision), way in ways.items():
-        summary = summarise(scores[engine, precision])
-        empties = summary["empty_images_with_false_ships"]
-        cells = ["-" if summary[name] is None else f"{summary[name]:.4f}" for name in COLUMNS]
-        cells.append("-" if empties is None else f"{100 * empties:.0f} %")
-        cells.append(f"{trimmed(seconds_of(way)) / plain:.2f}")
+        cells = [*score_cells(way, COLUMNS), f"{way.ratio(ways[PLAIN]):.2f}"]
         print(f"| `{engine}`, `{precision}` | {' | '.join(cells)} |")
-    print(f"{plain:.3f} s an image with Keras in float32")
-
-
-def seconds_of(way: Way) -> NDArray[np.float64]:
-    return np.array(way.seconds)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ the weights were not trained on (`--split CSV` takes its validation images), or 
 import argparse
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,40 +22,63 @@ from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.split import choose_evenly
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import read_image
+from shipseg_tiles.images import read_image, read_size
 from shipseg_tiles.nets.contract import default_weights, gate_path
+from shipseg_tiles.processes import map_ahead
 from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
 
 with quiet_import():
     from shipseg_tiles.inference.detection import threshold_lines
-    from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
+    from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_files
     from shipseg_tiles.inference.stitching import Lines
     from shipseg_tiles.report.predictions import PredictionFolder
 
-FORWARD = "one pass over the whole image"
+FORWARD = "bare passes over whole images, one by one"
+TWO_AT_ONCE = "bare passes over whole images, two at a time"
 PREDICT = "predict"
 SMALL = "predict, 128 px tiles half overlapping"
 
-Predict = Callable[[Path], list[PixelIndices] | None]
+ROUND = 12
+"""Images that a way predicts before the next one has its turn: with few it would not matter that `predict` works on
+several at a time."""
+
+Predict = Callable[[Sequence[Path]], Iterable[list[PixelIndices] | None]]
+"""Predicts images one by one: their ships, or None for a way that looks for none."""
 
 
 class Way:
-    """A way to predict, timed image by image; the first image is shown twice, as the first time compiles."""
+    """A way to predict images, and what came of it.
+
+    Attributes:
+        predict: How.
+        seconds: Of each round.
+        scores: Of each image; empty if no ships are looked for.
+    """
 
     def __init__(self, predict: Predict) -> None:
         self.predict = predict
         self.seconds: list[float] = []
+        self.scores: list[ImageScore] = []
 
-    def __call__(self, path: Path) -> list[PixelIndices] | None:
-        """Predict and note the time."""
+    def take_turn(self, archive: Archive, names: Sequence[str]) -> None:
+        """Predict a round of images and note the time; the first round twice, as the first time compiles."""
+        paths = [archive.files[name] for name in names]
         if not self.seconds:
-            self.predict(path)
+            list(self.predict(paths))
         began = time.perf_counter()
-        result = self.predict(path)
+        found = list(self.predict(paths))
         self.seconds.append(time.perf_counter() - began)
-        return result
+        for name, ships in zip(names, found, strict=True):
+            if ships is not None:
+                height, width = read_size(archive.files[name])
+                truth = archive.labels.ship_indices(name, height * width)
+                self.scores.append(score_image(name, truth, ships, (height, width)))
+
+    def ratio(self, other: "Way") -> float:
+        """Return the time over that of another way, as the median of all rounds."""
+        return float(np.median(np.divide(self.seconds, other.seconds)))
 
 
 def main() -> None:
@@ -65,17 +87,20 @@ def main() -> None:
     names = chosen_images(archive, options.split, options.count)
     with TemporaryDirectory() as folder:
         ways = {title: Way(predict) for title, predict in all_ways(options.weights, Path(folder)).items()}
-        scores: dict[str, list[ImageScore]] = {}
-        for name in tqdm(names, disable=None):
-            height, width = read_image(archive.files[name]).shape[:2]
-            truth = archive.labels.ship_indices(name, height * width)
-            for title, way in ways.items():
-                found = way(archive.files[name])
-                if found is not None:
-                    scores.setdefault(title, []).append(score_image(name, truth, found, (height, width)))
+        in_turns(archive, names, list(ways.values()))
+    report(ways, len(names))
+
+
+def in_turns(archive: Archive, names: list[str], ways: list[Way]) -> None:
+    """Let all ways predict all images, in rounds that are alike and begin with another way each."""
+    rounds = max(1, len(names) // ROUND)
+    for turn in tqdm(range(rounds), disable=None):
+        for name in names[turn::rounds]:
+            image_of(archive.files[name])  # in nobody's time
+        for place in range(len(ways)):
+            ways[(turn + place) % len(ways)].take_turn(archive, names[turn::rounds])
     ships = sum(bool(archive.labels.ships[name]) for name in names)
-    print(f"{len(names)} images, {ships} of them with ships; {options.weights}")
-    report(ways, {title: summarise(found) for title, found in scores.items()})
+    print(f"{len(names)} images, {ships} of them with ships, in {rounds} rounds")
 
 
 def parsed_options(description: str | None) -> argparse.Namespace:
@@ -105,10 +130,11 @@ def chosen_images(archive: Archive, split: Path | None, count: int) -> list[str]
 
 
 def all_ways(weights: Path, folder: Path) -> dict[str, Predict]:
-    """Return what is compared, by title; each is given a file and returns the ships that it finds, or None."""
+    """Return what is compared, by title; see `Predict`."""
     plain = PredictOptions(weights=weights)
     ways = {
-        FORWARD: one_pass(plain),
+        FORWARD: bare_passes(plain, 1),
+        TWO_AT_ONCE: bare_passes(plain, 2),
         PREDICT: in_memory(plain),
         "predict with its files written": with_files(plain, folder / "plain"),
         SMALL: in_memory(replace(plain, tile=128, overlap=0.5)),
@@ -122,7 +148,7 @@ def all_ways(weights: Path, folder: Path) -> dict[str, Predict]:
         with suppress(InputError):  # OpenVINO is not installed, or the processor has no bfloat16
             options = replace(plain, engine="openvino", precision=precision)
             load_nets(options)
-            ways[f"OpenVINO {precision}, {FORWARD}"] = one_pass(options)
+            ways[f"OpenVINO {precision}, {FORWARD}"] = bare_passes(options, 1)
             ways[f"OpenVINO {precision}, {PREDICT}"] = in_memory(options)
             if gated:
                 ways[f"OpenVINO {precision}, predict with the gate"] = in_memory(replace(options, gate=gated.gate))
@@ -131,28 +157,30 @@ def all_ways(weights: Path, folder: Path) -> dict[str, Predict]:
     return ways
 
 
-def one_pass(options: PredictOptions) -> Predict:
-    """Return a bare pass over the whole image: the net, in the views and at the scale that its contract asks for."""
+def bare_passes(options: PredictOptions, threads: int) -> Predict:
+    """Return bare passes over images in memory: the net, in the views and at the scale that its contract asks for."""
     predictor, _ = load_nets(options)
 
-    def predict(path: Path) -> None:
+    def ask(path: Path) -> None:
         predictor.predict_tiles(image_of(path)[np.newaxis])
 
-    return predict
+    return lambda paths: map_ahead(ask, paths, threads)
 
 
 def in_memory(options: PredictOptions) -> Predict:
     """Return reading, predicting and finding the ships."""
-    return lambda path: predict_image(options, path).pixels
+    return lambda paths: (found.pixels for found in predict_files(options, paths, Path()))
 
 
 def with_files(options: PredictOptions, folder: Path) -> Predict:
-    """Return all that `predict` does of an image."""
+    """Return all that `predict` does of images."""
     written = PredictionFolder(folder, options, pictures=0, vectors=False)
 
-    def predict(path: Path) -> None:
+    def predict(paths: Sequence[Path]) -> Iterator[None]:
         folder.mkdir(exist_ok=True)
-        written.add(predict_image(options, path), path)
+        for path, prediction in zip(paths, predict_files(options, paths, written.strips), strict=True):
+            written.add(prediction, path)
+            yield None
 
     return predict
 
@@ -168,7 +196,7 @@ def with_monai(options: PredictOptions) -> Predict:
         tiles = windows.permute(0, 2, 3, 1).numpy().astype(np.uint8)
         return torch.from_numpy(predictor.predict_tiles(tiles))[:, None]
 
-    def predict(path: Path) -> list[PixelIndices]:
+    def ships_of(path: Path) -> list[PixelIndices]:
         image = torch.from_numpy(read_image(path)).permute(2, 0, 1)[None].float()
         stitched = sliding_window_inference(image, (128, 128), 36, net, overlap=0.5, mode="gaussian")
         lines = Lines(0, 0, np.asarray(stitched)[0, 0])
@@ -176,32 +204,28 @@ def with_monai(options: PredictOptions) -> Predict:
         strip = threshold_lines(lines, height, predictor.contract.threshold)
         return [ship.pixels for ship in predictor.joined([strip], height)]
 
-    return predict
+    return partial(map, ships_of)
 
 
-def report(ways: dict[str, Way], scores: dict[str, dict[str, Any]]) -> None:
-    """Print a table. Ratios are medians over the images, in each of which all ways had their turn."""
-    print(f"| way | s/image | mean over {FORWARD} | true dice, all images | ship images | false ships on empties |")
+def report(ways: dict[str, Way], images: int) -> None:
+    """Print a table."""
+    print(f"| way | s/image | over {FORWARD} | true dice, all images | ship images | false ships on empties |")
     print("|---|---|---|---|---|---|")
-    forward = np.array(ways[FORWARD].seconds)
     for title, way in ways.items():
-        seconds = np.array(way.seconds)
-        of_score = scores.get(title, {})
-        dice = [of_score.get(key) for key in ("dice_mean_all_images", "dice_mean_ship_images")]
-        empties = of_score.get("empty_images_with_false_ships")
-        cells = [f"{np.median(seconds):.3f}", f"{trimmed(seconds) / trimmed(forward):.2f}"]
-        cells += ["-" if value is None else f"{value:.4f}" for value in dice]
-        cells.append("-" if empties is None else f"{100 * empties:.0f} %")
+        cells = [f"{sum(way.seconds) / images:.3f}", f"{way.ratio(ways[FORWARD]):.2f}"]
+        cells += score_cells(way, ("dice_mean_all_images", "dice_mean_ship_images"))
         print(f"| {title} | {' | '.join(cells)} |")
 
 
-def trimmed(seconds: NDArray[np.float64]) -> float:
-    """Return the mean without the slowest and the fastest twentieth: others use the machine too."""
-    kept = np.sort(seconds)[len(seconds) // 20 : len(seconds) - len(seconds) // 20]
-    return float(kept.mean())
+def score_cells(way: Way, columns: tuple[str, ...]) -> list[str]:
+    """Return the named means of a way's scores, and the share of empty images with false ships, as text."""
+    score = summarise(way.scores) if way.scores else {}
+    empties = score.get("empty_images_with_false_ships")
+    means = [score.get(name) for name in columns]
+    return ["-" if mean is None else f"{mean:.4f}" for mean in means] + ["-" if empties is None else f"{empties:.0%}"]
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2 * ROUND)
 def image_of(path: Path) -> NDArray[np.uint8]:
     """Read an image once for all bare passes, which are of the net alone."""
     return read_image(path)
