@@ -1,11 +1,13 @@
 """Train the weights that ship: `python benchmarks/campaign/ship.py --images DIR --labels CSV --out DIR`.
 
 Divides the images by place into three parts; trains, mines, puts nets together and calibrates on two of them as
-shipped.yaml says; and scores what came out on full images of the third. Writes OUT/weights and OUT/scores.md. A phase
-whose weights are there is not trained again, so the command can be repeated after a break.
+shipped.yaml says; and scores what came out on full images of the third. In the end the settings are chosen once more,
+on the second and the third part together, and kept where they are better on places that had no say. Writes OUT/weights
+and OUT/scores.md. A phase whose weights are there is not trained again, so the command can be repeated after a break.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +19,7 @@ import yaml
 
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.scenes import find_scenes
-from shipseg_tiles.archive.split import VALID, choose_sides, write_split
+from shipseg_tiles.archive.split import TRAIN, VALID, choose_sides, write_split
 from shipseg_tiles.cli.common import flag_words, quiet_import
 from shipseg_tiles.processes import open_workers
 
@@ -25,6 +27,7 @@ with quiet_import():
     from shipseg_tiles.training.comparison import measure, table_text, tabulate
 
 RECIPES = Path(__file__).with_name("shipped.yaml")
+NOT_TRAINED_ON = "not-trained-on.csv"
 FOREVER = 1_000_000
 """Epochs of a phase that its minutes end."""
 
@@ -61,17 +64,32 @@ def main() -> None:
     table = table_text(tabulate(measured))
     (given.out / "scores.md").write_text(table + "\n", encoding="utf-8")
     print(f"{len(test.files)} test images\n{table}")
+    for name in minutes:
+        settle(shipped(given.out, name), given)
 
 
 def divide(archive: Archive, recipes: dict[str, Any], split: Path) -> Archive:
-    """Write which images train and which validate; return those that test."""
+    """Write which images train and which validate, and beside it which ones do not train; return those that test."""
     with open_workers(os.cpu_count() or 1) as processes:
         scenes, _ = find_scenes(archive.files, processes)
     ships = {name: len(archive.labels.ships[name]) for name in scenes}
     outer = choose_sides(ships, scenes, recipes["test_fraction"], recipes["seed"])
     others = {name: count for name, count in ships.items() if outer[name] != VALID}
-    write_split(split, choose_sides(others, scenes, recipes["valid_fraction"], recipes["seed"]), scenes)
+    sides = choose_sides(others, scenes, recipes["valid_fraction"], recipes["seed"])
+    write_split(split, sides, scenes)
+    not_trained_on = {name: VALID for name in ships if sides.get(name) != TRAIN}
+    write_split(split.with_name(NOT_TRAINED_ON), not_trained_on, scenes)
     return archive.only(sorted(ships.keys() - others.keys()))
+
+
+def settle(weights: Path, given: argparse.Namespace) -> None:
+    """Choose the settings anew on all images that did not train; keep them if they are better on other places."""
+    told = given.out / f"{weights.stem}.json"
+    flags: dict[str, Any] = data(given) | {"weights": weights, "split": given.out / NOT_TRAINED_ON}
+    call("calibrate", flags, dry_run=True, json=told)
+    found = json.loads(told.read_text(encoding="utf-8"))
+    if found["held_out"]["true_dice"] > found["current"]["true_dice"]:
+        call("calibrate", flags)
 
 
 def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:
