@@ -107,11 +107,10 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
     from shipseg_tiles.inference.scenes import import_rasterio, is_scene
     from shipseg_tiles.inference.vectors import import_shapely
-    from shipseg_tiles.nets.contract import changed_contract, read_contract
+    from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract, read_contract
 
-    _parsed(options)
-    changeable = ("tile", "overlap", "threshold", "minimum_area", "minimum_score")
-    changed_contract(options.segmenter(), **{name: getattr(options, name) for name in changeable})
+    values = vars(options) | _parsed(options)
+    changed_contract(options.segmenter(), **{name: values[name] for name in CHANGEABLE})
     for needed in (options.classifier, options.gate_weights()):
         if needed:
             read_contract(needed)
@@ -156,7 +155,6 @@ def predict_options(options: Options) -> "PredictOptions":
         | {
             "weights": options.segmenter(),
             "gate": options.gate_weights(),
-            "separate_touching": {"on": True, "off": False}.get(options.separate_touching),
             **_parsed(options),
             "rasters": ("probability",) * options.probabilities + ("disagreement",) * options.disagreement,
         }
@@ -171,6 +169,7 @@ def _parsed(options: Options) -> dict[str, Any]:
         "region": parse_region(options.region) if options.region else None,
         "bands": parse_bands(options.bands) if options.bands else None,
         "scale": parse_scale(options.scale) if options.scale else None,
+        "separate_touching": {"on": True, "off": False}.get(options.separate_touching),
     }
 
 
@@ -194,7 +193,7 @@ def _identity(weights: Path) -> str:
 
 def _in_use(options: Options, how: "PredictOptions", contract: "Contract") -> dict[str, Any]:
     """Return the options as they came to be used, those that were left to the contract among them."""
-    from shipseg_tiles.inference.prediction import CHANGEABLE
+    from shipseg_tiles.nets.contract import CHANGEABLE
 
     named = {name: getattr(contract, name) for name in CHANGEABLE}
     others = asdict(how)

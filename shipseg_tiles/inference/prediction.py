@@ -21,14 +21,11 @@ from shipseg_tiles.inference.memory import images_at_once
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder
-from shipseg_tiles.nets.contract import changed_contract
+from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract
 from shipseg_tiles.processes import map_ahead, map_in_chunks
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import Region, WindowName
 from shipseg_tiles.zipped import AnyPath
-
-CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching", "symmetries")
-"""What the contract says and an option of the same name may change."""
 
 LARGE = 2**24
 """An image of more pixels is predicted by itself: it fills a batch, and two of them might fill the memory."""
