@@ -20,7 +20,7 @@ from shipseg_tiles.inference.prediction import Prediction, PredictOptions
 from shipseg_tiles.inference.scenes import create_raster, open_scene
 from shipseg_tiles.inference.vectors import ship_features, write_geojson
 from shipseg_tiles.masks import write_mask
-from shipseg_tiles.report.pictures import triptych
+from shipseg_tiles.report.pictures import shrink_step, shrunk_mask, triptych
 from shipseg_tiles.rle import encode_indices, union
 from shipseg_tiles.zipped import AnyPath
 
@@ -28,6 +28,9 @@ FOLDERS = {"probability": "probabilities", "disagreement": "disagreement"}
 """Where the rasters of each name go."""
 
 _JOURNAL = ".journal.jsonl"
+
+_PICTURE_SIDE = 4096
+"""Larger images are shrunk before they are drawn, in pixels: three side by side must fit into the 65,500 of a JPEG."""
 
 _LINES = 512
 """Lines of a scene's mask that are drawn at once."""
@@ -146,7 +149,9 @@ class PredictionFolder:
             with written_whole(self.out / FOLDERS[name] / f"{stem}.png") as temporary:
                 Image.fromarray(_whole_raster(prediction, name)).save(temporary)
         if len(self.records) < self._pictures:
-            picture = simplejpeg.encode_jpeg(triptych(read_image(path), mask), quality=90)
+            step = shrink_step(prediction.shape, _PICTURE_SIDE)
+            small = shrunk_mask(union(prediction.pixels), prediction.shape, step)
+            picture = simplejpeg.encode_jpeg(triptych(read_image(path)[::step, ::step], small), quality=90)
             with written_whole(self.out / "pictures" / f"{stem}.jpg") as temporary:
                 temporary.write_bytes(picture)
 

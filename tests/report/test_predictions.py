@@ -169,6 +169,21 @@ def test_pictures_are_drawn_for_the_first_images_only(written):
         assert picture.size == (3 * 12 + 2 * 6, 10)
 
 
+def test_pictures_of_large_images_are_shrunk(images):
+    """A JPEG holds 65,500 pixels in a line, three images of 22,000 are more. 22,000 px shrunk by 6 are 3,667; a ship of
+    one pixel, which is not among those that are kept of the image, is still seen in the mask."""
+    Image.new("RGB", (22_000, 20)).save(images / "wide.png")
+    folder = PredictionFolder(images / "out", OPTIONS, 1, False)
+
+    folder.add(prediction("wide.png", (20, 22_000), (8, 6001, 1, 1)), images / "wide.png")
+
+    with Image.open(images / "out" / "pictures" / "wide.jpg") as picture:
+        assert picture.size == (3 * 3667 + 2 * 6, 4)
+        assert picture.getpixel((3667 + 6 + 1000, 1)) > (200, 200, 200)
+    with Image.open(images / "out" / "masks" / "wide.png") as mask:
+        assert mask.size == (22_000, 20)
+
+
 def test_nothing_is_written_that_nobody_asked_for(images):
     add(PredictionFolder(images / "out", OPTIONS, 0, False), images, *IMAGES).finish()
 
