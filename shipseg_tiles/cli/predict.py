@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, interrupts, option, quiet_import
+from shipseg_tiles.errors import InputError, warn_skipped
 
 if TYPE_CHECKING:
     from shipseg_tiles.inference.prediction import PredictOptions
@@ -137,8 +138,12 @@ def _predict(options: Options, how: "PredictOptions", paths: "list[AnyPath]", jo
             open_workers(1, options.cluster) if options.cluster else nullcontext() as cluster,
         ):
             for prediction in predict_files(how, list(todo.values()), folder.strips, cluster):
-                folder.add(prediction, todo[prediction.name])
-                prediction.forget_strips()
+                try:
+                    folder.add(prediction, todo[prediction.name])
+                except InputError as error:
+                    warn_skipped(prediction.name, error)
+                else:
+                    prediction.forget_strips()
     finally:
         if folder.is_empty:
             job.forget()  # nothing stands in the way of other options

@@ -76,6 +76,14 @@ class PredictOptions:
     scale: tuple[float, float] | None = None
     rasters: tuple[str, ...] = ()
 
+    def region_in(self, height: int, width: int) -> Region:
+        """Return the part of an image of this size that is predicted.
+
+        Raises:
+            InputError: If the region shares no pixel with the image.
+        """
+        return (self.region or Region(0, 0, height, width)).within(height, width)
+
 
 @dataclass(frozen=True)
 class TileCounts:
@@ -247,10 +255,10 @@ def predict_image(options: PredictOptions, path: AnyPath, progress: Progress | N
     predictor, classifier = load_nets(options)
     image, calibrated = read_image(path), predictor.contract.was_calibrated_on(path)
     height, width = image.shape[:2]
-    region = options.region and options.region.within(height, width)
+    region = options.region_in(height, width)
     if classifier is not None and not classifier.has_ship(image):
         return Prediction(path.name, (height, width), [], [], passed_over=True, calibrated=calibrated)
-    rows = len(predictor.grid(height, width).bands(region or Region(0, 0, height, width)))
+    rows = len(predictor.grid(height, width).bands(region))
     strips = []
     for strip in predictor.strips(image, region, options.rasters):
         strips.append(strip)
@@ -283,8 +291,7 @@ def predict_scene(
     with open_scene(path, options.bands, options.scale) as scene:
         height, width = scene.shape[:2]
         georeference = scene.georeference
-    region = (options.region or Region(0, 0, height, width)).within(height, width)
-    bands = predictor.grid(height, width).bands(region)
+    bands = predictor.grid(height, width).bands(options.region_in(height, width))
     missing = [band for band in bands if not strips.begins_at(band.top)]
     done, hidden = len(bands) - len(missing), True if progress else None
     with tqdm(total=len(bands), initial=done, desc=path.name, unit="row", disable=hidden) as bar:

@@ -22,6 +22,7 @@ from shipseg_tiles.inference.vectors import ship_features, write_geojson
 from shipseg_tiles.masks import write_mask
 from shipseg_tiles.report.pictures import shrink_step, shrunk_mask, triptych
 from shipseg_tiles.rle import encode_indices, union
+from shipseg_tiles.tiling import Region
 from shipseg_tiles.zipped import AnyPath
 
 FOLDERS = {"probability": "probabilities", "disagreement": "disagreement"}
@@ -92,14 +93,19 @@ class PredictionFolder:
         return not self.records and not self.strips.exists()
 
     def add(self, prediction: Prediction, path: AnyPath) -> None:
-        """Write the files of an image that is at `path`, then note that it is done."""
+        """Write the files of an image that is at `path`, then note that it is done.
+
+        Raises:
+            InputError: If the image turns out to be bad.
+            OSError: If the disk is full.
+        """
         ships = [encode_indices(ship) for ship in prediction.pixels]
+        if self._vectors or not prediction.in_memory:
+            self._write_vectors(prediction)
         if prediction.in_memory:
             self._write_image(prediction, path, ships)
         else:
             self._write_scene(prediction, Path(str(path)))
-        if self._vectors or not prediction.in_memory:
-            self._write_vectors(prediction)
         pixels = prediction.shape[0] * prediction.shape[1]
         record = Record(ships, prediction.passed_over, pixels, prediction.calibrated, **asdict(prediction.counts))
         with (self.out / _JOURNAL).open("a", encoding="utf-8") as journal:
@@ -159,10 +165,10 @@ class PredictionFolder:
         file = f"{path.stem}.tif"
         with open_scene(path, self._options.bands, self._options.scale) as scene:
             place = prediction.shape, prediction.georeference
-            valid = scene.valid if scene.has_gaps else None
+            valid = scene.valid if scene.has_gaps or self._options.region else None
             with create_raster(self.out / "masks" / file, *place, valid=valid) as sink:
-                for top, lines in _mask_lines(prediction):
-                    sink[top : top + len(lines), 0 : lines.shape[1]] = lines
+                for window, lines in _mask_lines(prediction, self._options.region_in(*prediction.shape)):
+                    sink[window] = lines
             for name in self._options.rasters:
                 with create_raster(self.out / FOLDERS[name] / file, *place, valid=valid) as sink:
                     for strip in prediction.strips:
@@ -192,14 +198,14 @@ def _whole_raster(prediction: Prediction, name: str) -> NDArray[np.uint8]:
     return raster
 
 
-def _mask_lines(prediction: Prediction) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Draw the mask of a scene, uint8 0 and 255, and yield each part's first row and lines."""
-    height, width = prediction.shape
-    columns, rows = np.divmod(union(prediction.pixels), height)
+def _mask_lines(prediction: Prediction, region: Region) -> Iterator[tuple[tuple[slice, slice], NDArray[np.uint8]]]:
+    """Draw the mask of a scene in the region that was predicted, uint8 0 and 255: rows and columns, and lines there."""
+    columns, rows = np.divmod(union(prediction.pixels), prediction.shape[0])
     order = np.argsort(rows, kind="stable")
     columns, rows = columns[order], rows[order]
-    for top in range(0, height, _LINES):
-        lines = np.zeros((min(_LINES, height - top), width), dtype=np.uint8)
-        first, end = np.searchsorted(rows, (top, top + _LINES))
-        lines[rows[first:end] - top, columns[first:end]] = 255
-        yield top, lines
+    for top in range(region.top, region.bottom, _LINES):
+        bottom = min(top + _LINES, region.bottom)
+        lines = np.zeros((bottom - top, region.right - region.left), dtype=np.uint8)
+        first, end = np.searchsorted(rows, (top, bottom))
+        lines[rows[first:end] - top, columns[first:end] - region.left] = 255
+        yield np.s_[top:bottom, region.left : region.right], lines

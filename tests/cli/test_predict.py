@@ -597,6 +597,68 @@ def test_images_have_no_bands_and_no_scale(predict, images, tmp_path, flags):
     assert predict()[0] == 0
 
 
+@pytest.fixture
+def scenes(tmp_path):
+    """A folder for GeoTIFFs of 80 px in a line, as `write_scene` writes them."""
+    pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
+    pytest.importorskip("shapely", reason="GeoJSON is an optional extra")
+    (tmp_path / "scenes").mkdir()
+    return tmp_path / "scenes"
+
+
+def write_scene(path, height, *boxes, crs="EPSG:32632", transform=(10, 0, 500_000, 0, -10, 6_000_000)):
+    """Write a scene of brightness 1 with white boxes (row, column, height, width); 0 stands for no data."""
+    import rasterio
+
+    pixels = np.ones((3, height, 80), dtype=np.uint8)
+    for row, column, lines, columns in boxes:
+        pixels[:, row : row + lines, column : column + columns] = 255
+    place = {"crs": rasterio.crs.CRS.from_string(crs), "transform": rasterio.Affine(*transform), "nodata": 0}
+    shape = {"driver": "GTiff", "height": height, "width": 80, "count": 3, "dtype": "uint8", "interleave": "pixel"}
+    with rasterio.open(path, "w", **shape, **place) as dataset:
+        dataset.write(pixels)
+
+
+BOX = (10, 20, 4, 6)
+
+
+def test_a_region_is_predicted_whatever_is_wrong_elsewhere(predict, scenes, tmp_path):
+    """A line has 240 bytes; the last lines of the file are missing. Outside of the region the mask says nothing."""
+    import rasterio
+
+    write_scene(scenes / "a.tif", 300, BOX)
+    (scenes / "a.tif").write_bytes((scenes / "a.tif").read_bytes()[:-10_000])
+    write_scene(scenes / "b.tif", 300, (12, 30, 50, 20))
+
+    status, _, submission, record = predict("--images", scenes, "--region", "5,10,50,60")
+
+    assert (status, record["images"], record["skipped"]) == (0, 2, 0)
+    assert submission.startswith(HEADER + "a.tif,6011 4 6311 4 ")
+    for name in ("a.tif", "b.tif"):
+        with rasterio.open(tmp_path / "out" / "masks" / name) as dataset:
+            mask, known = dataset.read(1), dataset.dataset_mask() != 0
+        expected = np.zeros((300, 80), dtype=bool)
+        expected[5:55, 10:70] = True
+        assert np.array_equal(known, expected)
+        assert np.count_nonzero(mask) == {"a.tif": 4 * 6, "b.tif": 43 * 20}[name]
+
+
+def test_a_scene_whose_ships_lie_nowhere_on_earth_is_skipped_and_the_others_are_not(predict, scenes, tmp_path):
+    """Goode's map of the world is cut open: from 41 to 39 degrees west there is nothing at 70 degrees north between
+    the corners of the scene. That shows when its vectors are written."""
+    gap = {"crs": "+proj=igh +datum=WGS84", "transform": (100_000, 0, -8_133_600, 0, -1000, 7_437_600)}
+    write_scene(scenes / "a.tif", 100, (10, 38, 4, 6), **gap)
+    write_scene(scenes / "b.tif", 100, BOX)
+
+    with pytest.warns(SkippedImageWarning, match=r"a\.tif skipped: pixels lie nowhere on earth"):
+        status, _, submission, record = predict("--images", scenes)
+
+    assert (status, submission) == (0, HEADER + SHIP.replace("ship.png", "b.tif"))
+    assert (record["images"], record["skipped"]) == (1, 1)
+    files = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert files == {"b.tif", "b.geojson", "submission.csv", "run.json"}
+
+
 def test_what_is_done_of_a_damaged_scene_is_kept_for_the_same_command(predict, deep, tmp_path, monkeypatch):
     """Tiles of 32 px at a stride of 16 begin at the rows 0, 16, 32, 48, 64 and 68; one row of them is a batch. A line
     has 640 bytes, and the last ones end the file."""
