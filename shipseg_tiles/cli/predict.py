@@ -188,12 +188,10 @@ def _recorded(options: Options, how: "PredictOptions") -> dict[str, Any]:
 
 
 def _identity(weights: Path) -> str:
-    """Name a net by what is in its file, and in its contract as well if that was calibrated since training."""
-    from shipseg_tiles.nets.contract import checksum, contract_path, read_contract
+    """Name a net by what is in its file and in its contract, which may have been calibrated or edited since."""
+    from shipseg_tiles.nets.contract import checksum, contract_path
 
-    contract = read_contract(weights)
-    calibrated = f", calibrated: {checksum(contract_path(weights))[:16]}" if contract.calibration else ""
-    return contract.weights_sha256 + calibrated
+    return f"{checksum(weights)}, contract: {checksum(contract_path(weights))[:16]}"
 
 
 def _in_use(options: Options, how: "PredictOptions", contract: "Contract") -> dict[str, Any]:

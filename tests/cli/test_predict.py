@@ -130,6 +130,11 @@ def done_in(out):
     return [json.loads(line)[0] for line in lines if line.endswith("\n")]
 
 
+def identity(weights):
+    """What a net is called in the record of a run that has begun."""
+    return f"{checksum(weights)}, contract: {checksum(contract_path(weights))[:16]}"
+
+
 # Runs that are stopped
 
 
@@ -227,7 +232,7 @@ def test_what_was_written_by_half_is_removed_by_the_next_run(shipseg, nets, many
 )
 def test_other_options_are_refused_by_name(shipseg, nets, many, images, stopped, more, words):
     names = {"sha": "net.keras", "other": "other.keras", "gate": "other.gate.keras"}
-    told = {name: checksum(nets / file) for name, file in names.items()}
+    told = {name: identity(nets / file) for name, file in names.items()}
     told |= {"nets": nets, "many": many, "images": images}
     before = contents(stopped), done_in(stopped)
 
@@ -241,17 +246,18 @@ def test_other_options_are_refused_by_name(shipseg, nets, many, images, stopped,
     assert (contents(stopped), done_in(stopped)) == before
 
 
-def test_weights_that_were_calibrated_in_between_are_others(shipseg, nets, many, stopped, tmp_path):
-    """Threshold and the images that it was chosen on would be those of a part of the images only."""
+@pytest.mark.parametrize("change", [{"calibration": {"images": ["0" * 16]}}, {"threshold": 0.9}])
+def test_a_contract_that_was_changed_in_between_makes_other_weights(shipseg, nets, many, stopped, tmp_path, change):
+    """By calibration or by hand: it would hold for a part of the images only."""
     weights = shutil.copytree(nets, tmp_path / "weights") / "net.keras"
-    write_contract(replace(read_contract(weights), calibration={"images": ["0" * 16]}), weights)
+    write_contract(replace(read_contract(weights), **change), weights)
     before = contents(stopped), done_in(stopped)
 
     status, _, complaint = shipseg(*command(weights.parent, many, stopped))
 
-    identity = f"{checksum(weights)}, calibrated: {checksum(contract_path(weights))[:16]}"
     assert status == 2
-    assert f"was begun with --weights {checksum(weights)}, not {identity}; go on with the same options" in complaint
+    told = f"was begun with --weights {identity(nets / 'net.keras')}, not {identity(weights)}; go on with the same"
+    assert told in complaint
     assert (contents(stopped), done_in(stopped)) == before
 
 
