@@ -128,7 +128,9 @@ def _predict(options: Options, how: "PredictOptions", paths: "list[AnyPath]", jo
     from shipseg_tiles.report.predictions import PredictionFolder
 
     folder = PredictionFolder(options.out, how, options.pictures, options.vectors)
-    if not job.resumed:
+    if job.resumed:
+        folder.take_up()
+    else:
         folder.forget()  # of a run whose record somebody removed, to begin anew
         job.save()
     todo = {path.name: path for path in paths if path.name not in folder.records}

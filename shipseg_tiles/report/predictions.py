@@ -72,7 +72,7 @@ class PredictionFolder:
     """
 
     def __init__(self, out: Path, options: PredictOptions, pictures: int, vectors: bool) -> None:
-        """Take up what an earlier run has left.
+        """Begin anew, unless `take_up` follows.
 
         Args:
             out: Folder, made if it is not there.
@@ -81,7 +81,7 @@ class PredictionFolder:
             vectors: Whether to write GeoJSON for images too, as for scenes.
         """
         self.out = out
-        self.records = _read_journal(out / _JOURNAL)
+        self.records: dict[str, Record] = {}
         self.strips = out / ".strips"
         self._options = options
         self._pictures = pictures
@@ -91,6 +91,14 @@ class PredictionFolder:
     def is_empty(self) -> bool:
         """Whether there is nothing in it that another run could take up."""
         return not self.records and not self.strips.exists()
+
+    def take_up(self) -> None:
+        """Read what an earlier run with the same options has done.
+
+        Raises:
+            InputError: If its journal is damaged.
+        """
+        self.records = _read_journal(self.out / _JOURNAL)
 
     def add(self, prediction: Prediction, path: AnyPath) -> None:
         """Write the files of an image that is at `path`, then note that it is done.
@@ -184,10 +192,16 @@ def _read_journal(path: Path) -> dict[str, Record]:
     """Read what is done; a last line that was cut off is as if it were not there."""
     if not path.exists():
         return {}
-    text = path.read_text(encoding="utf-8")
-    lines = text[: text.rfind("\n") + 1]
+    try:
+        text = path.read_text(encoding="utf-8")
+        lines = text[: text.rfind("\n") + 1]
+        records = {name: Record(**values) for name, values in map(json.loads, lines.splitlines())}
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged or of another version ({error!r}); remove it, and all images are predicted again"
+        ) from None
     write_text(path, lines)  # so that the next line does not go on after half a one
-    return {name: Record(**values) for name, values in map(json.loads, lines.splitlines())}
+    return records
 
 
 def _whole_raster(prediction: Prediction, name: str) -> NDArray[np.uint8]:

@@ -295,6 +295,15 @@ def test_removing_the_record_begins_anew(shipseg, nets, many, stopped, undisturb
     assert not json.loads((stopped / "run.json").read_text())["resumed"]
 
 
+def test_a_journal_without_the_record_of_its_run_is_passed_over(predict, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / JOURNAL).write_text("{\n")
+
+    status, _, submission, record = predict()
+
+    assert (status, submission, record["resumed"]) == (0, f"{HEADER}sea.png,\n{SHIP}", False)
+
+
 def test_ctrl_c_ends_with_130_and_keeps_what_is_done(shipseg, nets, many, undisturbed, tmp_path):
     out = tmp_path / "out"
 

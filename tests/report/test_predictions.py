@@ -48,6 +48,13 @@ def add(folder, images, *names):
     return folder
 
 
+def taken_up(out, pictures=0):
+    """The folder as a run finds it that goes on."""
+    folder = PredictionFolder(out, OPTIONS, pictures, False)
+    folder.take_up()
+    return folder
+
+
 def contents(folder):
     """All files, hidden ones too."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -111,7 +118,7 @@ def test_images_that_were_calibrated_on_are_named_also_by_a_run_that_goes_on(ima
     first = PredictionFolder(out, OPTIONS, 0, False)
     first.add(prediction("c.png", (4, 9), calibrated=True), images / "c.png")
     add(first, images, "b.webp")
-    second = PredictionFolder(out, OPTIONS, 0, False)
+    second = taken_up(out)
     second.add(prediction("a.jpg", (10, 12), calibrated=True), images / "a.jpg")
 
     assert second.finish()["calibration_images"] == ["a.jpg", "c.png"]
@@ -132,7 +139,7 @@ def test_what_the_net_was_shown_is_added_up_over_all_runs(images):
     first, last = TileCounts(3, 1, 8192), TileCounts(4, 4, 0)
     out = images / "out"
     PredictionFolder(out, OPTIONS, 0, False).add(prediction("b.webp", (7, 5), counts=first), images / "b.webp")
-    folder = PredictionFolder(out, OPTIONS, 0, False)
+    folder = taken_up(out)
     folder.add(prediction("c.png", (4, 9), counts=last), images / "c.png")
 
     counts = folder.finish()
@@ -248,7 +255,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_files(done, written, images)
     add(PredictionFolder(out, OPTIONS, 2, False), images, *first)
     assert not (out / "submission.csv").exists()
 
-    second = PredictionFolder(out, OPTIONS, 2, False)
+    second = taken_up(out, pictures=2)
     assert list(second.records) == first
     counts = add(second, images, *rest).finish()
 
@@ -265,14 +272,32 @@ def test_a_line_of_the_journal_that_was_cut_off_is_as_if_it_were_not_there(chara
     first, second = journal.read_text().splitlines()
     journal.write_text(f"{first}\n{second[:characters]}")
 
-    resumed = PredictionFolder(out, OPTIONS, 2, False)
+    resumed = taken_up(out, pictures=2)
     assert list(resumed.records) == ["a.jpg"]
     add(resumed, images, "b.webp")
-    third = PredictionFolder(out, OPTIONS, 2, False)
+    third = taken_up(out, pictures=2)
     assert list(third.records) == ["a.jpg", "b.webp"]
     add(third, images, "c.png").finish()
 
     assert contents(out) == contents(written[1])
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "3", '["a.jpg", 3]', '["a.jpg", {}]', '["a.jpg", {"ship": []}]', "\0\0"])
+def test_a_damaged_journal_is_named_with_a_remedy(line, images):
+    """Or one of another version, whose records hold something else."""
+    out = images / "out"
+    add(PredictionFolder(out, OPTIONS, 0, False), images, "a.jpg")
+    journal = out / ".journal.jsonl"
+    journal.write_text(f"{line}\n{journal.read_text()}")
+    damaged = journal.read_text()
+
+    with pytest.raises(InputError, match=r"\.journal\.jsonl is damaged or of another version .*; remove it") as caught:
+        taken_up(out)
+
+    assert "\n" not in str(caught.value)
+    assert journal.read_text() == damaged
+    journal.unlink()
+    assert taken_up(out).records == {}
 
 
 def test_names_of_all_kinds_are_journalled(images):
@@ -281,7 +306,7 @@ def test_names_of_all_kinds_are_journalled(images):
     for name in names:
         folder.add(prediction(name, (4, 9)), images / "c.png")
 
-    assert list(PredictionFolder(images / "out", OPTIONS, 0, False).records) == names
+    assert list(taken_up(images / "out").records) == names
 
 
 def test_a_folder_is_empty_until_there_is_something_to_take_up(images):
@@ -307,7 +332,7 @@ def test_what_an_earlier_run_has_left_can_be_forgotten(images):
     assert folder.records == {}
     assert folder.is_empty
     assert [path.name for path in out.iterdir()] == ["masks"]
-    assert PredictionFolder(out, OPTIONS, 0, False).records == {}
+    assert taken_up(out).records == {}
 
 
 def test_no_prediction_is_refused_and_nothing_is_left(tmp_path):
