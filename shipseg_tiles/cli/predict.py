@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shipseg_tiles.inference.prediction import PredictOptions
     from shipseg_tiles.jobs import Job
     from shipseg_tiles.nets.contract import Contract
+    from shipseg_tiles.report.predictions import PredictionFolder
     from shipseg_tiles.zipped import AnyPath
 
 
@@ -76,7 +77,6 @@ class Options(TilingOptions, _Folders):
 
 def run(options: Options) -> Outcome:
     """Predict."""
-    from shipseg_tiles.files import write_json
     from shipseg_tiles.images import list_images
     from shipseg_tiles.jobs import open_job
 
@@ -84,24 +84,18 @@ def run(options: Options) -> Outcome:
     _check(options, paths)  # before the slow import, so that a slip is answered at once
     with quiet_import():
         from shipseg_tiles.inference.prediction import load_nets
+        from shipseg_tiles.report.predictions import PredictionFolder
 
     how = predict_options(options)
-    predictor, classifier = load_nets(how)
+    load_nets(how)  # what is wrong with them is told before anything is written
     began = time.monotonic()
     with open_job(options.out / "run.json", _recorded(options, how)) as job:
-        counts = _predict(options, how, paths, job)
-    run_record = {
-        "weights": str(how.weights),
-        "weights_sha256": predictor.contract.weights_sha256,
-        "options": _in_use(options, how, predictor.contract),
-        "classifier": classifier and _net_record(how.classifier, classifier.contract),
-        "gate": how.gate and _gate_record(how.gate, predictor.contract),
-        **counts,
-        "resumed": job.resumed,
-        "seconds": round(time.monotonic() - began, 3),
-    }
-    write_json(options.out / "run.json", run_record)
-    return Outcome(_summary(run_record, options.out), run_record)
+        folder = PredictionFolder(options.out, how, options.pictures, options.vectors)
+        skipped = _predict(how, paths, folder, job, options.cluster)
+        seconds = round(time.monotonic() - began, 3)
+        rest = {"skipped": skipped, "resumed": job.resumed, "seconds": seconds}
+        record = folder.finish(_origin(options, how) | rest)
+    return Outcome(_summary(record, options.out), record)
 
 
 def _check(options: Options, paths: "list[AnyPath]") -> None:
@@ -122,12 +116,13 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
         import_shapely()
 
 
-def _predict(options: Options, how: "PredictOptions", paths: "list[AnyPath]", job: "Job") -> dict[str, Any]:
+def _predict(
+    how: "PredictOptions", paths: "list[AnyPath]", folder: "PredictionFolder", job: "Job", cluster: str
+) -> int:
+    """Predict what is not done yet and return how many images were skipped."""
     from shipseg_tiles.inference.prediction import predict_files
     from shipseg_tiles.processes import open_workers
-    from shipseg_tiles.report.predictions import PredictionFolder
 
-    folder = PredictionFolder(options.out, how, options.pictures, options.vectors)
     if job.resumed:
         folder.take_up()
     else:
@@ -137,9 +132,9 @@ def _predict(options: Options, how: "PredictOptions", paths: "list[AnyPath]", jo
     try:
         with (
             interrupts("what is done is kept: go on with the same command"),
-            open_workers(1, options.cluster) if options.cluster else nullcontext() as cluster,
+            open_workers(1, cluster) if cluster else nullcontext() as executor,
         ):
-            for prediction in predict_files(how, list(todo.values()), folder.strips, cluster):
+            for prediction in predict_files(how, list(todo.values()), folder.strips, executor):
                 try:
                     folder.add(prediction, todo[prediction.name])
                 except InputError as error:
@@ -149,7 +144,7 @@ def _predict(options: Options, how: "PredictOptions", paths: "list[AnyPath]", jo
     finally:
         if folder.is_empty:
             job.forget()  # nothing stands in the way of other options
-    return {"skipped": len(todo.keys() - folder.records.keys()), **folder.finish()}
+    return len(todo.keys() - folder.records.keys())
 
 
 def predict_options(options: Options) -> "PredictOptions":
@@ -194,6 +189,20 @@ def _identity(weights: Path) -> str:
     from shipseg_tiles.nets.contract import checksum, contract_path
 
     return f"{checksum(weights)}, contract: {checksum(contract_path(weights))[:16]}"
+
+
+def _origin(options: Options, how: "PredictOptions") -> dict[str, Any]:
+    """Say by which nets and options predictions were made."""
+    from shipseg_tiles.inference.prediction import load_nets
+
+    predictor, classifier = load_nets(how)
+    return {
+        "weights": str(how.weights),
+        "weights_sha256": predictor.contract.weights_sha256,
+        "options": _in_use(options, how, predictor.contract),
+        "classifier": classifier and _net_record(how.classifier, classifier.contract),
+        "gate": how.gate and _gate_record(how.gate, predictor.contract),
+    }
 
 
 def _in_use(options: Options, how: "PredictOptions", contract: "Contract") -> dict[str, Any]:

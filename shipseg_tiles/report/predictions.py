@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import write_text, written_whole
+from shipseg_tiles.files import write_json, write_text, written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.prediction import Prediction, PredictOptions
 from shipseg_tiles.inference.scenes import create_raster, open_scene
@@ -28,7 +28,7 @@ from shipseg_tiles.zipped import AnyPath
 FOLDERS = {"probability": "probabilities", "disagreement": "disagreement"}
 """Where the rasters of each name go."""
 
-_JOURNAL = ".journal.jsonl"
+_JOURNAL, _SUBMISSION, _RUN = ".journal.jsonl", "submission.csv", "run.json"
 
 _PICTURE_SIDE = 4096
 """Larger images are shrunk before they are drawn, in pixels: three side by side must fit into the 65,500 of a JPEG."""
@@ -103,10 +103,14 @@ class PredictionFolder:
     def add(self, prediction: Prediction, path: AnyPath) -> None:
         """Write the files of an image that is at `path`, then note that it is done.
 
+        What an earlier run tells of all files is removed, as it no longer holds.
+
         Raises:
             InputError: If the image turns out to be bad.
             OSError: If the disk is full.
         """
+        for told in (_SUBMISSION, _RUN):
+            (self.out / told).unlink(missing_ok=True)
         ships = [encode_indices(ship) for ship in prediction.pixels]
         if self._vectors or not prediction.in_memory:
             self._write_vectors(prediction)
@@ -120,13 +124,17 @@ class PredictionFolder:
             journal.write(json.dumps([prediction.name, asdict(record)]) + "\n")
         self.records[prediction.name] = record
 
-    def finish(self) -> dict[str, Any]:
-        """Write `submission.csv` and forget what only another run would need.
+    def finish(self, origin: Mapping[str, Any]) -> dict[str, Any]:
+        """Write `submission.csv`, then `run.json`, and only then forget what another run would need.
+
+        Args:
+            origin: How the predictions came about, for `run.json`.
 
         Returns:
-            Numbers of `images`, `images_with_ships`, `ships` and `megapixels`; of `tiles`, those of them that the gate
-            skipped, `tiles_skipped`, and `net_megapixels` of the others; how many images a classifier has
-            `passed_over`, and the names of those that the contract was calibrated on, `calibration_images`.
+            What `run.json` says: the origin; numbers of `images`, `images_with_ships`, `ships` and `megapixels`; of
+            `tiles`, those of them that the gate skipped, `tiles_skipped`, and `net_megapixels` of the others; how many
+            images a classifier has `passed_over`, and the names of those that the contract was calibrated on,
+            `calibration_images`.
 
         Raises:
             InputError: If there is no prediction at all.
@@ -135,19 +143,11 @@ class PredictionFolder:
             raise InputError("none of the images could be read; the warnings above say why")
         records = dict(sorted(self.records.items()))
         labels = Labels("", {name: tuple(record.ships) for name, record in records.items()})
-        write_text(self.out / "submission.csv", labels.to_csv())
+        told = {**origin, **_counts(records)}
+        write_text(self.out / _SUBMISSION, labels.to_csv())
+        write_json(self.out / _RUN, told)
         self.forget()
-        return {
-            "images": len(records),
-            "images_with_ships": sum(bool(record.ships) for record in records.values()),
-            "ships": sum(len(record.ships) for record in records.values()),
-            "megapixels": sum(record.pixels for record in records.values()) / 1e6,
-            "tiles": sum(record.tiles for record in records.values()),
-            "tiles_skipped": sum(record.tiles_skipped for record in records.values()),
-            "net_megapixels": sum(record.net_pixels for record in records.values()) / 1e6,
-            "passed_over": sum(record.passed_over for record in records.values()),
-            "calibration_images": [name for name, record in records.items() if record.calibrated],
-        }
+        return told
 
     def forget(self) -> None:
         """Remove what an earlier run has left for this one to take up."""
@@ -186,6 +186,20 @@ class PredictionFolder:
         scores = [ship.score for ship in prediction.ships]
         features = ship_features(prediction.pixels, scores, prediction.shape[0], prediction.georeference)
         write_geojson(self.out / "vectors" / f"{Path(prediction.name).stem}.geojson", features)
+
+
+def _counts(records: Mapping[str, Record]) -> dict[str, Any]:
+    return {
+        "images": len(records),
+        "images_with_ships": sum(bool(record.ships) for record in records.values()),
+        "ships": sum(len(record.ships) for record in records.values()),
+        "megapixels": sum(record.pixels for record in records.values()) / 1e6,
+        "tiles": sum(record.tiles for record in records.values()),
+        "tiles_skipped": sum(record.tiles_skipped for record in records.values()),
+        "net_megapixels": sum(record.net_pixels for record in records.values()) / 1e6,
+        "passed_over": sum(record.passed_over for record in records.values()),
+        "calibration_images": [name for name, record in records.items() if record.calibrated],
+    }
 
 
 def _read_journal(path: Path) -> dict[str, Record]:

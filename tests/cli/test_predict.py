@@ -304,6 +304,25 @@ def test_a_journal_without_the_record_of_its_run_is_passed_over(predict, tmp_pat
     assert (status, submission, record["resumed"]) == (0, f"{HEADER}sea.png,\n{SHIP}", False)
 
 
+def test_a_run_that_fails_among_the_masks_of_another_leaves_nothing_that_tells_of_either(predict, tmp_path):
+    """sea.png is predicted first; the mask of ship.png cannot be written. Nothing is lost if nothing was written."""
+    out = tmp_path / "out"
+    first = predict()
+    with pytest.warns(SkippedImageWarning):
+        missed = predict("--region", "100,0,10,10")
+    (out / "masks" / "ship.png").unlink()
+    (out / "masks" / "ship.png").mkdir()
+
+    second = predict("--threshold", 0.6)
+    (out / "masks" / "ship.png").rmdir()
+    third = predict("--threshold", 0.6)
+
+    assert (first[0], missed[0], second[0], third[0]) == (0, 2, 2, 0)
+    assert missed[2:] == first[2:]
+    assert second[2:] == (None, None)
+    assert (third[2], third[3]["resumed"], third[3]["options"]["threshold"]) == (first[2], True, 0.6)
+
+
 def test_ctrl_c_ends_with_130_and_keeps_what_is_done(shipseg, nets, many, undisturbed, tmp_path):
     out = tmp_path / "out"
 
