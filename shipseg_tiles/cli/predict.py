@@ -124,7 +124,7 @@ def _predict(
     from shipseg_tiles.processes import open_workers
 
     if job.resumed:
-        folder.take_up()
+        folder.take_up(paths)
     else:
         folder.forget()  # of a run whose record somebody removed, to begin anew
         job.save()

@@ -20,7 +20,7 @@ from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.memory import images_at_once
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
-from shipseg_tiles.inference.strips import StripFolder
+from shipseg_tiles.inference.strips import StripFolder, strips_of
 from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract
 from shipseg_tiles.processes import map_ahead, map_in_chunks
 from shipseg_tiles.rle import PixelIndices, mask_of, union
@@ -193,7 +193,7 @@ def predict_files(
                 yield prediction
         for path in scenes:
             try:
-                yield predict_scene(options, path, StripFolder(folder / path.name), cluster)
+                yield predict_scene(options, path, strips_of(path, folder), cluster)
             except NetError:
                 raise
             except InputError as error:

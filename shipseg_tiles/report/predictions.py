@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from shipseg_tiles.masks import write_mask
 from shipseg_tiles.report.pictures import shrink_step, shrunk_mask, triptych
 from shipseg_tiles.rle import encode_indices, union
 from shipseg_tiles.tiling import Region
-from shipseg_tiles.zipped import AnyPath
+from shipseg_tiles.zipped import AnyPath, identity_of
 
 FOLDERS = {"probability": "probabilities", "disagreement": "disagreement"}
 """Where the rasters of each name go."""
@@ -45,6 +45,7 @@ class Record:
         ships: Run-length text of each ship.
         passed_over: Whether a classifier passed it over.
         pixels: Height times width.
+        identity: See `identity_of`.
         calibrated: Whether the contract was calibrated on it.
         tiles: As of `TileCounts`, like the next two.
         tiles_skipped: How many of these the gate skipped.
@@ -54,6 +55,7 @@ class Record:
     ships: list[str]
     passed_over: bool
     pixels: int
+    identity: str
     calibrated: bool = False
     tiles: int = 0
     tiles_skipped: int = 0
@@ -92,13 +94,20 @@ class PredictionFolder:
         """Whether there is nothing in it that another run could take up."""
         return not self.records and not self.strips.exists()
 
-    def take_up(self) -> None:
-        """Read what an earlier run with the same options has done.
+    def take_up(self, paths: Iterable[AnyPath]) -> None:
+        """Read what an earlier run with the same options has done; images that were replaced since are not done.
+
+        Args:
+            paths: The images as they are now.
 
         Raises:
             InputError: If its journal is damaged.
         """
         self.records = _read_journal(self.out / _JOURNAL)
+        for path in paths:
+            record = self.records.get(path.name)
+            if record and record.identity != identity_of(path):
+                del self.records[path.name]
 
     def add(self, prediction: Prediction, path: AnyPath) -> None:
         """Write the files of an image that is at `path`, then note that it is done.
@@ -118,8 +127,14 @@ class PredictionFolder:
             self._write_image(prediction, path, ships)
         else:
             self._write_scene(prediction, Path(str(path)))
-        pixels = prediction.shape[0] * prediction.shape[1]
-        record = Record(ships, prediction.passed_over, pixels, prediction.calibrated, **asdict(prediction.counts))
+        record = Record(
+            ships,
+            prediction.passed_over,
+            prediction.shape[0] * prediction.shape[1],
+            identity_of(path),
+            prediction.calibrated,
+            **asdict(prediction.counts),
+        )
         with (self.out / _JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps([prediction.name, asdict(record)]) + "\n")
         self.records[prediction.name] = record

@@ -283,6 +283,25 @@ def test_images_that_vanished_after_they_were_done_are_not_skipped(shipseg, nets
     assert (record["images"], record["skipped"]) == (IMAGES, 0)
 
 
+def test_an_image_that_was_replaced_is_predicted_again(shipseg, nets, many, stopped, tmp_path):
+    """If it cannot be, nothing is said of it: what was found in the other one is not in the result."""
+    images = shutil.copytree(many, tmp_path / "many")  # with the times at which they were written
+    replaced, damaged = done_in(stopped)[:2]
+    Image.new("RGB", (96, 80)).save(images / replaced)
+    (images / damaged).write_bytes(b"no image")
+    job = stopped / ".run.json.job.json"
+    job.write_text(job.read_text().replace(str(many), str(images)))
+
+    with pytest.warns(SkippedImageWarning, match=f"{damaged} skipped"):
+        status, _, _ = shipseg(*command(nets, images, stopped))
+
+    ships = read_labels(stopped / "submission.csv").ships
+    record = json.loads((stopped / "run.json").read_text())
+    assert (status, record["images"], record["skipped"], record["resumed"]) == (0, IMAGES - 1, 1, True)
+    assert ships[replaced] == ()
+    assert damaged not in ships
+
+
 def test_removing_the_record_begins_anew(shipseg, nets, many, stopped, undisturbed):
     """Nothing of what was done is kept, as it may have been done under other options: here one mask is spoilt."""
     (stopped / ".run.json.job.json").unlink()
@@ -693,28 +712,45 @@ def test_a_scene_whose_ships_lie_nowhere_on_earth_is_skipped_and_the_others_are_
     assert files == {"b.tif", "b.geojson", "submission.csv", "run.json"}
 
 
-def test_what_is_done_of_a_damaged_scene_is_kept_for_the_same_command(predict, deep, tmp_path, monkeypatch):
-    """Tiles of 32 px at a stride of 16 begin at the rows 0, 16, 32, 48, 64 and 68; one row of them is a batch. A line
-    has 640 bytes, and the last ones end the file."""
-    monkeypatch.setattr("shipseg_tiles.inference.stitching.PIXELS_PER_BATCH", 4 * 32**2)
-    whole, out = deep.read_bytes(), tmp_path / "out"
+@pytest.fixture
+def stopped_scene(predict, deep, tmp_path):
+    """Options of a run that stopped where the mask of a scene was to be written, as on a full disk.
+
+    Tiles of 32 px at a stride of 16 begin at the rows 0, 16, 32, 48, 64 and 68 and at four columns.
+    """
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "masks").write_text("where a folder should be")
     flags = ["--images", deep, "--bands", "3,2,1", "--scale", "0,3000", "--tile", 32]
-    deep.write_bytes(whole[:-10_000])
+    assert predict(*flags)[0] == 2
+    assert {path.name for path in out.rglob("*.npz")} == {f"{top:09}.npz" for top in (0, 16, 32, 48, 64, 68)}
+    (out / "masks").unlink()
+    return flags
 
-    with pytest.warns(SkippedImageWarning, match=r"deep\.tif skipped: .*deep\.tif is damaged in rows"):
-        status, complaint, _, _ = predict(*flags)
-    kept = {path.name for path in out.glob(".strips/deep.tif/*.npz")}
-    refused = predict(*flags, "--threshold", 0.4)
-    deep.write_bytes(whole)
-    finished = predict(*flags)
 
-    assert (status, complaint) == (2, "error: none of the images could be read; the warnings above say why\n")
-    assert {"000000000.npz"} <= kept < {f"{top:09}.npz" for top in (0, 16, 32, 48, 64, 68)}
+def test_what_is_done_of_a_scene_is_kept_for_the_same_command(predict, stopped_scene, tmp_path):
+    """Of 6 rows of 4 tiles one is not done, for which that above it is predicted once more."""
+    out = tmp_path / "out"
+    next(out.rglob("000000032.npz")).unlink()
+
+    refused = predict(*stopped_scene, "--threshold", 0.4)
+    finished = predict(*stopped_scene)
+
     assert refused[0] == 2
     assert "was begun with --threshold None, not 0.4" in refused[1]
-    assert (finished[0], finished[2], finished[3]["resumed"]) == (
-        0,
-        HEADER + SHIP.replace("ship.png", "deep.tif"),
-        True,
-    )
+    assert (finished[0], finished[2]) == (0, HEADER + SHIP.replace("ship.png", "deep.tif"))
+    assert (finished[3]["resumed"], finished[3]["tiles"]) == (True, 7 * 4)
     assert not any(path.name.startswith(".") for path in out.iterdir())
+
+
+def test_nothing_is_kept_of_a_scene_that_was_replaced(predict, stopped_scene, deep):
+    """By one of 100 x 80 px that shows nothing."""
+    import rasterio
+
+    with rasterio.open(deep, "r+") as dataset:
+        dataset.write(np.zeros((4, 100, 80), dtype=np.uint16))
+
+    status, _, submission, record = predict(*stopped_scene)
+
+    assert (status, submission) == (0, f"{HEADER}deep.tif,\n")
+    assert (record["resumed"], record["tiles"]) == (True, 6 * 4)

@@ -48,10 +48,10 @@ def add(folder, images, *names):
     return folder
 
 
-def taken_up(out, pictures=0):
-    """The folder as a run finds it that goes on."""
+def taken_up(out, *paths, pictures=0):
+    """The folder as a run of images finds it that goes on."""
     folder = PredictionFolder(out, OPTIONS, pictures, False)
-    folder.take_up()
+    folder.take_up(paths)
     return folder
 
 
@@ -298,6 +298,23 @@ def test_a_damaged_journal_is_named_with_a_remedy(line, images):
     assert journal.read_text() == damaged
     journal.unlink()
     assert taken_up(out).records == {}
+
+
+def test_an_image_that_was_replaced_is_not_done(images):
+    """One that vanished is, as nobody can predict it again."""
+    out, paths = images / "out", [images / name for name in IMAGES]
+    add(PredictionFolder(out, OPTIONS, 0, False), images, *IMAGES)
+    assert list(taken_up(out, *paths).records) == list(IMAGES)
+
+    Image.new("RGB", (9, 9)).save(images / "b.webp")
+    (images / "c.png").unlink()
+    second = taken_up(out, *paths[:2])
+    assert list(second.records) == ["a.jpg", "c.png"]
+    second.add(prediction("b.webp", (9, 9), (0, 0, 1, 1)), images / "b.webp")
+
+    third = taken_up(out, *paths[:2])
+    assert third.records["b.webp"].ships == ["1 1"]
+    assert third.finish({})["images"] == 3
 
 
 def test_names_of_all_kinds_are_journalled(images):
