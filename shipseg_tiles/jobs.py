@@ -2,11 +2,12 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json
@@ -83,12 +84,23 @@ def _take_up(job: Job, out: Path) -> None:
 def _locked(out: Path) -> Iterator[None]:
     """Keep two processes from writing one file. The lock goes with the process, however it ends."""
     path = out.with_name(f".{out.name}.lock")
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process is writing {out}; wait for it or choose another name") from None
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    while True:
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"another process is writing {out}; wait for it or choose another name") from None
+            if not _is_at(path, file):
+                continue  # the process that held it has removed it: others would lock a new one
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_at(path: Path, file: IO[str]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

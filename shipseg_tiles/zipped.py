@@ -74,6 +74,24 @@ def located(path: Path) -> AnyPath:
     return ZipMember(*parts) if parts and parts[1] else path
 
 
+def identity_of(path: AnyPath) -> str:
+    """Return what tells a file from others that have had its name, without reading it: its size and time of change.
+
+    Inside a zip it is the checksum that the zip knows in place of the time, which is that of packing.
+
+    Raises:
+        InputError: If there is no such file.
+    """
+    if isinstance(path, ZipMember):
+        packed = _opened(path.archive).getinfo(path.member)
+        return f"{packed.file_size}-{packed.CRC:08x}"
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
 def list_members(path: Path) -> list[ZipMember] | None:
     """List all files inside a zip, or inside a folder of one, however deep; None if `path` is neither.
 

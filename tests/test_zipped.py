@@ -1,3 +1,4 @@
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -6,7 +7,7 @@ import pytest
 
 from shipseg_tiles import zipped
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.zipped import ZipMember, list_members, located
+from shipseg_tiles.zipped import ZipMember, identity_of, list_members, located
 
 
 @pytest.fixture(params=[zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "packed"])
@@ -76,3 +77,33 @@ def test_what_cannot_be_unpacked_is_refused(archive, monkeypatch):
     monkeypatch.setattr(zipped, "MAXIMUM_FILE_BYTES", 399)
     with pytest.raises(InputError, match="unpacks to 400 bytes, more than 399"):
         ZipMember(archive, "train/b.jpg").read_bytes()
+
+
+def test_a_file_that_was_replaced_is_another_one(tmp_path):
+    """By one of another size, or by one that was written at another time."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"of a")
+    os.utime(path, ns=(5, 5))
+    first = identity_of(path)
+    assert identity_of(path) == first
+
+    os.utime(path, ns=(5, 6))
+    later = identity_of(path)
+    path.write_bytes(b"of another")
+    os.utime(path, ns=(5, 5))
+
+    assert len({first, later, identity_of(path)}) == 3
+    with pytest.raises(InputError, match=r"gone\.jpg cannot be read: No such file"):
+        identity_of(tmp_path / "gone.jpg")
+
+
+def test_a_member_is_another_one_if_it_holds_something_else(tmp_path):
+    """Whenever it was packed, and wherever the zip lies."""
+    identities = []
+    for number, (content, year) in enumerate([(b"of a", 2020), (b"of a", 2021), (b"of b", 2020), (b"of a ", 2020)]):
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as file:
+            file.writestr(zipfile.ZipInfo("a.jpg", (year, 1, 1, 0, 0, 0)), content)
+        identities.append(identity_of(ZipMember(tmp_path / f"{number}.zip", "a.jpg")))
+
+    assert identities[0] == identities[1]
+    assert len(set(identities)) == 3

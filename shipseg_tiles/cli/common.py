@@ -133,7 +133,7 @@ def quiet_import() -> Iterator[None]:
     They are written by C++ before any log level applies, so the file descriptor itself is turned away.
 
     Raises:
-        InputError: If Keras has no backend.
+        InputError: If Keras has no backend, or none of that name.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     kept = os.dup(2)
@@ -141,7 +141,7 @@ def quiet_import() -> Iterator[None]:
     try:
         os.dup2(nowhere, 2)
         yield
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, ValueError) as error:
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         raise InputError(
             f"Keras cannot run on {backend} ({error}); install it, or set KERAS_BACKEND to tensorflow, jax or torch"

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, interrupts, option, quiet_import
+from shipseg_tiles.errors import InputError, warn_skipped
 
 if TYPE_CHECKING:
     from shipseg_tiles.inference.prediction import PredictOptions
     from shipseg_tiles.jobs import Job
     from shipseg_tiles.nets.contract import Contract
+    from shipseg_tiles.report.predictions import PredictionFolder
     from shipseg_tiles.zipped import AnyPath
 
 
@@ -75,7 +77,6 @@ class Options(TilingOptions, _Folders):
 
 def run(options: Options) -> Outcome:
     """Predict."""
-    from shipseg_tiles.files import write_json
     from shipseg_tiles.images import list_images
     from shipseg_tiles.jobs import open_job
 
@@ -83,35 +84,28 @@ def run(options: Options) -> Outcome:
     _check(options, paths)  # before the slow import, so that a slip is answered at once
     with quiet_import():
         from shipseg_tiles.inference.prediction import load_nets
+        from shipseg_tiles.report.predictions import PredictionFolder
 
-    how = predict_options(options)
-    predictor, classifier = load_nets(how)
+    how = _asked(options)
+    load_nets(how)  # what is wrong with them is told before anything is written
     began = time.monotonic()
     with open_job(options.out / "run.json", _recorded(options, how)) as job:
-        counts = _predict(options, how, paths, job)
-    run_record = {
-        "weights": str(how.weights),
-        "weights_sha256": predictor.contract.weights_sha256,
-        "options": _in_use(options, how, predictor.contract),
-        "classifier": classifier and _net_record(how.classifier, classifier.contract),
-        "gate": how.gate and _gate_record(how.gate, predictor.contract),
-        **counts,
-        "resumed": job.resumed,
-        "seconds": round(time.monotonic() - began, 3),
-    }
-    write_json(options.out / "run.json", run_record)
-    return Outcome(_summary(run_record, options.out), run_record)
+        folder = PredictionFolder(options.out, how, options.pictures, options.vectors)
+        skipped = _predict(how, paths, folder, job, options.cluster)
+        seconds = round(time.monotonic() - began, 3)
+        rest = {"skipped": skipped, "resumed": job.resumed, "seconds": seconds}
+        record = folder.finish(_origin(options, how) | rest)
+    return Outcome(_summary(record, options.out), record)
 
 
 def _check(options: Options, paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
     from shipseg_tiles.inference.scenes import import_rasterio, is_scene
     from shipseg_tiles.inference.vectors import import_shapely
-    from shipseg_tiles.nets.contract import changed_contract, read_contract
+    from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract, read_contract
 
-    _parsed(options)
-    changeable = ("tile", "overlap", "threshold", "minimum_area", "minimum_score")
-    changed_contract(options.segmenter(), **{name: getattr(options, name) for name in changeable})
+    values = vars(options) | _parsed(options)
+    changed_contract(options.segmenter(), **{name: values[name] for name in CHANGEABLE})
     for needed in (options.classifier, options.gate_weights()):
         if needed:
             read_contract(needed)
@@ -122,32 +116,39 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
         import_shapely()
 
 
-def _predict(options: Options, how: "PredictOptions", paths: "list[AnyPath]", job: "Job") -> dict[str, Any]:
+def _predict(
+    how: "PredictOptions", paths: "list[AnyPath]", folder: "PredictionFolder", job: "Job", cluster: str
+) -> int:
+    """Predict what is not done yet and return how many images were skipped."""
     from shipseg_tiles.inference.prediction import predict_files
     from shipseg_tiles.processes import open_workers
-    from shipseg_tiles.report.predictions import PredictionFolder
 
-    folder = PredictionFolder(options.out, how, options.pictures, options.vectors)
-    if not job.resumed:
+    if job.resumed:
+        folder.take_up(paths)
+    else:
         folder.forget()  # of a run whose record somebody removed, to begin anew
         job.save()
     todo = {path.name: path for path in paths if path.name not in folder.records}
     try:
         with (
             interrupts("what is done is kept: go on with the same command"),
-            open_workers(1, options.cluster) if options.cluster else nullcontext() as cluster,
+            open_workers(1, cluster) if cluster else nullcontext() as executor,
         ):
-            for prediction in predict_files(how, list(todo.values()), folder.strips, cluster):
-                folder.add(prediction, todo[prediction.name])
-                prediction.forget_strips()
+            for prediction in predict_files(how, list(todo.values()), folder.strips, executor):
+                try:
+                    folder.add(prediction, todo[prediction.name])
+                except InputError as error:
+                    warn_skipped(prediction.name, error)
+                else:
+                    prediction.forget_strips()
     finally:
         if folder.is_empty:
             job.forget()  # nothing stands in the way of other options
-    return {"skipped": len(todo.keys() - folder.records.keys()), **folder.finish()}
+    return len(todo.keys() - folder.records.keys())
 
 
-def predict_options(options: Options) -> "PredictOptions":
-    """Return everything that decides what is predicted, as `serve` needs it too."""
+def _asked(options: Options) -> "PredictOptions":
+    """Return everything that decides what is predicted."""
     from shipseg_tiles.inference.prediction import PredictOptions
 
     given = {field.name for field in fields(PredictOptions)} & set(vars(options))
@@ -156,7 +157,6 @@ def predict_options(options: Options) -> "PredictOptions":
         | {
             "weights": options.segmenter(),
             "gate": options.gate_weights(),
-            "separate_touching": {"on": True, "off": False}.get(options.separate_touching),
             **_parsed(options),
             "rasters": ("probability",) * options.probabilities + ("disagreement",) * options.disagreement,
         }
@@ -171,6 +171,7 @@ def _parsed(options: Options) -> dict[str, Any]:
         "region": parse_region(options.region) if options.region else None,
         "bands": parse_bands(options.bands) if options.bands else None,
         "scale": parse_scale(options.scale) if options.scale else None,
+        "separate_touching": {"on": True, "off": False}.get(options.separate_touching),
     }
 
 
@@ -184,17 +185,29 @@ def _recorded(options: Options, how: "PredictOptions") -> dict[str, Any]:
 
 
 def _identity(weights: Path) -> str:
-    """Name a net by what is in its file, and in its contract as well if that was calibrated since training."""
-    from shipseg_tiles.nets.contract import checksum, contract_path, read_contract
+    """Name a net by what is in its file and in its contract, which may have been calibrated or edited since."""
+    from shipseg_tiles.nets.contract import checksum, contract_path
 
-    contract = read_contract(weights)
-    calibrated = f", calibrated: {checksum(contract_path(weights))[:16]}" if contract.calibration else ""
-    return contract.weights_sha256 + calibrated
+    return f"{checksum(weights)}, contract: {checksum(contract_path(weights))[:16]}"
+
+
+def _origin(options: Options, how: "PredictOptions") -> dict[str, Any]:
+    """Say by which nets and options predictions were made."""
+    from shipseg_tiles.inference.prediction import load_nets
+
+    predictor, classifier = load_nets(how)
+    return {
+        "weights": str(how.weights),
+        "weights_sha256": predictor.contract.weights_sha256,
+        "options": _in_use(options, how, predictor.contract),
+        "classifier": classifier and _net_record(how.classifier, classifier.contract),
+        "gate": how.gate and _gate_record(how.gate, predictor.contract),
+    }
 
 
 def _in_use(options: Options, how: "PredictOptions", contract: "Contract") -> dict[str, Any]:
     """Return the options as they came to be used, those that were left to the contract among them."""
-    from shipseg_tiles.inference.prediction import CHANGEABLE
+    from shipseg_tiles.nets.contract import CHANGEABLE
 
     named = {name: getattr(contract, name) for name in CHANGEABLE}
     others = asdict(how)

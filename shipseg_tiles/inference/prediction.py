@@ -20,15 +20,12 @@ from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.memory import images_at_once
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
-from shipseg_tiles.inference.strips import StripFolder
-from shipseg_tiles.nets.contract import changed_contract
+from shipseg_tiles.inference.strips import StripFolder, strips_of
+from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract
 from shipseg_tiles.processes import map_ahead, map_in_chunks
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import Region, WindowName
 from shipseg_tiles.zipped import AnyPath
-
-CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching", "symmetries")
-"""What the contract says and an option of the same name may change."""
 
 LARGE = 2**24
 """An image of more pixels is predicted by itself: it fills a batch, and two of them might fill the memory."""
@@ -78,6 +75,14 @@ class PredictOptions:
     bands: tuple[int, ...] | None = None
     scale: tuple[float, float] | None = None
     rasters: tuple[str, ...] = ()
+
+    def region_in(self, height: int, width: int) -> Region:
+        """Return the part of an image of this size that is predicted.
+
+        Raises:
+            InputError: If the region shares no pixel with the image.
+        """
+        return (self.region or Region(0, 0, height, width)).within(height, width)
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,7 @@ def predict_files(
                 yield prediction
         for path in scenes:
             try:
-                yield predict_scene(options, path, StripFolder(folder / path.name), cluster)
+                yield predict_scene(options, path, strips_of(path, folder), cluster)
             except NetError:
                 raise
             except InputError as error:
@@ -250,11 +255,10 @@ def predict_image(options: PredictOptions, path: AnyPath, progress: Progress | N
     predictor, classifier = load_nets(options)
     image, calibrated = read_image(path), predictor.contract.was_calibrated_on(path)
     height, width = image.shape[:2]
-    grid = predictor.grid(height, width)
-    region = (options.region or grid.whole).within(height, width)
+    region = options.region_in(height, width)
     if classifier is not None and not classifier.has_ship(image):
         return Prediction(path.name, (height, width), [], [], passed_over=True, calibrated=calibrated)
-    rows = len(grid.bands(region))
+    rows = len(predictor.grid(height, width).bands(region))
     strips = []
     for strip in predictor.strips(image, region, options.rasters):
         strips.append(strip)
@@ -287,8 +291,7 @@ def predict_scene(
     with open_scene(path, options.bands, options.scale) as scene:
         height, width = scene.shape[:2]
         georeference = scene.georeference
-    grid = predictor.grid(height, width)
-    bands = grid.bands((options.region or grid.whole).within(height, width))
+    bands = predictor.grid(height, width).bands(options.region_in(height, width))
     missing = [band for band in bands if not strips.begins_at(band.top)]
     done, hidden = len(bands) - len(missing), True if progress else None
     with tqdm(total=len(bands), initial=done, desc=path.name, unit="row", disable=hidden) as bar:

@@ -10,6 +10,7 @@ import numpy as np
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.detection import RASTERS, Strip
+from shipseg_tiles.zipped import identity_of
 
 
 class StripFolder(Sequence[Strip]):
@@ -68,3 +69,16 @@ class StripFolder(Sequence[Strip]):
 
     def _path(self, top: int) -> Path:
         return self.folder / f"{top:09d}.npz"
+
+
+def strips_of(scene: Path, folder: Path) -> StripFolder:
+    """Take up what an earlier run has kept of a scene, and remove what is of another file that has had its name.
+
+    Raises:
+        InputError: If there is no such scene.
+    """
+    own = folder / scene.name / identity_of(scene)
+    for other in own.parent.glob("*"):
+        if other != own:
+            shutil.rmtree(other)
+    return StripFolder(own)

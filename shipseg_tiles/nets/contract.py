@@ -17,6 +17,9 @@ FORMAT_VERSION = 1
 _LATER = ("miss_rate", "thresholds", "separate_touching", "calibration", "minimum_score", "symmetries", "resizes")
 """What contracts do not name that were written before there were gates, calibration, minimum scores, and views."""
 
+CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching", "symmetries")
+"""What the contract says and an option of the same name may change."""
+
 SYMMETRIES = (1, 2, 8)
 """Of the square, in which a tile may be shown: as it is, mirrored as well, or all of them."""
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,24 @@ from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import write_text, written_whole
+from shipseg_tiles.files import write_json, write_text, written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.prediction import Prediction, PredictOptions
 from shipseg_tiles.inference.scenes import create_raster, open_scene
 from shipseg_tiles.inference.vectors import ship_features, write_geojson
 from shipseg_tiles.masks import write_mask
-from shipseg_tiles.report.pictures import triptych
+from shipseg_tiles.report.pictures import shrink_step, shrunk_mask, triptych
 from shipseg_tiles.rle import encode_indices, union
-from shipseg_tiles.zipped import AnyPath
+from shipseg_tiles.tiling import Region
+from shipseg_tiles.zipped import AnyPath, identity_of
 
 FOLDERS = {"probability": "probabilities", "disagreement": "disagreement"}
 """Where the rasters of each name go."""
 
-_JOURNAL = ".journal.jsonl"
+_JOURNAL, _SUBMISSION, _RUN = ".journal.jsonl", "submission.csv", "run.json"
+
+_PICTURE_SIDE = 4096
+"""Larger images are shrunk before they are drawn, in pixels: three side by side must fit into the 65,500 of a JPEG."""
 
 _LINES = 512
 """Lines of a scene's mask that are drawn at once."""
@@ -41,6 +45,7 @@ class Record:
         ships: Run-length text of each ship.
         passed_over: Whether a classifier passed it over.
         pixels: Height times width.
+        identity: See `identity_of`.
         calibrated: Whether the contract was calibrated on it.
         tiles: As of `TileCounts`, like the next two.
         tiles_skipped: How many of these the gate skipped.
@@ -50,6 +55,7 @@ class Record:
     ships: list[str]
     passed_over: bool
     pixels: int
+    identity: str
     calibrated: bool = False
     tiles: int = 0
     tiles_skipped: int = 0
@@ -68,7 +74,7 @@ class PredictionFolder:
     """
 
     def __init__(self, out: Path, options: PredictOptions, pictures: int, vectors: bool) -> None:
-        """Take up what an earlier run has left.
+        """Begin anew, unless `take_up` follows.
 
         Args:
             out: Folder, made if it is not there.
@@ -77,7 +83,7 @@ class PredictionFolder:
             vectors: Whether to write GeoJSON for images too, as for scenes.
         """
         self.out = out
-        self.records = _read_journal(out / _JOURNAL)
+        self.records: dict[str, Record] = {}
         self.strips = out / ".strips"
         self._options = options
         self._pictures = pictures
@@ -88,28 +94,62 @@ class PredictionFolder:
         """Whether there is nothing in it that another run could take up."""
         return not self.records and not self.strips.exists()
 
+    def take_up(self, paths: Iterable[AnyPath]) -> None:
+        """Read what an earlier run with the same options has done; images that were replaced since are not done.
+
+        Args:
+            paths: The images as they are now.
+
+        Raises:
+            InputError: If its journal is damaged.
+        """
+        self.records = _read_journal(self.out / _JOURNAL)
+        for path in paths:
+            record = self.records.get(path.name)
+            if record and record.identity != identity_of(path):
+                del self.records[path.name]
+
     def add(self, prediction: Prediction, path: AnyPath) -> None:
-        """Write the files of an image that is at `path`, then note that it is done."""
+        """Write the files of an image that is at `path`, then note that it is done.
+
+        What an earlier run tells of all files is removed, as it no longer holds.
+
+        Raises:
+            InputError: If the image turns out to be bad.
+            OSError: If the disk is full.
+        """
+        for told in (_SUBMISSION, _RUN):
+            (self.out / told).unlink(missing_ok=True)
         ships = [encode_indices(ship) for ship in prediction.pixels]
+        if self._vectors or not prediction.in_memory:
+            self._write_vectors(prediction)
         if prediction.in_memory:
             self._write_image(prediction, path, ships)
         else:
             self._write_scene(prediction, Path(str(path)))
-        if self._vectors or not prediction.in_memory:
-            self._write_vectors(prediction)
-        pixels = prediction.shape[0] * prediction.shape[1]
-        record = Record(ships, prediction.passed_over, pixels, prediction.calibrated, **asdict(prediction.counts))
+        record = Record(
+            ships,
+            prediction.passed_over,
+            prediction.shape[0] * prediction.shape[1],
+            identity_of(path),
+            prediction.calibrated,
+            **asdict(prediction.counts),
+        )
         with (self.out / _JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps([prediction.name, asdict(record)]) + "\n")
         self.records[prediction.name] = record
 
-    def finish(self) -> dict[str, Any]:
-        """Write `submission.csv` and forget what only another run would need.
+    def finish(self, origin: Mapping[str, Any]) -> dict[str, Any]:
+        """Write `submission.csv`, then `run.json`, and only then forget what another run would need.
+
+        Args:
+            origin: How the predictions came about, for `run.json`.
 
         Returns:
-            Numbers of `images`, `images_with_ships`, `ships` and `megapixels`; of `tiles`, those of them that the gate
-            skipped, `tiles_skipped`, and `net_megapixels` of the others; how many images a classifier has
-            `passed_over`, and the names of those that the contract was calibrated on, `calibration_images`.
+            What `run.json` says: the origin; numbers of `images`, `images_with_ships`, `ships` and `megapixels`; of
+            `tiles`, those of them that the gate skipped, `tiles_skipped`, and `net_megapixels` of the others; how many
+            images a classifier has `passed_over`, and the names of those that the contract was calibrated on,
+            `calibration_images`.
 
         Raises:
             InputError: If there is no prediction at all.
@@ -118,19 +158,11 @@ class PredictionFolder:
             raise InputError("none of the images could be read; the warnings above say why")
         records = dict(sorted(self.records.items()))
         labels = Labels("", {name: tuple(record.ships) for name, record in records.items()})
-        write_text(self.out / "submission.csv", labels.to_csv())
+        told = {**origin, **_counts(records)}
+        write_text(self.out / _SUBMISSION, labels.to_csv())
+        write_json(self.out / _RUN, told)
         self.forget()
-        return {
-            "images": len(records),
-            "images_with_ships": sum(bool(record.ships) for record in records.values()),
-            "ships": sum(len(record.ships) for record in records.values()),
-            "megapixels": sum(record.pixels for record in records.values()) / 1e6,
-            "tiles": sum(record.tiles for record in records.values()),
-            "tiles_skipped": sum(record.tiles_skipped for record in records.values()),
-            "net_megapixels": sum(record.net_pixels for record in records.values()) / 1e6,
-            "passed_over": sum(record.passed_over for record in records.values()),
-            "calibration_images": [name for name, record in records.items() if record.calibrated],
-        }
+        return told
 
     def forget(self) -> None:
         """Remove what an earlier run has left for this one to take up."""
@@ -146,7 +178,9 @@ class PredictionFolder:
             with written_whole(self.out / FOLDERS[name] / f"{stem}.png") as temporary:
                 Image.fromarray(_whole_raster(prediction, name)).save(temporary)
         if len(self.records) < self._pictures:
-            picture = simplejpeg.encode_jpeg(triptych(read_image(path), mask), quality=90)
+            step = shrink_step(prediction.shape, _PICTURE_SIDE)
+            small = shrunk_mask(union(prediction.pixels), prediction.shape, step)
+            picture = simplejpeg.encode_jpeg(triptych(read_image(path)[::step, ::step], small), quality=90)
             with written_whole(self.out / "pictures" / f"{stem}.jpg") as temporary:
                 temporary.write_bytes(picture)
 
@@ -154,10 +188,10 @@ class PredictionFolder:
         file = f"{path.stem}.tif"
         with open_scene(path, self._options.bands, self._options.scale) as scene:
             place = prediction.shape, prediction.georeference
-            valid = scene.valid if scene.has_gaps else None
+            valid = scene.valid if scene.has_gaps or self._options.region else None
             with create_raster(self.out / "masks" / file, *place, valid=valid) as sink:
-                for top, lines in _mask_lines(prediction):
-                    sink[top : top + len(lines), 0 : lines.shape[1]] = lines
+                for window, lines in _mask_lines(prediction, self._options.region_in(*prediction.shape)):
+                    sink[window] = lines
             for name in self._options.rasters:
                 with create_raster(self.out / FOLDERS[name] / file, *place, valid=valid) as sink:
                     for strip in prediction.strips:
@@ -169,14 +203,34 @@ class PredictionFolder:
         write_geojson(self.out / "vectors" / f"{Path(prediction.name).stem}.geojson", features)
 
 
+def _counts(records: Mapping[str, Record]) -> dict[str, Any]:
+    return {
+        "images": len(records),
+        "images_with_ships": sum(bool(record.ships) for record in records.values()),
+        "ships": sum(len(record.ships) for record in records.values()),
+        "megapixels": sum(record.pixels for record in records.values()) / 1e6,
+        "tiles": sum(record.tiles for record in records.values()),
+        "tiles_skipped": sum(record.tiles_skipped for record in records.values()),
+        "net_megapixels": sum(record.net_pixels for record in records.values()) / 1e6,
+        "passed_over": sum(record.passed_over for record in records.values()),
+        "calibration_images": [name for name, record in records.items() if record.calibrated],
+    }
+
+
 def _read_journal(path: Path) -> dict[str, Record]:
     """Read what is done; a last line that was cut off is as if it were not there."""
     if not path.exists():
         return {}
-    text = path.read_text(encoding="utf-8")
-    lines = text[: text.rfind("\n") + 1]
+    try:
+        text = path.read_text(encoding="utf-8")
+        lines = text[: text.rfind("\n") + 1]
+        records = {name: Record(**values) for name, values in map(json.loads, lines.splitlines())}
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged or of another version ({error!r}); remove it, and all images are predicted again"
+        ) from None
     write_text(path, lines)  # so that the next line does not go on after half a one
-    return {name: Record(**values) for name, values in map(json.loads, lines.splitlines())}
+    return records
 
 
 def _whole_raster(prediction: Prediction, name: str) -> NDArray[np.uint8]:
@@ -187,14 +241,14 @@ def _whole_raster(prediction: Prediction, name: str) -> NDArray[np.uint8]:
     return raster
 
 
-def _mask_lines(prediction: Prediction) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Draw the mask of a scene, uint8 0 and 255, and yield each part's first row and lines."""
-    height, width = prediction.shape
-    columns, rows = np.divmod(union(prediction.pixels), height)
+def _mask_lines(prediction: Prediction, region: Region) -> Iterator[tuple[tuple[slice, slice], NDArray[np.uint8]]]:
+    """Draw the mask of a scene in the region that was predicted, uint8 0 and 255: rows and columns, and lines there."""
+    columns, rows = np.divmod(union(prediction.pixels), prediction.shape[0])
     order = np.argsort(rows, kind="stable")
     columns, rows = columns[order], rows[order]
-    for top in range(0, height, _LINES):
-        lines = np.zeros((min(_LINES, height - top), width), dtype=np.uint8)
-        first, end = np.searchsorted(rows, (top, top + _LINES))
-        lines[rows[first:end] - top, columns[first:end]] = 255
-        yield top, lines
+    for top in range(region.top, region.bottom, _LINES):
+        bottom = min(top + _LINES, region.bottom)
+        lines = np.zeros((bottom - top, region.right - region.left), dtype=np.uint8)
+        first, end = np.searchsorted(rows, (top, bottom))
+        lines[rows[first:end] - top, columns[first:end] - region.left] = 255
+        yield np.s_[top:bottom, region.left : region.right], lines

@@ -130,6 +130,11 @@ def done_in(out):
     return [json.loads(line)[0] for line in lines if line.endswith("\n")]
 
 
+def identity(weights):
+    """What a net is called in the record of a run that has begun."""
+    return f"{checksum(weights)}, contract: {checksum(contract_path(weights))[:16]}"
+
+
 # Runs that are stopped
 
 
@@ -227,7 +232,7 @@ def test_what_was_written_by_half_is_removed_by_the_next_run(shipseg, nets, many
 )
 def test_other_options_are_refused_by_name(shipseg, nets, many, images, stopped, more, words):
     names = {"sha": "net.keras", "other": "other.keras", "gate": "other.gate.keras"}
-    told = {name: checksum(nets / file) for name, file in names.items()}
+    told = {name: identity(nets / file) for name, file in names.items()}
     told |= {"nets": nets, "many": many, "images": images}
     before = contents(stopped), done_in(stopped)
 
@@ -241,17 +246,18 @@ def test_other_options_are_refused_by_name(shipseg, nets, many, images, stopped,
     assert (contents(stopped), done_in(stopped)) == before
 
 
-def test_weights_that_were_calibrated_in_between_are_others(shipseg, nets, many, stopped, tmp_path):
-    """Threshold and the images that it was chosen on would be those of a part of the images only."""
+@pytest.mark.parametrize("change", [{"calibration": {"images": ["0" * 16]}}, {"threshold": 0.9}])
+def test_a_contract_that_was_changed_in_between_makes_other_weights(shipseg, nets, many, stopped, tmp_path, change):
+    """By calibration or by hand: it would hold for a part of the images only."""
     weights = shutil.copytree(nets, tmp_path / "weights") / "net.keras"
-    write_contract(replace(read_contract(weights), calibration={"images": ["0" * 16]}), weights)
+    write_contract(replace(read_contract(weights), **change), weights)
     before = contents(stopped), done_in(stopped)
 
     status, _, complaint = shipseg(*command(weights.parent, many, stopped))
 
-    identity = f"{checksum(weights)}, calibrated: {checksum(contract_path(weights))[:16]}"
     assert status == 2
-    assert f"was begun with --weights {checksum(weights)}, not {identity}; go on with the same options" in complaint
+    told = f"was begun with --weights {identity(nets / 'net.keras')}, not {identity(weights)}; go on with the same"
+    assert told in complaint
     assert (contents(stopped), done_in(stopped)) == before
 
 
@@ -277,6 +283,25 @@ def test_images_that_vanished_after_they_were_done_are_not_skipped(shipseg, nets
     assert (record["images"], record["skipped"]) == (IMAGES, 0)
 
 
+def test_an_image_that_was_replaced_is_predicted_again(shipseg, nets, many, stopped, tmp_path):
+    """If it cannot be, nothing is said of it: what was found in the other one is not in the result."""
+    images = shutil.copytree(many, tmp_path / "many")  # with the times at which they were written
+    replaced, damaged = done_in(stopped)[:2]
+    Image.new("RGB", (96, 80)).save(images / replaced)
+    (images / damaged).write_bytes(b"no image")
+    job = stopped / ".run.json.job.json"
+    job.write_text(job.read_text().replace(str(many), str(images)))
+
+    with pytest.warns(SkippedImageWarning, match=f"{damaged} skipped"):
+        status, _, _ = shipseg(*command(nets, images, stopped))
+
+    ships = read_labels(stopped / "submission.csv").ships
+    record = json.loads((stopped / "run.json").read_text())
+    assert (status, record["images"], record["skipped"], record["resumed"]) == (0, IMAGES - 1, 1, True)
+    assert ships[replaced] == ()
+    assert damaged not in ships
+
+
 def test_removing_the_record_begins_anew(shipseg, nets, many, stopped, undisturbed):
     """Nothing of what was done is kept, as it may have been done under other options: here one mask is spoilt."""
     (stopped / ".run.json.job.json").unlink()
@@ -287,6 +312,34 @@ def test_removing_the_record_begins_anew(shipseg, nets, many, stopped, undisturb
     assert status == 0
     assert contents(stopped) == undisturbed[0]
     assert not json.loads((stopped / "run.json").read_text())["resumed"]
+
+
+def test_a_journal_without_the_record_of_its_run_is_passed_over(predict, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / JOURNAL).write_text("{\n")
+
+    status, _, submission, record = predict()
+
+    assert (status, submission, record["resumed"]) == (0, f"{HEADER}sea.png,\n{SHIP}", False)
+
+
+def test_a_run_that_fails_among_the_masks_of_another_leaves_nothing_that_tells_of_either(predict, tmp_path):
+    """sea.png is predicted first; the mask of ship.png cannot be written. Nothing is lost if nothing was written."""
+    out = tmp_path / "out"
+    first = predict()
+    with pytest.warns(SkippedImageWarning):
+        missed = predict("--region", "100,0,10,10")
+    (out / "masks" / "ship.png").unlink()
+    (out / "masks" / "ship.png").mkdir()
+
+    second = predict("--threshold", 0.6)
+    (out / "masks" / "ship.png").rmdir()
+    third = predict("--threshold", 0.6)
+
+    assert (first[0], missed[0], second[0], third[0]) == (0, 2, 2, 0)
+    assert missed[2:] == first[2:]
+    assert second[2:] == (None, None)
+    assert (third[2], third[3]["resumed"], third[3]["options"]["threshold"]) == (first[2], True, 0.6)
 
 
 def test_ctrl_c_ends_with_130_and_keeps_what_is_done(shipseg, nets, many, undisturbed, tmp_path):
@@ -597,28 +650,107 @@ def test_images_have_no_bands_and_no_scale(predict, images, tmp_path, flags):
     assert predict()[0] == 0
 
 
-def test_what_is_done_of_a_damaged_scene_is_kept_for_the_same_command(predict, deep, tmp_path, monkeypatch):
-    """Tiles of 32 px at a stride of 16 begin at the rows 0, 16, 32, 48, 64 and 68; one row of them is a batch. A line
-    has 640 bytes, and the last ones end the file."""
-    monkeypatch.setattr("shipseg_tiles.inference.stitching.PIXELS_PER_BATCH", 4 * 32**2)
-    whole, out = deep.read_bytes(), tmp_path / "out"
+@pytest.fixture
+def scenes(tmp_path):
+    """A folder for GeoTIFFs of 80 px in a line, as `write_scene` writes them."""
+    pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
+    pytest.importorskip("shapely", reason="GeoJSON is an optional extra")
+    (tmp_path / "scenes").mkdir()
+    return tmp_path / "scenes"
+
+
+def write_scene(path, height, *boxes, crs="EPSG:32632", transform=(10, 0, 500_000, 0, -10, 6_000_000)):
+    """Write a scene of brightness 1 with white boxes (row, column, height, width); 0 stands for no data."""
+    import rasterio
+
+    pixels = np.ones((3, height, 80), dtype=np.uint8)
+    for row, column, lines, columns in boxes:
+        pixels[:, row : row + lines, column : column + columns] = 255
+    place = {"crs": rasterio.crs.CRS.from_string(crs), "transform": rasterio.Affine(*transform), "nodata": 0}
+    shape = {"driver": "GTiff", "height": height, "width": 80, "count": 3, "dtype": "uint8", "interleave": "pixel"}
+    with rasterio.open(path, "w", **shape, **place) as dataset:
+        dataset.write(pixels)
+
+
+BOX = (10, 20, 4, 6)
+
+
+def test_a_region_is_predicted_whatever_is_wrong_elsewhere(predict, scenes, tmp_path):
+    """A line has 240 bytes; the last lines of the file are missing. Outside of the region the mask says nothing."""
+    import rasterio
+
+    write_scene(scenes / "a.tif", 300, BOX)
+    (scenes / "a.tif").write_bytes((scenes / "a.tif").read_bytes()[:-10_000])
+    write_scene(scenes / "b.tif", 300, (12, 30, 50, 20))
+
+    status, _, submission, record = predict("--images", scenes, "--region", "5,10,50,60")
+
+    assert (status, record["images"], record["skipped"]) == (0, 2, 0)
+    assert submission.startswith(HEADER + "a.tif,6011 4 6311 4 ")
+    for name in ("a.tif", "b.tif"):
+        with rasterio.open(tmp_path / "out" / "masks" / name) as dataset:
+            mask, known = dataset.read(1), dataset.dataset_mask() != 0
+        expected = np.zeros((300, 80), dtype=bool)
+        expected[5:55, 10:70] = True
+        assert np.array_equal(known, expected)
+        assert np.count_nonzero(mask) == {"a.tif": 4 * 6, "b.tif": 43 * 20}[name]
+
+
+def test_a_scene_whose_ships_lie_nowhere_on_earth_is_skipped_and_the_others_are_not(predict, scenes, tmp_path):
+    """Goode's map of the world is cut open: from 41 to 39 degrees west there is nothing at 70 degrees north between
+    the corners of the scene. That shows when its vectors are written."""
+    gap = {"crs": "+proj=igh +datum=WGS84", "transform": (100_000, 0, -8_133_600, 0, -1000, 7_437_600)}
+    write_scene(scenes / "a.tif", 100, (10, 38, 4, 6), **gap)
+    write_scene(scenes / "b.tif", 100, BOX)
+
+    with pytest.warns(SkippedImageWarning, match=r"a\.tif skipped: pixels lie nowhere on earth"):
+        status, _, submission, record = predict("--images", scenes)
+
+    assert (status, submission) == (0, HEADER + SHIP.replace("ship.png", "b.tif"))
+    assert (record["images"], record["skipped"]) == (1, 1)
+    files = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert files == {"b.tif", "b.geojson", "submission.csv", "run.json"}
+
+
+@pytest.fixture
+def stopped_scene(predict, deep, tmp_path):
+    """Options of a run that stopped where the mask of a scene was to be written, as on a full disk.
+
+    Tiles of 32 px at a stride of 16 begin at the rows 0, 16, 32, 48, 64 and 68 and at four columns.
+    """
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "masks").write_text("where a folder should be")
     flags = ["--images", deep, "--bands", "3,2,1", "--scale", "0,3000", "--tile", 32]
-    deep.write_bytes(whole[:-10_000])
+    assert predict(*flags)[0] == 2
+    assert {path.name for path in out.rglob("*.npz")} == {f"{top:09}.npz" for top in (0, 16, 32, 48, 64, 68)}
+    (out / "masks").unlink()
+    return flags
 
-    with pytest.warns(SkippedImageWarning, match=r"deep\.tif skipped: .*deep\.tif is damaged in rows"):
-        status, complaint, _, _ = predict(*flags)
-    kept = {path.name for path in out.glob(".strips/deep.tif/*.npz")}
-    refused = predict(*flags, "--threshold", 0.4)
-    deep.write_bytes(whole)
-    finished = predict(*flags)
 
-    assert (status, complaint) == (2, "error: none of the images could be read; the warnings above say why\n")
-    assert {"000000000.npz"} <= kept < {f"{top:09}.npz" for top in (0, 16, 32, 48, 64, 68)}
+def test_what_is_done_of_a_scene_is_kept_for_the_same_command(predict, stopped_scene, tmp_path):
+    """Of 6 rows of 4 tiles one is not done, for which that above it is predicted once more."""
+    out = tmp_path / "out"
+    next(out.rglob("000000032.npz")).unlink()
+
+    refused = predict(*stopped_scene, "--threshold", 0.4)
+    finished = predict(*stopped_scene)
+
     assert refused[0] == 2
     assert "was begun with --threshold None, not 0.4" in refused[1]
-    assert (finished[0], finished[2], finished[3]["resumed"]) == (
-        0,
-        HEADER + SHIP.replace("ship.png", "deep.tif"),
-        True,
-    )
+    assert (finished[0], finished[2]) == (0, HEADER + SHIP.replace("ship.png", "deep.tif"))
+    assert (finished[3]["resumed"], finished[3]["tiles"]) == (True, 7 * 4)
     assert not any(path.name.startswith(".") for path in out.iterdir())
+
+
+def test_nothing_is_kept_of_a_scene_that_was_replaced(predict, stopped_scene, deep):
+    """By one of 100 x 80 px that shows nothing."""
+    import rasterio
+
+    with rasterio.open(deep, "r+") as dataset:
+        dataset.write(np.zeros((4, 100, 80), dtype=np.uint16))
+
+    status, _, submission, record = predict(*stopped_scene)
+
+    assert (status, submission) == (0, f"{HEADER}deep.tif,\n")
+    assert (record["resumed"], record["tiles"]) == (True, 6 * 4)

@@ -7,7 +7,7 @@ import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.detection import Strip
-from shipseg_tiles.inference.strips import StripFolder
+from shipseg_tiles.inference.strips import StripFolder, strips_of
 
 
 def strip(top, *pixels, left=3, **rasters):
@@ -90,6 +90,20 @@ def test_what_a_killed_run_has_begun_to_write_is_no_strip(folder):
     (folder / ".77.partial.000000009.npz").write_bytes(b"half a st")
 
     assert [found.top for found in StripFolder(folder)] == [5]
+
+
+def test_strips_of_a_scene_are_taken_up_until_it_is_another_one(tmp_path):
+    path, other = tmp_path / "scene.tif", tmp_path / "other.tif"
+    for scene in (path, other):
+        scene.write_bytes(b"a scene")
+        strips_of(scene, tmp_path / "strips").save(strip(5, 1))
+    assert len(strips_of(path, tmp_path / "strips")) == 1
+
+    path.write_bytes(b"another scene")
+
+    assert len(strips_of(path, tmp_path / "strips")) == 0
+    assert len(strips_of(other, tmp_path / "strips")) == 1
+    assert len(list((tmp_path / "strips").rglob("*.npz"))) == 1
 
 
 @pytest.fixture

@@ -48,6 +48,13 @@ def add(folder, images, *names):
     return folder
 
 
+def taken_up(out, *paths, pictures=0):
+    """The folder as a run of images finds it that goes on."""
+    folder = PredictionFolder(out, OPTIONS, pictures, False)
+    folder.take_up(paths)
+    return folder
+
+
 def contents(folder):
     """All files, hidden ones too."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -57,7 +64,7 @@ def contents(folder):
 def written(images):
     """What comes of all three images, with pictures of two of them and vectors of none."""
     out = images / "out"
-    return add(PredictionFolder(out, OPTIONS, 2, False), images, *IMAGES).finish(), out
+    return add(PredictionFolder(out, OPTIONS, 2, False), images, *IMAGES).finish({}), out
 
 
 # Images
@@ -92,7 +99,7 @@ def test_the_submission_has_a_row_a_ship_and_an_empty_one_where_there_is_none(wr
 def test_the_submission_is_sorted_whatever_was_done_first(written, images):
     _, out = written
 
-    add(PredictionFolder(images / "other", OPTIONS, 0, False), images, "c.png", "b.webp", "a.jpg").finish()
+    add(PredictionFolder(images / "other", OPTIONS, 0, False), images, "c.png", "b.webp", "a.jpg").finish({})
 
     assert (images / "other" / "submission.csv").read_bytes() == (out / "submission.csv").read_bytes()
 
@@ -101,7 +108,7 @@ def test_images_that_were_passed_over_are_counted(images):
     folder = add(PredictionFolder(images / "out", OPTIONS, 0, False), images, "c.png")
     folder.add(prediction("b.webp", (7, 5), passed_over=True), images / "b.webp")
 
-    counts = folder.finish()
+    counts = folder.finish({})
 
     assert (counts["images"], counts["passed_over"]) == (2, 1)
 
@@ -111,17 +118,17 @@ def test_images_that_were_calibrated_on_are_named_also_by_a_run_that_goes_on(ima
     first = PredictionFolder(out, OPTIONS, 0, False)
     first.add(prediction("c.png", (4, 9), calibrated=True), images / "c.png")
     add(first, images, "b.webp")
-    second = PredictionFolder(out, OPTIONS, 0, False)
+    second = taken_up(out)
     second.add(prediction("a.jpg", (10, 12), calibrated=True), images / "a.jpg")
 
-    assert second.finish()["calibration_images"] == ["a.jpg", "c.png"]
+    assert second.finish({})["calibration_images"] == ["a.jpg", "c.png"]
 
 
 def test_a_mask_tells_ships_that_touch_apart(images):
     """Two ships of a.jpg, side by side without a gap, are one object in the picture and two in what comes with it."""
     folder = PredictionFolder(images / "out", OPTIONS, 0, False)
     folder.add(prediction("a.jpg", (10, 12), (1, 2, 2, 3), (1, 5, 2, 1)), images / "a.jpg")
-    folder.finish()
+    folder.finish({})
 
     submission = read_labels(images / "out" / "submission.csv").ships
     assert submission == read_labels(images / "out" / "masks").ships == {"a.jpg": ("22 2 32 2 42 2", "52 2")}
@@ -132,10 +139,10 @@ def test_what_the_net_was_shown_is_added_up_over_all_runs(images):
     first, last = TileCounts(3, 1, 8192), TileCounts(4, 4, 0)
     out = images / "out"
     PredictionFolder(out, OPTIONS, 0, False).add(prediction("b.webp", (7, 5), counts=first), images / "b.webp")
-    folder = PredictionFolder(out, OPTIONS, 0, False)
+    folder = taken_up(out)
     folder.add(prediction("c.png", (4, 9), counts=last), images / "c.png")
 
-    counts = folder.finish()
+    counts = folder.finish({})
 
     assert (counts["tiles"], counts["tiles_skipped"], counts["net_megapixels"]) == (7, 5, pytest.approx(0.008192))
 
@@ -169,10 +176,25 @@ def test_pictures_are_drawn_for_the_first_images_only(written):
         assert picture.size == (3 * 12 + 2 * 6, 10)
 
 
-def test_nothing_is_written_that_nobody_asked_for(images):
-    add(PredictionFolder(images / "out", OPTIONS, 0, False), images, *IMAGES).finish()
+def test_pictures_of_large_images_are_shrunk(images):
+    """A JPEG holds 65,500 pixels in a line, three images of 22,000 are more. 22,000 px shrunk by 6 are 3,667; a ship of
+    one pixel, which is not among those that are kept of the image, is still seen in the mask."""
+    Image.new("RGB", (22_000, 20)).save(images / "wide.png")
+    folder = PredictionFolder(images / "out", OPTIONS, 1, False)
 
-    assert sorted(path.name for path in (images / "out").iterdir()) == ["masks", "submission.csv"]
+    folder.add(prediction("wide.png", (20, 22_000), (8, 6001, 1, 1)), images / "wide.png")
+
+    with Image.open(images / "out" / "pictures" / "wide.jpg") as picture:
+        assert picture.size == (3 * 3667 + 2 * 6, 4)
+        assert picture.getpixel((3667 + 6 + 1000, 1)) > (200, 200, 200)
+    with Image.open(images / "out" / "masks" / "wide.png") as mask:
+        assert mask.size == (22_000, 20)
+
+
+def test_nothing_is_written_that_nobody_asked_for(images):
+    add(PredictionFolder(images / "out", OPTIONS, 0, False), images, *IMAGES).finish({})
+
+    assert sorted(path.name for path in (images / "out").iterdir()) == ["masks", "run.json", "submission.csv"]
 
 
 def test_rasters_of_an_image_are_pngs(images):
@@ -209,7 +231,7 @@ def test_vectors_of_images_are_written_if_asked_for(images):
     """The second ship of a.jpg is 4 rows from row 6 on, 1 column wide: its middle is 0.5 to the right and 8 down."""
     pytest.importorskip("shapely", reason="GeoJSON is an optional extra")
 
-    add(PredictionFolder(images / "out", OPTIONS, 0, True), images, *IMAGES).finish()
+    add(PredictionFolder(images / "out", OPTIONS, 0, True), images, *IMAGES).finish({})
 
     files = {path.name: json.loads(path.read_text()) for path in (images / "out" / "vectors").iterdir()}
     assert {name: len(file["features"]) for name, file in files.items()} == {
@@ -233,9 +255,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_files(done, written, images)
     add(PredictionFolder(out, OPTIONS, 2, False), images, *first)
     assert not (out / "submission.csv").exists()
 
-    second = PredictionFolder(out, OPTIONS, 2, False)
+    second = taken_up(out, pictures=2)
     assert list(second.records) == first
-    counts = add(second, images, *rest).finish()
+    counts = add(second, images, *rest).finish({})
 
     assert counts == written[0]
     assert contents(out) == contents(written[1])
@@ -250,14 +272,49 @@ def test_a_line_of_the_journal_that_was_cut_off_is_as_if_it_were_not_there(chara
     first, second = journal.read_text().splitlines()
     journal.write_text(f"{first}\n{second[:characters]}")
 
-    resumed = PredictionFolder(out, OPTIONS, 2, False)
+    resumed = taken_up(out, pictures=2)
     assert list(resumed.records) == ["a.jpg"]
     add(resumed, images, "b.webp")
-    third = PredictionFolder(out, OPTIONS, 2, False)
+    third = taken_up(out, pictures=2)
     assert list(third.records) == ["a.jpg", "b.webp"]
-    add(third, images, "c.png").finish()
+    add(third, images, "c.png").finish({})
 
     assert contents(out) == contents(written[1])
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "3", '["a.jpg", 3]', '["a.jpg", {}]', '["a.jpg", {"ship": []}]', "\0\0"])
+def test_a_damaged_journal_is_named_with_a_remedy(line, images):
+    """Or one of another version, whose records hold something else."""
+    out = images / "out"
+    add(PredictionFolder(out, OPTIONS, 0, False), images, "a.jpg")
+    journal = out / ".journal.jsonl"
+    journal.write_text(f"{line}\n{journal.read_text()}")
+    damaged = journal.read_text()
+
+    with pytest.raises(InputError, match=r"\.journal\.jsonl is damaged or of another version .*; remove it") as caught:
+        taken_up(out)
+
+    assert "\n" not in str(caught.value)
+    assert journal.read_text() == damaged
+    journal.unlink()
+    assert taken_up(out).records == {}
+
+
+def test_an_image_that_was_replaced_is_not_done(images):
+    """One that vanished is, as nobody can predict it again."""
+    out, paths = images / "out", [images / name for name in IMAGES]
+    add(PredictionFolder(out, OPTIONS, 0, False), images, *IMAGES)
+    assert list(taken_up(out, *paths).records) == list(IMAGES)
+
+    Image.new("RGB", (9, 9)).save(images / "b.webp")
+    (images / "c.png").unlink()
+    second = taken_up(out, *paths[:2])
+    assert list(second.records) == ["a.jpg", "c.png"]
+    second.add(prediction("b.webp", (9, 9), (0, 0, 1, 1)), images / "b.webp")
+
+    third = taken_up(out, *paths[:2])
+    assert third.records["b.webp"].ships == ["1 1"]
+    assert third.finish({})["images"] == 3
 
 
 def test_names_of_all_kinds_are_journalled(images):
@@ -266,7 +323,7 @@ def test_names_of_all_kinds_are_journalled(images):
     for name in names:
         folder.add(prediction(name, (4, 9)), images / "c.png")
 
-    assert list(PredictionFolder(images / "out", OPTIONS, 0, False).records) == names
+    assert list(taken_up(images / "out").records) == names
 
 
 def test_a_folder_is_empty_until_there_is_something_to_take_up(images):
@@ -292,12 +349,45 @@ def test_what_an_earlier_run_has_left_can_be_forgotten(images):
     assert folder.records == {}
     assert folder.is_empty
     assert [path.name for path in out.iterdir()] == ["masks"]
-    assert PredictionFolder(out, OPTIONS, 0, False).records == {}
+    assert taken_up(out).records == {}
+
+
+def test_the_record_says_how_the_predictions_came_about_and_what_they_are(images):
+    folder = add(PredictionFolder(images / "out", OPTIONS, 0, False), images, "b.webp")
+
+    record = folder.finish({"weights": "net.keras"})
+
+    assert record["weights"] == "net.keras"
+    assert record["images"] == 1
+    assert json.loads((images / "out" / "run.json").read_text()) == record
+
+
+def test_what_is_done_is_known_until_the_record_is_written(images):
+    """The submission is there already: without its record nobody knows which images the weights were calibrated on."""
+    out = images / "out"
+    folder = add(PredictionFolder(out, OPTIONS, 0, False), images, *IMAGES)
+    (out / "run.json").mkdir()  # so that it cannot be written
+
+    with pytest.raises(OSError, match=r"run\.json"):
+        folder.finish({})
+
+    assert list(taken_up(out).records) == list(IMAGES)
+
+
+def test_submission_and_record_of_an_earlier_run_go_with_the_first_mask_that_is_written_anew(written, images):
+    """From then on the masks are of two runs; if this one is stopped, nothing may say that they are of the first."""
+    _, out = written
+    folder = PredictionFolder(out, OPTIONS, 0, False)
+    assert {"submission.csv", "run.json"} < set(contents(out))
+
+    add(folder, images, "a.jpg")
+
+    assert not {"submission.csv", "run.json"} & set(contents(out))
 
 
 def test_no_prediction_is_refused_and_nothing_is_left(tmp_path):
     with pytest.raises(InputError, match="none of the images could be read"):
-        PredictionFolder(tmp_path / "out", OPTIONS, 2, False).finish()
+        PredictionFolder(tmp_path / "out", OPTIONS, 2, False).finish({})
 
     assert not list(tmp_path.iterdir())
 
@@ -355,10 +445,10 @@ def test_a_scene_becomes_a_mask_where_it_lies_and_vectors(scene, tmp_path):
     folder = PredictionFolder(tmp_path / "out", OPTIONS, 20, False)
 
     add_scene(scene, OPTIONS, folder)
-    counts = folder.finish()
+    counts = folder.finish({})
 
     out = tmp_path / "out"
-    assert sorted(path.name for path in out.iterdir()) == ["masks", "submission.csv", "vectors"]
+    assert sorted(path.name for path in out.iterdir()) == ["masks", "run.json", "submission.csv", "vectors"]
     mask, valid, place = read_raster(out / "masks" / "scene.tif")
     expected = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
     for row, column, height, width in BOXES:

@@ -1,0 +1,25 @@
+import fcntl
+
+import pytest
+
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.jobs import open_job
+
+
+def test_a_lock_file_that_was_removed_before_it_was_locked_keeps_nobody_away(tmp_path, monkeypatch):
+    """A second process has opened the lock file of a first one, which ends and removes it. The second then has to lock
+    what stands there now, or a third would find nothing that is locked."""
+    out, flock = tmp_path / "run.json", fcntl.flock
+    first = open_job(out, {})
+    first.__enter__()
+
+    def first_ends_before(file, operation):
+        monkeypatch.undo()
+        first.__exit__(None, None, None)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", first_ends_before)
+
+    with open_job(out, {}), pytest.raises(InputError, match="another process is writing"), open_job(out, {}):
+        pass
+    assert list(tmp_path.iterdir()) == []
