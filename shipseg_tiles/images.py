@@ -1,5 +1,6 @@
 """Image files to arrays, whatever their format, and nothing about what they show."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -48,25 +49,27 @@ def list_images(source: Path) -> list[AnyPath]:
 
     Args:
         source: A folder, whose images lie directly inside; a zip, or a folder inside one (`images.zip/train_v2`),
-            with images however deep; or one image file.
+            with images however deep; or one image file, which may lie in a zip.
 
     Raises:
-        InputError: If the source is missing or holds no image, or two images in a zip have one name.
+        InputError: If the source is missing or holds no image, two images in a zip have one name, or a name is none
+            that outputs could hold, see `checked_name`.
     """
     members = list_members(source)
     if members is not None:
         found: list[AnyPath] = [*members]
     elif source.is_dir():
-        found = [*source.iterdir()]
+        found = [Path(entry) for entry in os.scandir(source) if not entry.is_dir()]
     elif source.is_file() and is_image_name(source.name):
-        return [source]
+        found = [source]
     else:
         raise InputError(f"{source} is no folder, zip or image; give one of them")
     paths = sorted((path for path in found if is_image_name(path.name)), key=lambda path: path.name)
     if not paths:
         raise InputError(f"{source} holds no image; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
-    for path, following in pairwise(paths):
+    for path in paths:
         checked_name(path.name, str(source))
+    for path, following in pairwise(paths):
         if path.name == following.name:
             raise InputError(f"{path} and {following} have one name; give one of the folders, as {source}/FOLDER")
     return paths

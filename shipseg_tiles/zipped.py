@@ -75,7 +75,7 @@ def located(path: Path) -> AnyPath:
 
 
 def list_members(path: Path) -> list[ZipMember] | None:
-    """List all files inside a zip, or inside a folder of one, however deep; None if `path` is neither.
+    """List all files inside a zip, or inside a folder of one, however deep, or a single one; None if there is no zip.
 
     Raises:
         InputError: If the zip is damaged.
@@ -83,12 +83,12 @@ def list_members(path: Path) -> list[ZipMember] | None:
     parts = _split(path)
     if not parts:
         return None
-    archive, folder = parts
-    prefix = f"{folder}/" if folder else ""
+    archive, inside = parts
+    prefix = f"{inside}/" if inside else ""
     return [
         ZipMember(archive, name)
         for name in _opened(archive).namelist()
-        if name.startswith(prefix) and not name.endswith("/")
+        if name == inside or (name.startswith(prefix) and not name.endswith("/"))
     ]
 
 

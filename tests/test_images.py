@@ -1,8 +1,11 @@
+import os
 import shutil
 import struct
 import tracemalloc
 import warnings
 import zlib
+from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from shipseg_tiles.images import (
     read_size,
     resize_image,
 )
+from shipseg_tiles.zipped import ZipMember
 
 
 @pytest.fixture
@@ -267,6 +271,39 @@ def test_images_are_listed_by_name(tmp_path):
 
     assert [path.name for path in list_images(tmp_path)] == ["B.jpeg", "a.PNG", "b.jpg", "c.tiff"]
     assert all(path.parent == tmp_path for path in list_images(tmp_path))
+
+
+def test_a_folder_with_the_name_of_an_image_is_no_image_but_a_broken_link_is_missing(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
+
+    (link,) = list_images(tmp_path)
+
+    with pytest.raises(InputError, match=r"link\.png does not exist"):
+        read_size(link)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"a\nb.png"])
+@pytest.mark.parametrize("others", [[], ["a.png"], ["z.png"], ["a.png", "z.png"]])
+def test_names_that_no_output_could_hold_are_refused_wherever_they_stand(name, others, tmp_path):
+    """The first one is Latin-1."""
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    for each in [path, *(tmp_path / other for other in others)]:
+        each.touch()
+
+    for source in (tmp_path, path):
+        with pytest.raises(InputError, match="is no plain file name"):
+            list_images(source)
+
+
+def test_an_image_inside_a_zip_is_listed(tmp_path):
+    archive = tmp_path / "x.zip"
+    with ZipFile(archive, "w") as file:
+        for name in ("train/a.jpg", "train/a.jpg.txt", "train/b.jpg"):
+            file.writestr(name, b"")
+
+    assert list_images(archive / "train" / "a.jpg") == [ZipMember(archive, "train/a.jpg")]
+    assert [path.name for path in list_images(archive / "train")] == ["a.jpg", "b.jpg"]
 
 
 def test_folders_without_images_are_refused(tmp_path):
