@@ -14,8 +14,9 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TILELENGTH, TILEWIDTH, TiffImageFile
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name
@@ -32,6 +33,9 @@ _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 
 _TILE_PIXELS = 2**22
 """A TIFF in larger tiles is refused unless the image is larger still: a tile is unpacked whole, whatever it shows."""
+
+_JPEG_TAIL_BYTES = 2**12
+"""The end marker of a JPEG is among so many last bytes: cameras and programs leave a few behind it."""
 
 REDUCTION = 8
 """How many times `read_reduced` shrinks an image: the side of the squares that a JPEG is made of."""
@@ -83,7 +87,8 @@ def is_image_name(name: str) -> bool:
 def read_image(path: AnyPath) -> NDArray[np.uint8]:
     """Read an image file as uint8 (height, width, 3), red first.
 
-    Gray becomes three equal channels; transparency is dropped, as the colours below it are the measured ones.
+    Gray becomes three equal channels; transparency is dropped, as the colours below it are the measured ones. Pixels
+    lie as they are stored, however an orientation tag would turn them, because labels and masks are of those.
 
     Raises:
         InputError: If the file is missing, is no image, is damaged, has more than 8 bits a channel, or is larger
@@ -104,21 +109,25 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
             if "premature end" in str(error):
                 raise InputError(f"{name} is damaged ({error}); fetch it again or remove it") from None
     with _opened(BytesIO(data), name) as image:
+        if isinstance(image, TiffImageFile):  # the only one that Pillow turns
+            image.getexif()[Base.Orientation] = 1
         return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 def read_size(path: AnyPath) -> tuple[int, int]:
     """Read (height, width) of an image from its header, without decoding it.
 
-    A JPEG that does not end with its end marker is refused here already, which finds cut-off downloads early.
+    A JPEG without end marker near its end is refused here already, which finds cut-off downloads early.
 
     Raises:
         InputError: As `read_image`.
     """
     with _opened(path if isinstance(path, Path) else path.open(), str(path)) as image:
         if image.format == "JPEG" and image.fp:
-            image.fp.seek(-2, 2)
+            image.fp.seek(max(image.fp.seek(0, os.SEEK_END) - _JPEG_TAIL_BYTES, 0))
             _check_end(image.fp.read(), str(path))
+        if isinstance(image, TiffImageFile):  # Pillow tells the size that it will have when turned
+            return int(image.tag_v2[IMAGELENGTH]), int(image.tag_v2[IMAGEWIDTH])
         return image.height, image.width
 
 
@@ -136,7 +145,7 @@ def read_reduced(path: AnyPath) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     if data[:2] == b"\xff\xd8":
         size = _jpeg_size(data, name)
         _check_pixels(*size, name)
-        _check_end(data[-2:], name)
+        _check_end(data[-_JPEG_TAIL_BYTES:], name)
         with suppress(ValueError):  # `decode_image` knows whether the oddity is harmless
             small = simplejpeg.decode_jpeg(data, "RGB", min_height=1, min_width=1, min_factor=REDUCTION)
             return np.asarray(small, dtype=np.uint8), size
@@ -181,7 +190,7 @@ def _check_pixels(height: int, width: int, name: str) -> None:
 
 
 def _check_end(last: bytes, name: str) -> None:
-    if last != b"\xff\xd9":
+    if b"\xff\xd9" not in last:
         raise InputError(f"{name} is cut off: a JPEG ends with its end marker; fetch it again or remove it")
 
 

@@ -10,6 +10,8 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import Base
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import (
@@ -18,10 +20,13 @@ from shipseg_tiles.images import (
     is_image_name,
     list_images,
     read_image,
+    read_reduced,
     read_size,
     resize_image,
 )
 from shipseg_tiles.zipped import ZipMember
+
+ORIENTATION = Base.Orientation.value
 
 
 @pytest.fixture
@@ -111,6 +116,41 @@ def test_other_formats(suffix, sea, tmp_path):
     assert read_size(tmp_path / f"sea{suffix}") == (37, 53)
 
 
+def turned(suffix):
+    """What tells a program to turn an image of this format by a quarter when it is shown: Exif, or a TIFF's own tag."""
+    orientation = Image.Exif()
+    orientation[ORIENTATION] = 6
+    return {"tiffinfo": {ORIENTATION: 6}} if suffix == ".tif" else {"exif": orientation}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_pixels_come_as_they_are_stored_however_a_tag_turns_them(suffix, sea, tmp_path):
+    """A mask or a label is of the stored pixels. Pillow turns TIFFs alone."""
+    path = tmp_path / f"sea{suffix}"
+    Image.fromarray(sea).save(path, quality=95, lossless=True, **turned(suffix))
+
+    assert np.abs(read_image(path).astype(int) - sea).max() <= (12 if suffix == ".jpg" else 0)
+    assert read_size(path) == (37, 53)
+    small, size = read_reduced(path)
+    assert size == (37, 53)
+    assert small[:4, :6, 0].tolist() == pytest.approx(np.repeat([[14], [46], [78], [110]], 6, axis=1), abs=2)
+
+
+@pytest.mark.parametrize("tag", ["compressed", "xmp", "tiled"])
+def test_however_a_tiff_is_written_it_is_not_turned(tag, sea, tmp_path):
+    """Pillow reads compressed ones in another way, and finds an orientation in XMP too."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
+    tags = {
+        "compressed": {"tiffinfo": {ORIENTATION: 6}, "compression": "tiff_deflate"},
+        "xmp": {"tiffinfo": {700: xmp}},
+        "tiled": {"tiffinfo": {ORIENTATION: 5, TILEWIDTH: 64, TILELENGTH: 64}, "compression": "tiff_lzw"},
+    }
+    Image.fromarray(sea).save(tmp_path / "sea.tif", **tags[tag])
+
+    assert np.array_equal(read_image(tmp_path / "sea.tif"), sea)
+    assert read_size(tmp_path / "sea.tif") == (37, 53)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 17), (19, 1), (7, 13), (301, 203)])
 def test_odd_sizes(height, width, suffix, tmp_path):
@@ -140,12 +180,25 @@ def test_truncated_jpeg_is_refused(part, jpeg):
             read(jpeg)
 
 
-def test_jpeg_with_garbage_after_its_end_can_be_read(jpeg):
+@pytest.mark.parametrize("garbage", [bytes(4), b"garbage", bytes(3000)])
+def test_jpeg_with_garbage_after_its_end_can_be_read(garbage, jpeg):
     """The strict decoder may complain about it; the pixels are all there."""
     whole = read_image(jpeg)
-    jpeg.write_bytes(jpeg.read_bytes() + b"garbage")
+    small, _ = read_reduced(jpeg)
+    jpeg.write_bytes(jpeg.read_bytes() + garbage)
 
     assert np.array_equal(read_image(jpeg), whole)
+    assert read_size(jpeg) == (37, 53)
+    assert np.array_equal(read_reduced(jpeg)[0], small)
+
+
+def test_jpeg_that_ended_long_ago_is_cut_off(jpeg):
+    """A JPEG inside, such as a thumbnail, has an end too."""
+    jpeg.write_bytes(jpeg.read_bytes() + bytes(5000))
+
+    for read in (read_size, read_reduced):
+        with pytest.raises(InputError, match=r"sea\.jpg is cut off"):
+            read(jpeg)
 
 
 def test_truncated_png_is_refused(sea, tmp_path):
