@@ -161,7 +161,7 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[ImageFile]:
     try:
         with Image.open(source, formats=_FORMATS) as image:
             _check_pixels(image.height, image.width, name)
-            _check_depth(image, name)
+            check_depth(image, name)
             _check_tiles(image, name)
             yield image
     except InputError:
@@ -194,8 +194,14 @@ def _check_end(last: bytes, name: str) -> None:
         raise InputError(f"{name} is cut off: a JPEG ends with its end marker; fetch it again or remove it")
 
 
-def _check_depth(image: ImageFile, name: str) -> None:
-    # Pillow opens colours of 16 bits as if they were of 8 and keeps the upper half; only the raw mode tells.
+def check_depth(image: ImageFile, name: str) -> None:
+    """Refuse an open image that has more than 8 bits a channel.
+
+    Pillow opens colours of 16 bits as if they were of 8 and keeps the upper half; only the raw mode tells.
+
+    Raises:
+        InputError: If it has.
+    """
     of_16_bits = re.search(r"\w+;16[BLN]", str(image.tile))
     if of_16_bits or image.mode not in _MODES_WITH_8_BITS:
         mode = of_16_bits.group() if of_16_bits else image.mode

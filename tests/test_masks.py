@@ -2,6 +2,7 @@ import re
 import tracemalloc
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -258,6 +259,15 @@ def test_masks_that_others_made(made, tmp_path):
     made(CORNER).save(tmp_path / "a.png")
 
     assert read_mask(tmp_path / "a.png") == MaskFile("a.jpg", (3, 4), ("1 2 4 2 9 1",))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_16_bits_are_refused(channels, tmp_path):
+    """Pillow keeps the upper half of each number: a mask of 0 and 255 would be empty."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.stack([CORNER.astype(np.uint16) * 255] * channels, axis=-1))
+
+    with pytest.raises(InputError, match=r"a\.png has pixels of mode RGBA?;16B; convert it to 8 bits a channel first"):
+        read_mask(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("content", [b"", b"ImageId,EncodedPixels\n", b"\x89PNG\r\n\x1a\n", b"\0" * 300])
