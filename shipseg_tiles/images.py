@@ -31,7 +31,7 @@ MAXIMUM_PIXELS = 2**30
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 """What these files hold, as Pillow calls it. It knows more, some by other programs: PostScript would be run."""
 
-_TILE_PIXELS = 2**22
+TILE_PIXELS = 2**22
 """A TIFF in larger tiles is refused unless the image is larger still: a tile is unpacked whole, whatever it shows."""
 
 _JPEG_TAIL_BYTES = 2**12
@@ -40,8 +40,8 @@ _JPEG_TAIL_BYTES = 2**12
 REDUCTION = 8
 """How many times `read_reduced` shrinks an image: the side of the squares that a JPEG is made of."""
 
-# Pillow's own limit is a sixth of it; above, it takes a satellite scene for an attack.
-Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS
+# Pillow takes satellite scenes for an attack. Whoever opens an image here looks at its size before decoding it.
+Image.MAX_IMAGE_PIXELS = None
 
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
@@ -168,8 +168,6 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[ImageFile]:
         raise
     except FileNotFoundError:
         raise InputError(f"{name} does not exist") from None
-    except Image.DecompressionBombError:
-        raise InputError(f"{name} has more than {MAXIMUM_PIXELS} pixels; cut it into parts") from None
     except UnidentifiedImageError:
         raise InputError(f"{name} is damaged or no image; fetch it again or remove it") from None
     except Exception as error:  # Pillow's plugins raise nearly every kind: OSError, SyntaxError, struct.error ...
@@ -212,7 +210,7 @@ def _check_tiles(image: ImageFile, name: str) -> None:
     if not isinstance(image, TiffImageFile):
         return
     height, width = (int(image.tag_v2.get(tag, 0)) for tag in (TILELENGTH, TILEWIDTH))
-    if height * width > max(_TILE_PIXELS, image.height * image.width):
+    if height * width > max(TILE_PIXELS, image.height * image.width):
         raise InputError(f"{name} is stored in tiles of {height} x {width} pixels; write it anew in smaller ones")
 
 

@@ -317,7 +317,6 @@ def test_png_with_damaged_pixels_is_refused(tmp_path):
         read_mask(path)
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_giant_png_is_refused_by_its_header(tmp_path):
     path = tmp_path / "a.png"
     write_mask(path, CORNER, "a.jpg")
