@@ -6,6 +6,7 @@ over: they may be of any format of GDAL, and some of those open other files and 
 
 import errno
 import math
+import re
 import threading
 import warnings
 import zlib
@@ -66,7 +67,7 @@ def parse_bands(text: str) -> tuple[int, int, int]:
         InputError: If these are no three whole numbers from 1.
     """
     fields = text.split(",")
-    if len(fields) != 3 or not all(field.strip().isdecimal() and int(field) >= 1 for field in fields):
+    if len(fields) != 3 or not all(re.fullmatch(r"\s*\d{1,18}\s*", field) and int(field) >= 1 for field in fields):
         raise InputError(f"bands {text!r}: give those of red, green and blue, counted from 1, such as 3,2,1")
     red, green, blue = map(int, fields)
     return red, green, blue
