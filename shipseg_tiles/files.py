@@ -16,6 +16,9 @@ from shipseg_tiles.errors import InputError
 _UNFINISHED = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9a-f]{1,7})-(?P<started>[0-9a-f]+)\.partial\..+")
 """Names of files that are being written: they tell by whom, so that nobody removes what another one still writes."""
 
+_NO_PLAIN_NAME = re.compile(r"^\.|^\Z|[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Hidden or empty names, those with a folder or line end in them, and how Python spells those that are not UTF-8."""
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -125,8 +128,12 @@ def checked_name(name: str, where: str) -> str:
         where: The file it came from, for the message.
 
     Raises:
-        InputError: If the name has a folder in it, is hidden or is empty, so that it could choose a path.
+        InputError: If the name has a folder in it, is hidden or is empty, so that it could choose a path; or if it
+            could not stand in a line of a text file, as it has control characters or is not UTF-8.
     """
-    if not name or name.startswith(".") or any(character in name for character in "/\\\0\n\r"):
-        raise InputError(f"{where}: {name!r} is no plain file name; remove folders and leading dots from it")
+    if _NO_PLAIN_NAME.search(name):
+        raise InputError(
+            f"{where}: {name!r} is no plain file name; remove folders, leading dots and control characters from it,"
+            " and spell it in UTF-8"
+        )
     return name

@@ -1,5 +1,6 @@
 """Image files to arrays, whatever their format, and nothing about what they show."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,8 +14,9 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TILELENGTH, TILEWIDTH, TiffImageFile
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name
@@ -29,14 +31,17 @@ MAXIMUM_PIXELS = 2**30
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 """What these files hold, as Pillow calls it. It knows more, some by other programs: PostScript would be run."""
 
-_TILE_PIXELS = 2**22
+TILE_PIXELS = 2**22
 """A TIFF in larger tiles is refused unless the image is larger still: a tile is unpacked whole, whatever it shows."""
+
+_JPEG_TAIL_BYTES = 2**12
+"""The end marker of a JPEG is among so many last bytes: cameras and programs leave a few behind it."""
 
 REDUCTION = 8
 """How many times `read_reduced` shrinks an image: the side of the squares that a JPEG is made of."""
 
-# Pillow's own limit is a sixth of it; above, it takes a satellite scene for an attack.
-Image.MAX_IMAGE_PIXELS = MAXIMUM_PIXELS
+# Pillow takes satellite scenes for an attack. Whoever opens an image here looks at its size before decoding it.
+Image.MAX_IMAGE_PIXELS = None
 
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
@@ -48,25 +53,27 @@ def list_images(source: Path) -> list[AnyPath]:
 
     Args:
         source: A folder, whose images lie directly inside; a zip, or a folder inside one (`images.zip/train_v2`),
-            with images however deep; or one image file.
+            with images however deep; or one image file, which may lie in a zip.
 
     Raises:
-        InputError: If the source is missing or holds no image, or two images in a zip have one name.
+        InputError: If the source is missing or holds no image, two images in a zip have one name, or a name is none
+            that outputs could hold, see `checked_name`.
     """
     members = list_members(source)
     if members is not None:
         found: list[AnyPath] = [*members]
     elif source.is_dir():
-        found = [*source.iterdir()]
+        found = [Path(entry) for entry in os.scandir(source) if not entry.is_dir()]
     elif source.is_file() and is_image_name(source.name):
-        return [source]
+        found = [source]
     else:
         raise InputError(f"{source} is no folder, zip or image; give one of them")
     paths = sorted((path for path in found if is_image_name(path.name)), key=lambda path: path.name)
     if not paths:
         raise InputError(f"{source} holds no image; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
-    for path, following in pairwise(paths):
+    for path in paths:
         checked_name(path.name, str(source))
+    for path, following in pairwise(paths):
         if path.name == following.name:
             raise InputError(f"{path} and {following} have one name; give one of the folders, as {source}/FOLDER")
     return paths
@@ -80,7 +87,8 @@ def is_image_name(name: str) -> bool:
 def read_image(path: AnyPath) -> NDArray[np.uint8]:
     """Read an image file as uint8 (height, width, 3), red first.
 
-    Gray becomes three equal channels; transparency is dropped, as the colours below it are the measured ones.
+    Gray becomes three equal channels; transparency is dropped, as the colours below it are the measured ones. Pixels
+    lie as they are stored, however an orientation tag would turn them, because labels and masks are of those.
 
     Raises:
         InputError: If the file is missing, is no image, is damaged, has more than 8 bits a channel, or is larger
@@ -101,21 +109,25 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
             if "premature end" in str(error):
                 raise InputError(f"{name} is damaged ({error}); fetch it again or remove it") from None
     with _opened(BytesIO(data), name) as image:
+        if isinstance(image, TiffImageFile):  # the only one that Pillow turns
+            image.getexif()[Base.Orientation] = 1
         return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 def read_size(path: AnyPath) -> tuple[int, int]:
     """Read (height, width) of an image from its header, without decoding it.
 
-    A JPEG that does not end with its end marker is refused here already, which finds cut-off downloads early.
+    A JPEG without end marker near its end is refused here already, which finds cut-off downloads early.
 
     Raises:
         InputError: As `read_image`.
     """
     with _opened(path if isinstance(path, Path) else path.open(), str(path)) as image:
         if image.format == "JPEG" and image.fp:
-            image.fp.seek(-2, 2)
+            image.fp.seek(max(image.fp.seek(0, os.SEEK_END) - _JPEG_TAIL_BYTES, 0))
             _check_end(image.fp.read(), str(path))
+        if isinstance(image, TiffImageFile):  # Pillow tells the size that it will have when turned
+            return int(image.tag_v2[IMAGELENGTH]), int(image.tag_v2[IMAGEWIDTH])
         return image.height, image.width
 
 
@@ -133,7 +145,7 @@ def read_reduced(path: AnyPath) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     if data[:2] == b"\xff\xd8":
         size = _jpeg_size(data, name)
         _check_pixels(*size, name)
-        _check_end(data[-2:], name)
+        _check_end(data[-_JPEG_TAIL_BYTES:], name)
         with suppress(ValueError):  # `decode_image` knows whether the oddity is harmless
             small = simplejpeg.decode_jpeg(data, "RGB", min_height=1, min_width=1, min_factor=REDUCTION)
             return np.asarray(small, dtype=np.uint8), size
@@ -149,15 +161,13 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[ImageFile]:
     try:
         with Image.open(source, formats=_FORMATS) as image:
             _check_pixels(image.height, image.width, name)
-            _check_depth(image, name)
+            check_depth(image, name)
             _check_tiles(image, name)
             yield image
     except InputError:
         raise
     except FileNotFoundError:
         raise InputError(f"{name} does not exist") from None
-    except Image.DecompressionBombError:
-        raise InputError(f"{name} has more than {MAXIMUM_PIXELS} pixels; cut it into parts") from None
     except UnidentifiedImageError:
         raise InputError(f"{name} is damaged or no image; fetch it again or remove it") from None
     except Exception as error:  # Pillow's plugins raise nearly every kind: OSError, SyntaxError, struct.error ...
@@ -178,12 +188,18 @@ def _check_pixels(height: int, width: int, name: str) -> None:
 
 
 def _check_end(last: bytes, name: str) -> None:
-    if last != b"\xff\xd9":
+    if b"\xff\xd9" not in last:
         raise InputError(f"{name} is cut off: a JPEG ends with its end marker; fetch it again or remove it")
 
 
-def _check_depth(image: ImageFile, name: str) -> None:
-    # Pillow opens colours of 16 bits as if they were of 8 and keeps the upper half; only the raw mode tells.
+def check_depth(image: ImageFile, name: str) -> None:
+    """Refuse an open image that has more than 8 bits a channel.
+
+    Pillow opens colours of 16 bits as if they were of 8 and keeps the upper half; only the raw mode tells.
+
+    Raises:
+        InputError: If it has.
+    """
     of_16_bits = re.search(r"\w+;16[BLN]", str(image.tile))
     if of_16_bits or image.mode not in _MODES_WITH_8_BITS:
         mode = of_16_bits.group() if of_16_bits else image.mode
@@ -194,7 +210,7 @@ def _check_tiles(image: ImageFile, name: str) -> None:
     if not isinstance(image, TiffImageFile):
         return
     height, width = (int(image.tag_v2.get(tag, 0)) for tag in (TILELENGTH, TILEWIDTH))
-    if height * width > max(_TILE_PIXELS, image.height * image.width):
+    if height * width > max(TILE_PIXELS, image.height * image.width):
         raise InputError(f"{name} is stored in tiles of {height} x {width} pixels; write it anew in smaller ones")
 
 

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from shipseg_tiles import rle
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name, written_whole
-from shipseg_tiles.images import MAXIMUM_PIXELS
+from shipseg_tiles.images import MAXIMUM_PIXELS, check_depth
 
 _IMAGE_FIELD = "image"
 _SHIPS_FIELD = "ships"
@@ -98,12 +98,14 @@ def read_mask(path: Path) -> MaskFile:
     connected objects, and the image is taken to be a `.jpg` of the same name.
 
     Raises:
-        InputError: If the file is damaged or no PNG.
+        InputError: If the file is damaged or no PNG, or has colours of more than 8 bits.
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
             if image.width * image.height > MAXIMUM_PIXELS:
                 raise InputError(f"{path} has more than {MAXIMUM_PIXELS} pixels; cut it into parts")
+            if not image.mode.startswith("I"):  # gray of 16 bits, which loses nothing here
+                check_depth(image, str(path))
             mask = np.array(image.convert("RGB")).max(axis=2) > 0  # as gray, a dark red or blue would round to black
             fields = image.text if isinstance(image, PngImageFile) else {}
     except InputError:

@@ -81,14 +81,13 @@ def decode_indices(text: str, pixels: int | None = None) -> PixelIndices:
 
     Args:
         text: As for `decode`.
-        pixels: Number of pixels of the image (height * width); None if unknown, then no run can leave it.
+        pixels: Number of pixels of the image (height * width); None if unknown, then only absurd runs leave it.
 
     Raises:
-        InputError: As `decode`.
+        InputError: As `decode`, or if there are more ship pixels than fit into memory.
     """
     starts, lengths = _parse(text)
-    # Checked before the runs are spread out, so that a wrong number cannot take the memory of the machine.
-    limit = _UNKNOWN_IMAGE_PIXELS if pixels is None else pixels
+    limit = _LARGEST_IMAGE_PIXELS if pixels is None else pixels
     outside = np.flatnonzero((starts > limit) | (lengths > limit - starts + 1))
     if outside.size:
         start, length = starts[outside[0]], lengths[outside[0]]
@@ -103,8 +102,11 @@ def union(parts: Sequence[PixelIndices]) -> PixelIndices:
     return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
 
 
-_UNKNOWN_IMAGE_PIXELS = 2**31
-"""No mask has more pixels than this, 46,340 px squared: 16 GB of indices."""
+_LARGEST_IMAGE_PIXELS = 2**40
+"""No image has more: scenes have up to a million rows and columns."""
+
+_MOST_SHIP_PIXELS = 2**31
+"""Their indices take 16 GB."""
 
 
 def _parse(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -128,8 +130,11 @@ def _spread(firsts: NDArray[np.int64], lengths: NDArray[np.int64]) -> PixelIndic
     # A run begins no earlier than the runs before it end: a text that repeats itself takes no more memory.
     firsts[1:] = np.maximum(firsts[1:], np.maximum.accumulate(ends)[:-1])
     lengths = np.maximum(ends - firsts, 0)
+    # Checked before the runs are spread out, so that a wrong number cannot take the memory of the machine.
+    if (total := lengths.sum()) > _MOST_SHIP_PIXELS:
+        raise InputError(f"run-length text has {total} ship pixels, more than {_MOST_SHIP_PIXELS}; correct its runs")
     before = np.cumsum(lengths) - lengths
-    return np.repeat(firsts - before, lengths) + np.arange(lengths.sum())
+    return np.repeat(firsts - before, lengths) + np.arange(total)
 
 
 def _shortened(text: str) -> str:

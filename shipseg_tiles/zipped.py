@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from shipseg_tiles.errors import InputError
 
@@ -49,18 +49,22 @@ class ZipMember:
         """Unpack the file and check it.
 
         Raises:
-            InputError: If it is damaged, encrypted, too large, or packed in a way that Python does not know.
+            InputError: If it is damaged, encrypted, too large, or neither stored nor packed by deflate.
         """
         try:
             files = _opened(self.archive)
-            size = files.getinfo(self.member).file_size
+            about = files.getinfo(self.member)
+            size, method = about.file_size, about.compress_type
             if size > MAXIMUM_FILE_BYTES:
                 raise InputError(f"{self} unpacks to {size} bytes, more than {MAXIMUM_FILE_BYTES}; unpack it first")
-            return files.read(self.member)
+            if method not in (ZIP_STORED, ZIP_DEFLATED):  # Python unpacks others whole, whatever size they claim
+                raise InputError(f"{self} is packed by method {method}, not by deflate (8); unpack the zip first")
+            with files.open(about) as file:  # each has a place of its own in the zip: threads may read at once
+                return file.read(size)  # which checks the checksum; read() would unpack all before it cuts off the rest
         except InputError:
             raise
-        except (BadZipFile, KeyError, RuntimeError, OSError, EOFError, zlib.error) as error:
-            # RuntimeError: encrypted; its subclass NotImplementedError: an unknown way of packing
+        except (BadZipFile, KeyError, RuntimeError, OSError, EOFError, ValueError, zlib.error) as error:
+            # RuntimeError: encrypted, or patched; ValueError: a name that is not in the encoding it claims
             raise InputError(f"{self} cannot be unpacked ({error}); fetch the zip again or unpack it first") from None
 
 
@@ -93,7 +97,7 @@ def identity_of(path: AnyPath) -> str:
 
 
 def list_members(path: Path) -> list[ZipMember] | None:
-    """List all files inside a zip, or inside a folder of one, however deep; None if `path` is neither.
+    """List all files inside a zip, or inside a folder of one, however deep, or a single one; None if there is no zip.
 
     Raises:
         InputError: If the zip is damaged.
@@ -101,12 +105,12 @@ def list_members(path: Path) -> list[ZipMember] | None:
     parts = _split(path)
     if not parts:
         return None
-    archive, folder = parts
-    prefix = f"{folder}/" if folder else ""
+    archive, inside = parts
+    prefix = f"{inside}/" if inside else ""
     return [
         ZipMember(archive, name)
         for name in _opened(archive).namelist()
-        if name.startswith(prefix) and not name.endswith("/")
+        if name == inside or (name.startswith(prefix) and not name.endswith("/"))
     ]
 
 

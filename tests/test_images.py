@@ -1,12 +1,17 @@
+import os
 import shutil
 import struct
 import tracemalloc
 import warnings
 import zlib
+from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import Base
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import (
@@ -15,9 +20,13 @@ from shipseg_tiles.images import (
     is_image_name,
     list_images,
     read_image,
+    read_reduced,
     read_size,
     resize_image,
 )
+from shipseg_tiles.zipped import ZipMember
+
+ORIENTATION = Base.Orientation.value
 
 
 @pytest.fixture
@@ -107,6 +116,41 @@ def test_other_formats(suffix, sea, tmp_path):
     assert read_size(tmp_path / f"sea{suffix}") == (37, 53)
 
 
+def turned(suffix):
+    """What tells a program to turn an image of this format by a quarter when it is shown: Exif, or a TIFF's own tag."""
+    orientation = Image.Exif()
+    orientation[ORIENTATION] = 6
+    return {"tiffinfo": {ORIENTATION: 6}} if suffix == ".tif" else {"exif": orientation}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_pixels_come_as_they_are_stored_however_a_tag_turns_them(suffix, sea, tmp_path):
+    """A mask or a label is of the stored pixels. Pillow turns TIFFs alone."""
+    path = tmp_path / f"sea{suffix}"
+    Image.fromarray(sea).save(path, quality=95, lossless=True, **turned(suffix))
+
+    assert np.abs(read_image(path).astype(int) - sea).max() <= (12 if suffix == ".jpg" else 0)
+    assert read_size(path) == (37, 53)
+    small, size = read_reduced(path)
+    assert size == (37, 53)
+    assert small[:4, :6, 0].tolist() == pytest.approx(np.repeat([[14], [46], [78], [110]], 6, axis=1), abs=2)
+
+
+@pytest.mark.parametrize("tag", ["compressed", "xmp", "tiled"])
+def test_however_a_tiff_is_written_it_is_not_turned(tag, sea, tmp_path):
+    """Pillow reads compressed ones in another way, and finds an orientation in XMP too."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
+    tags = {
+        "compressed": {"tiffinfo": {ORIENTATION: 6}, "compression": "tiff_deflate"},
+        "xmp": {"tiffinfo": {700: xmp}},
+        "tiled": {"tiffinfo": {ORIENTATION: 5, TILEWIDTH: 64, TILELENGTH: 64}, "compression": "tiff_lzw"},
+    }
+    Image.fromarray(sea).save(tmp_path / "sea.tif", **tags[tag])
+
+    assert np.array_equal(read_image(tmp_path / "sea.tif"), sea)
+    assert read_size(tmp_path / "sea.tif") == (37, 53)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 17), (19, 1), (7, 13), (301, 203)])
 def test_odd_sizes(height, width, suffix, tmp_path):
@@ -136,12 +180,25 @@ def test_truncated_jpeg_is_refused(part, jpeg):
             read(jpeg)
 
 
-def test_jpeg_with_garbage_after_its_end_can_be_read(jpeg):
+@pytest.mark.parametrize("garbage", [bytes(4), b"garbage", bytes(3000)])
+def test_jpeg_with_garbage_after_its_end_can_be_read(garbage, jpeg):
     """The strict decoder may complain about it; the pixels are all there."""
     whole = read_image(jpeg)
-    jpeg.write_bytes(jpeg.read_bytes() + b"garbage")
+    small, _ = read_reduced(jpeg)
+    jpeg.write_bytes(jpeg.read_bytes() + garbage)
 
     assert np.array_equal(read_image(jpeg), whole)
+    assert read_size(jpeg) == (37, 53)
+    assert np.array_equal(read_reduced(jpeg)[0], small)
+
+
+def test_jpeg_that_ended_long_ago_is_cut_off(jpeg):
+    """A JPEG inside, such as a thumbnail, has an end too."""
+    jpeg.write_bytes(jpeg.read_bytes() + bytes(5000))
+
+    for read in (read_size, read_reduced):
+        with pytest.raises(InputError, match=r"sea\.jpg is cut off"):
+            read(jpeg)
 
 
 def test_truncated_png_is_refused(sea, tmp_path):
@@ -223,7 +280,6 @@ def test_16_bit_colours_are_refused(colour_type, channels, read, tmp_path):
         read(path)
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("read", [read_image, read_size])
 @pytest.mark.parametrize(("height", "width"), [(2**15, 2**15 + 1), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
 def test_giant_png_is_refused_by_its_header(height, width, read, tmp_path):
@@ -234,7 +290,6 @@ def test_giant_png_is_refused_by_its_header(height, width, read, tmp_path):
         read(path)
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("read", [read_image, read_size])
 def test_giant_jpeg_is_refused_by_its_header(read, jpeg):
     jpeg.write_bytes(with_jpeg_size(jpeg.read_bytes(), 40_000, 40_000))
@@ -267,6 +322,39 @@ def test_images_are_listed_by_name(tmp_path):
 
     assert [path.name for path in list_images(tmp_path)] == ["B.jpeg", "a.PNG", "b.jpg", "c.tiff"]
     assert all(path.parent == tmp_path for path in list_images(tmp_path))
+
+
+def test_a_folder_with_the_name_of_an_image_is_no_image_but_a_broken_link_is_missing(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
+
+    (link,) = list_images(tmp_path)
+
+    with pytest.raises(InputError, match=r"link\.png does not exist"):
+        read_size(link)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"a\nb.png"])
+@pytest.mark.parametrize("others", [[], ["a.png"], ["z.png"], ["a.png", "z.png"]])
+def test_names_that_no_output_could_hold_are_refused_wherever_they_stand(name, others, tmp_path):
+    """The first one is Latin-1."""
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    for each in [path, *(tmp_path / other for other in others)]:
+        each.touch()
+
+    for source in (tmp_path, path):
+        with pytest.raises(InputError, match="is no plain file name"):
+            list_images(source)
+
+
+def test_an_image_inside_a_zip_is_listed(tmp_path):
+    archive = tmp_path / "x.zip"
+    with ZipFile(archive, "w") as file:
+        for name in ("train/a.jpg", "train/a.jpg.txt", "train/b.jpg"):
+            file.writestr(name, b"")
+
+    assert list_images(archive / "train" / "a.jpg") == [ZipMember(archive, "train/a.jpg")]
+    assert [path.name for path in list_images(archive / "train")] == ["a.jpg", "b.jpg"]
 
 
 def test_folders_without_images_are_refused(tmp_path):

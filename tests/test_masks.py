@@ -2,6 +2,7 @@ import re
 import tracemalloc
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -260,6 +261,15 @@ def test_masks_that_others_made(made, tmp_path):
     assert read_mask(tmp_path / "a.png") == MaskFile("a.jpg", (3, 4), ("1 2 4 2 9 1",))
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_16_bits_are_refused(channels, tmp_path):
+    """Pillow keeps the upper half of each number: a mask of 0 and 255 would be empty."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.stack([CORNER.astype(np.uint16) * 255] * channels, axis=-1))
+
+    with pytest.raises(InputError, match=r"a\.png has pixels of mode RGBA?;16B; convert it to 8 bits a channel first"):
+        read_mask(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("content", [b"", b"ImageId,EncodedPixels\n", b"\x89PNG\r\n\x1a\n", b"\0" * 300])
 def test_what_is_no_png_is_refused(content, tmp_path):
     (tmp_path / "a.png").write_bytes(content)
@@ -307,7 +317,6 @@ def test_png_with_damaged_pixels_is_refused(tmp_path):
         read_mask(path)
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_giant_png_is_refused_by_its_header(tmp_path):
     path = tmp_path / "a.png"
     write_mask(path, CORNER, "a.jpg")

@@ -160,10 +160,26 @@ def test_long_bad_text_is_shortened_in_the_message():
     assert len(str(caught.value)) < 100
 
 
-@pytest.mark.parametrize("text", ["1 99999999999", "1 3000000000", "99999999999 1"])
-def test_huge_run_is_refused_without_taking_memory(text, peak_memory):
-    with pytest.raises(InputError, match="leaves"):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1 99999999999", "99999999999 ship pixels, more than 2147483648"),
+        ("1 3000000000", "3000000000 ship pixels"),
+        ("1 2000000000 9000000000 2000000000", "4000000000 ship pixels"),
+        ("9999999999999 1", "leaves the image of 1099511627776 pixels"),
+        (f"{2**63 - 1} {2**63 - 1}", "leaves"),
+    ],
+)
+def test_huge_run_is_refused_without_taking_memory(text, reason, peak_memory):
+    with pytest.raises(InputError, match=reason):
         decode_indices(text)
+    assert peak_memory() < 1e6
+
+
+def test_a_ship_anywhere_in_a_scene_is_read(peak_memory):
+    """60,000 x 60,000 pixels are 3.6 billion."""
+    assert decode_indices("3000000000 2").tolist() == [2_999_999_999, 3_000_000_000]
+    assert decode_indices("3599999999 2", 60_000**2).tolist() == [3_599_999_998, 3_599_999_999]
     assert peak_memory() < 1e6
 
 

@@ -289,6 +289,7 @@ def test_a_region_is_read_as_row_column_height_width(text, region):
     [
         *["", "5", "1,2,3", "1,2,3,4,5", "1,2,,4", "a,b,c,d", "1;2;3;4", "1.5,2,3,4", "1e1,2,3,4", "1,2,+3,4"],
         *["-1,2,3,4", "1,-2,3,4", "1,2,-3,4", "1,2,0,4", "1,2,3,0", "1,2, 0,4", "1,2,3,00", "1,2,3,²"],
+        f"0,0,{'9' * 5000},1",  # Python reads no number as long as that
     ],
 )
 def test_a_text_that_is_no_region_is_refused(text):

@@ -1,6 +1,9 @@
 import os
 import pickle
+import struct
+import tracemalloc
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,3 +110,54 @@ def test_a_member_is_another_one_if_it_holds_something_else(tmp_path):
 
     assert identities[0] == identities[1]
     assert len(set(identities)) == 3
+
+
+def claim(archive, size):
+    """Change the size that a zip of one file says it unpacks to: in its table of contents, 24 bytes behind the mark."""
+    data = bytearray(archive.read_bytes())
+    struct.pack_into("<I", data, data.rindex(b"PK\x01\x02") + 24, size)
+    archive.write_bytes(data)
+
+
+def test_no_more_is_unpacked_than_a_file_claims_to_hold(tmp_path):
+    """10 MB that claim to be 100 bytes."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.png", bytes(10**7))
+    claim(tmp_path / "a.zip", 100)
+
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"a\.png cannot be unpacked \(Bad CRC-32"):
+        ZipMember(tmp_path / "a.zip", "a.png").read_bytes()
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert taken < 10**6
+
+
+def test_a_file_that_holds_less_than_it_claims_is_whole_by_its_checksum(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.png", b"pixels")
+    claim(tmp_path / "a.zip", 10**6)
+
+    assert ZipMember(tmp_path / "a.zip", "a.png").read_bytes() == b"pixels"
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_kinds_of_packing_that_cannot_be_unpacked_in_bounds_are_refused(kind, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", kind) as file:
+        file.writestr("a.png", b"pixels")
+
+    with pytest.raises(InputError, match=rf"a\.png is packed by method {kind}, .* unpack the zip first"):
+        ZipMember(tmp_path / "a.zip", "a.png").read_bytes()
+
+
+def test_threads_may_share_a_zip(tmp_path):
+    contents = {f"{number}.jpg": bytes([number]) * 20_000 for number in range(40)}
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+
+    with ThreadPoolExecutor(8) as threads:
+        read = list(threads.map(lambda name: ZipMember(tmp_path / "a.zip", name).read_bytes(), [*contents] * 5))
+
+    assert read == [*contents.values()] * 5

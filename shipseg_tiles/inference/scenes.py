@@ -6,6 +6,7 @@ over: they may be of any format of GDAL, and some of those open other files and 
 
 import errno
 import math
+import re
 import threading
 import warnings
 import zlib
@@ -21,7 +22,7 @@ from PIL import Image
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
-from shipseg_tiles.images import MAXIMUM_PIXELS
+from shipseg_tiles.images import MAXIMUM_PIXELS, TILE_PIXELS
 from shipseg_tiles.zipped import AnyPath
 
 MAXIMUM_SIDE = 2**20
@@ -66,7 +67,7 @@ def parse_bands(text: str) -> tuple[int, int, int]:
         InputError: If these are no three whole numbers from 1.
     """
     fields = text.split(",")
-    if len(fields) != 3 or not all(field.strip().isdecimal() and int(field) >= 1 for field in fields):
+    if len(fields) != 3 or not all(re.fullmatch(r"\s*\d{1,18}\s*", field) and int(field) >= 1 for field in fields):
         raise InputError(f"bands {text!r}: give those of red, green and blue, counted from 1, such as 3,2,1")
     red, green, blue = map(int, fields)
     return red, green, blue
@@ -278,13 +279,19 @@ def _check_layout(path: Path, dataset: Any) -> None:
     if max(dataset.shape) > MAXIMUM_SIDE:
         raise InputError(f"{path} has {dataset.height} x {dataset.width} pixels, a side above {MAXIMUM_SIDE}; cut it")
     height, width = dataset.block_shapes[0]
-    if height * width * dataset.count * np.dtype(dtype).itemsize > MAXIMUM_BLOCK_BYTES:
+    is_giant = height * width * dataset.count * np.dtype(dtype).itemsize > MAXIMUM_BLOCK_BYTES
+    if is_giant or height * width > max(TILE_PIXELS, dataset.height * dataset.width):
         raise InputError(
             f"{path} is stored in blocks of {height} x {width} pixels, too large to be read one by one;"
             " make a tiled file of it, such as with gdal_translate -of COG"
         )
     if not np.issubdtype(dtype, np.integer) and not np.issubdtype(dtype, np.floating):
         raise InputError(f"{path} has pixels of type {dtype}; convert them to integers or floats first")
+    if dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
+        raise InputError(
+            f"{path} stores white as 0 (MINISWHITE); invert it, such as one of 8 bits with"
+            " gdal_translate -scale 0 255 255 0"
+        )
     if "palette" in _names(dataset.colorinterp):
         raise InputError(f"{path} has a palette; write its colours out with gdal_translate -expand rgb")
 

@@ -29,6 +29,8 @@ def load_model(path: Path) -> Any:
     Raises:
         InputError: If the file is no such archive, is too large, or holds code.
     """
+    if path.suffix != ".keras":  # Keras goes by the suffix, and by any other to loaders that are no safe ones
+        raise InputError(f"{path} is no .keras file; save the net as one with Keras 3")
     try:
         check_unpacked_size(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -30,8 +30,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server((str(address[0]), port), family=family)
-    except socket.gaierror as error:
-        raise InputError(f"host {host!r} is unknown ({error.strerror}); give an address of this machine") from None
+    except (socket.gaierror, UnicodeError) as error:  # the latter of names that no host can have
+        raise InputError(f"host {host!r} is unknown ({error.args[-1]}); give an address of this machine") from None
     except OSError as error:
         reason = os.strerror(error.errno or 0)  # Python's own text goes on after that
         raise InputError(f"port {port} of {host} cannot be taken ({reason}); choose another --port, or 0") from None

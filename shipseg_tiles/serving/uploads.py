@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 from starlette.requests import Request
 
 from shipseg_tiles.errors import InputError
@@ -23,6 +24,9 @@ _SIGNATURES = {
 
 LONGEST_SIDE = 2**17
 """Pixels. A line of 100 million pixels would be a small image, but hundreds of thousands of tiles."""
+
+PATIENCE_SECONDS = 30
+"""So long an upload may send nothing: each takes a place among the images that are kept, and some never end."""
 
 _LONGEST_NAME = 100
 
@@ -80,7 +84,7 @@ async def receive(request: Request, path: Path, name: str, limits: Limits) -> No
         limits: Nothing above them is read.
 
     Raises:
-        RefusedError: If it is empty or too large.
+        RefusedError: If it is empty or too large, or nothing comes for a while.
     """
     largest = limits.megabytes * 10**6
     too_large = RefusedError(
@@ -89,12 +93,17 @@ async def receive(request: Request, path: Path, name: str, limits: Limits) -> No
     if int(request.headers.get("content-length", 0)) > largest:
         raise too_large
     size = 0
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > largest:
-                raise too_large
-            file.write(chunk)
+    try:
+        with path.open("wb") as file, anyio.fail_after(PATIENCE_SECONDS) as patience:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > largest:
+                    raise too_large
+                file.write(chunk)
+                patience.deadline = anyio.current_time() + PATIENCE_SECONDS
+    except TimeoutError:
+        reason = f"{name} did not arrive: nothing came for {PATIENCE_SECONDS} seconds; send it again"
+        raise RefusedError(408, reason) from None
     if not size:
         raise RefusedError(400, f"{name} is empty; choose an image")
 

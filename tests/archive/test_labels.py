@@ -13,7 +13,7 @@ HEADER = "ImageId,EncodedPixels\n"
 runs = st.lists(st.tuples(st.integers(1, 500), st.integers(1, 20)), min_size=1, max_size=3).map(
     lambda pairs: " ".join(f"{start} {length}" for start, length in pairs)
 )
-plain = st.characters(codec="utf-8", exclude_characters="/\\\0\n\r", exclude_categories=["Cs"])
+plain = st.characters(codec="utf-8", exclude_characters="/\\", exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 names = st.text(plain, min_size=1, max_size=8).filter(lambda name: not name.startswith("."))
 
 

@@ -81,6 +81,7 @@ def test_a_port_in_use_is_named(shipseg, weights):
     [
         (["--port", "65536"], "port 65536 must be from 0 to 65535"),
         (["--host", "none.invalid"], "host 'none.invalid' is unknown"),
+        (["--host", ".."], "host '..' is unknown"),
         (["--host", "192.0.2.1"], "of 192.0.2.1 cannot be taken"),
         (["--weights", "none.keras"], "none.keras does not exist"),
         (["--gate", "none.keras"], "none.keras does not exist"),

@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,10 @@ def test_bands_and_scales_are_parsed():
     assert parse_scale("-5.5, 1e-3") == (-5.5, 0.001)
 
 
-@pytest.mark.parametrize("text", ["", "1", "3,2", "4,3,2,1", "0,1,2", "-1,2,3", "1.5,2,3", "r,g,b", "3;2;1", "1,,2"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "1", "3,2", "4,3,2,1", "0,1,2", "-1,2,3", "1.5,2,3", "r,g,b", "3;2;1", "1,,2", f"1,2,{'9' * 5000}"],
+)
 def test_bands_that_are_no_three_numbers_are_refused(text):
     with pytest.raises(InputError, match=f"bands '{text}'.*such as 3,2,1"):
         parse_bands(text)
@@ -268,6 +272,15 @@ def test_pixels_that_are_no_brightness_are_refused(path):
     Image.fromarray(noise(1)[0]).convert("P").save(path)
     with pytest.raises(InputError, match=r"scene\.tif has a palette.*-expand rgb"):
         whole(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_white_that_is_stored_as_0_is_refused(dtype, path):
+    """GDAL gives the numbers as they are stored: ships would be dark on a bright sea."""
+    write_tiff(path, noise(1, dtype=dtype), photometric="MINISWHITE")
+
+    with pytest.raises(InputError, match=r"scene\.tif stores white as 0 \(MINISWHITE\); invert it"):
+        whole(path, scale=(0, 255))
 
 
 def degrees(georeference, *points):
@@ -445,6 +458,29 @@ def test_scenes_that_are_too_large_are_refused(path):
     write_empty(path, 2**15, 2**14, tiled=True, blockysize=2**15, blockxsize=2**14)  # one tile of 1.6 GB
     with pytest.raises(InputError, match=r"blocks of 32768 x 16384 pixels.*gdal_translate -of COG"):
         whole(path)
+
+
+def test_blocks_much_larger_than_the_scene_are_refused(path):
+    """A block is unpacked whole, whatever the scene shows of it: 16 px squared would take 200 MB."""
+    write_empty(path, 16, 16, tiled=True, blockxsize=8192, blockysize=8192)
+    with pytest.raises(InputError, match=r"blocks of 8192 x 8192 pixels.*gdal_translate -of COG"):
+        whole(path)
+
+    write_empty(path, 16, 16, tiled=True, blockxsize=512, blockysize=512)
+    assert whole(path)[0].shape == (16, 16, 3)
+    write_empty(path, 4096, 2048, tiled=True, blockxsize=2048, blockysize=4096)  # one block, all of it shown
+    with open_scene(path) as scene:
+        assert scene.shape == (4096, 2048, 3)
+
+
+def test_large_scene_is_known_without_a_warning(path):
+    """Pillow would take 1.6 billion pixels for an attack."""
+    write_empty(path, 40_000, 40_000, tiled=True)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert is_scene(path)
+    assert [str(warning.message) for warning in caught] == []
 
 
 def test_large_scene_takes_little_memory(path):

@@ -1,3 +1,5 @@
+from zipfile import ZipFile
+
 import keras
 import numpy as np
 import pytest
@@ -26,6 +28,18 @@ def test_a_file_that_is_no_net_is_refused_in_one_line(tmp_path, content):
     with pytest.raises(InputError, match=r"net\.keras cannot be loaded as a Keras net: .") as caught:
         load_model(tmp_path / "net.keras")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["net.h5", "net.hdf5", "net.KERAS", "net"])
+def test_a_net_in_another_format_is_refused_whatever_hangs_on_it(tmp_path, name):
+    """Keras chooses what loads a file by its suffix, and what loads HDF5 has no safe mode. It is a zip as well here."""
+    keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(tmp_path / "net.h5")
+    with ZipFile(tmp_path / "net.h5", "a") as archive:
+        archive.writestr("config.json", "{}")
+    (tmp_path / "net.h5").rename(tmp_path / name)
+
+    with pytest.raises(InputError, match=rf"{name} is no \.keras file; save the net as one with Keras 3"):
+        load_model(tmp_path / name)
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
