@@ -14,7 +14,7 @@ from tqdm import tqdm
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.scenes import find_scenes
 from shipseg_tiles.archive.split import BY_PLACE, TRAIN, split_identity
-from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.errors import InputError, NetError, warn_skipped
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
@@ -78,6 +78,7 @@ def find_hard_negatives(
     Raises:
         InputError: If the store is itself mined or was cut by other sides, no image may be looked at, or no patch is
             found.
+        NetError: If the net answers with no probabilities.
     """
     if max_patches < 1:
         raise InputError(f"max patches {max_patches} must be 1 or more")
@@ -85,13 +86,7 @@ def find_hard_negatives(
         raise InputError(f"{store.paths[0]} holds mined patches; give the store that they were mined with")
     check_split(store, sides)
     names, skipped = _images_to_mine(archive, store, sides, processes)
-    tables = []
-    for name in tqdm(names, desc="mine", unit="image", disable=None):
-        try:
-            tables.append(_false_ships(predictor, archive, name, store.options))
-        except InputError as error:
-            warn_skipped(name, error)
-            skipped[name] = str(error)
+    tables, bad = _false_ships_of_all(predictor, archive, names, store.options)
     if not tables:
         raise InputError(
             f"none of the {len(archive.files)} images in {archive.source} can be mined: they validate in"
@@ -111,7 +106,7 @@ def find_hard_negatives(
         images=len(tables),
         images_with_false_ships=found["image"].nunique(),
         patches=len(found),
-        skipped=skipped,
+        skipped=skipped | bad,
     )
 
 
@@ -168,6 +163,22 @@ def _images_to_mine(
     measured_on = {scenes[name] for name in validating_images(store) & scenes.keys()}
     allowed = [name for name, scene in scenes.items() if scene not in measured_on]
     return [name for name in allowed if sides is None or sides.get(name) == TRAIN], skipped
+
+
+def _false_ships_of_all(
+    predictor: Predictor, archive: Archive, names: list[str], options: dict[str, Any]
+) -> tuple[list[pd.DataFrame], dict[str, str]]:
+    """Return what `_false_ships` finds in each image, and for bad images the reason by name."""
+    tables, bad = [], {}
+    for name in tqdm(names, desc="mine", unit="image", disable=None):
+        try:
+            tables.append(_false_ships(predictor, archive, name, options))
+        except NetError:
+            raise  # for this image and for all others
+        except InputError as error:
+            warn_skipped(name, error)
+            bad[name] = str(error)
+    return tables, bad
 
 
 def _false_ships(predictor: Predictor, archive: Archive, name: str, options: dict[str, Any]) -> pd.DataFrame:

@@ -1,13 +1,14 @@
 from concurrent.futures import Executor
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.errors import InputError, SkippedImageWarning
+from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import checksum
@@ -113,7 +114,8 @@ def test_a_patch_with_a_ship_is_none_however_much_else_the_net_sees(weights, arc
     the other one the ship as well. The box of c is 24 pixels, of which columns 16 to 19 are 16 pixels in the second."""
     store = make_store(archive, tmp_path, patch=32, stride=32)
 
-    found = find(weights, archive.only(["a ship.png", "c border.png"]), store, processes)
+    validating = ["v valid.png", "w whole.png"]
+    found = find(weights, archive.only(["a ship.png", "c border.png", *validating]), store, processes)
 
     assert rows_of(found) == [("a ship.png", 0, 16), ("c border.png", 0, 0), ("c border.png", 0, 16)]
 
@@ -314,6 +316,13 @@ def test_bad_images_are_skipped_with_a_warning(weights, archive, processes, tmp_
     assert found.images == 2
     assert [str(warning.message).split(" skipped")[0] for warning in warned] == ["b sea.png", "n new.png"]
     assert sorted(PatchStore(out).left_out) == ["b sea.png", "n new.png"]
+
+
+def test_a_net_that_answers_no_numbers_is_not_taken_for_damaged_images(save_net, archive, processes, tmp_path):
+    broken = save_net(tmp_path / "broken.keras", keras.layers.Rescaling(float("nan")))
+
+    with pytest.raises(NetError, match="the net answers nan"):
+        find(broken, archive, make_store(archive, tmp_path), processes)
 
 
 def test_a_net_without_mistakes_leaves_nothing_to_mine(weights, archive, processes, tmp_path):
