@@ -1,5 +1,6 @@
 """Hard negatives: background patches on which a net sees ships, kept in a store of their own for the next training."""
 
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -63,8 +64,9 @@ def find_hard_negatives(
     Patches lie on the grid of the store. One counts if at least the contract's minimum area of it, in pixels of the
     image, is above the contract's threshold. Its minimum score, which is of whole ships, does not count. Images
     that the store measures anything on are left alone, and so are all that show a place of theirs: a net that was
-    trained on it would no longer be measured. Of a store that was cut as a file says, only images are mined that train
-    there: others may be kept for a test. Bad images are left out with a warning.
+    trained on it would no longer be measured. If one of them is not in the archive a warning says so, as nobody can
+    tell what shows its place. Of a store that was cut as a file says, only images are mined that train there: others
+    may be kept for a test. Bad images are left out with a warning.
 
     Args:
         predictor: The net.
@@ -160,9 +162,22 @@ def _images_to_mine(
     may be mined all the same, unless they show a place of one that is kept.
     """
     scenes, skipped = find_scenes(archive.files, processes)
-    measured_on = {scenes[name] for name in validating_images(store) & scenes.keys()}
+    validating = validating_images(store)
+    _warn_of_unseen(sorted(validating - scenes.keys()), archive, store)
+    measured_on = {scenes[name] for name in validating & scenes.keys()}
     allowed = [name for name, scene in scenes.items() if scene not in measured_on]
     return [name for name in allowed if sides is None or sides.get(name) == TRAIN], skipped
+
+
+def _warn_of_unseen(names: list[str], archive: Archive, store: PatchStore) -> None:
+    """Warn of images that validate, but are not there to be compared with those that may be mined."""
+    if names:
+        told = ", ".join(names[:3]) + " ..." * (len(names) > 3)
+        warnings.warn(
+            f"images that validate in {store.paths[0]} are missing or damaged in {archive.source}: {told}; others that"
+            " show their places are mined, so give all images that the store was cut from",
+            stacklevel=2,
+        )
 
 
 def _false_ships_of_all(

@@ -220,6 +220,19 @@ def test_an_image_of_a_place_that_validates_is_left_alone(weights, processes, tm
     assert found.images == 1
 
 
+def test_places_of_validating_images_that_are_not_there_are_not_left_alone_in_silence(
+    weights, archive, processes, tmp_path
+):
+    """Other images than those of the store may be mined, but nobody can tell whether they show the place of v or w."""
+    store = make_store(archive, tmp_path)
+
+    said = r"images that validate in .*patches\.h5 are missing or damaged in .*images: v valid\.png, w whole\.png;"
+    with pytest.warns(UserWarning, match=said):
+        found = find(weights, archive.only(["b sea.png"]), store, processes)
+
+    assert rows_of(found) == FOUND[1:2]
+
+
 def test_what_is_found_is_written_as_a_store(weights, archive, processes, tmp_path):
     store, out = make_store(archive, tmp_path), tmp_path / "deep" / "mined.h5"
     found = find(weights, archive, store, processes)
