@@ -30,6 +30,10 @@ from shipseg_tiles.processes import chunked
 from shipseg_tiles.tiling import TileGrid
 
 
+class NoMistakeError(InputError):
+    """The net makes no mistake on the images: there is nothing to mine."""
+
+
 @dataclass(frozen=True)
 class HardNegatives:
     """What a net has shown on the images that may be trained on.
@@ -78,15 +82,15 @@ def find_hard_negatives(
         sides: `train` or `valid` by image, as the store was cut; None for a store that was split by place.
 
     Raises:
-        InputError: If the store is itself mined or was cut by other sides, no image may be looked at, or no patch is
-            found.
+        InputError: If the store is itself mined or was cut by other sides, or no image may be looked at.
+        NoMistakeError: If no patch is found.
         NetError: If the net answers with no probabilities.
     """
     if max_patches < 1:
         raise InputError(f"max patches {max_patches} must be 1 or more")
     if "mined_from" in store.options:
         raise InputError(f"{store.paths[0]} holds mined patches; give the store that they were mined with")
-    check_split(store, sides)
+    _check_split(store, sides)
     names, skipped = _images_to_mine(archive, store, sides, processes)
     tables, bad = _false_ships_of_all(predictor, archive, names, store.options)
     if not tables:
@@ -98,7 +102,7 @@ def find_hard_negatives(
     found = pd.concat(tables, ignore_index=True)
     contract = predictor.contract
     if not len(found):
-        raise InputError(
+        raise NoMistakeError(
             f"the net makes no mistake of {contract.minimum_area} pixels above {contract.threshold} on"
             f" {len(tables)} images of {archive.source}: there is nothing to mine; lower --threshold"
         )
@@ -110,20 +114,6 @@ def find_hard_negatives(
         patches=len(found),
         skipped=skipped | bad,
     )
-
-
-def check_split(store: PatchStore, sides: Mapping[str, str] | None) -> None:
-    """Check that a store was cut by the given sides, `train` or `valid` by image, or else by place.
-
-    Raises:
-        InputError: If it was cut by others; it does not name the images that these leave out.
-    """
-    for path in store.paths:
-        if PatchStore(path).options.get("split") not in (BY_PLACE, split_identity(sides)):
-            raise InputError(
-                f"{path} was cut with another --split; give the same file to --split, so that no image is mined that"
-                " it leaves out"
-            )
 
 
 def write_hard_negatives(found: HardNegatives, archive: Archive, out: Path, processes: Executor) -> None:
@@ -151,6 +141,16 @@ def write_hard_negatives(found: HardNegatives, archive: Archive, out: Path, proc
             if reasons:
                 raise InputError(f"{next(iter(reasons.values()))}; it was whole when it was predicted")
             bar.update(len(chunk))
+
+
+def _check_split(store: PatchStore, sides: Mapping[str, str] | None) -> None:
+    """Refuse a store that was cut by other sides: it does not name the images that these leave out."""
+    for path in store.paths:
+        if PatchStore(path).options.get("split") not in (BY_PLACE, split_identity(sides)):
+            raise InputError(
+                f"{path} was cut with another --split; give the same file to --split, so that no image is mined that"
+                " it leaves out"
+            )
 
 
 def _images_to_mine(
