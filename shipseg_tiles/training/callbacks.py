@@ -77,13 +77,10 @@ class Pace(keras.callbacks.Callback):
         """Share of the time that is used up; 0 if there is no limit."""
         return self.journal.seconds / (60 * self.minutes) if self.minutes else 0.0
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget the rate: the optimizer may be a fresh one."""
-        self.rate = None
-
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remember the epoch."""
+        """Remember the epoch, and forget the rate: the optimizer may be a fresh one, and a break changes nothing."""
         self.epoch = epoch
+        self.rate = None
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the rate once it has changed by a hundredth: under JAX to touch the model brings all its state back."""
