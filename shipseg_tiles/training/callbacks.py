@@ -117,11 +117,20 @@ class StopOnNaN(keras.callbacks.Callback):
         Raises:
             InputError: If it is not finite.
         """
-        if not math.isfinite(float(logs["loss"])):
-            raise InputError(
-                f"the loss is {float(logs['loss'])} at step {batch + 1} of epoch {self.epoch + 1};"
-                " train again with a lower learning rate"
-            )
+        _check_finite("the loss", logs["loss"], f"at step {batch + 1} of epoch {self.epoch + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Look at the loss of the validation patches, if there are any.
+
+        Raises:
+            InputError: If it is not finite.
+        """
+        _check_finite("the loss of the validation patches", logs.get("val_loss", 0.0), f"after epoch {epoch + 1}")
+
+
+def _check_finite(name: str, loss: Any, when: str) -> None:
+    if not math.isfinite(float(loss)):
+        raise InputError(f"{name} is {float(loss)} {when}; train again with a lower learning rate")
 
 
 class JudgeEpoch(keras.callbacks.Callback):

@@ -185,3 +185,14 @@ def test_a_loss_that_is_no_number_stops_the_training_with_a_remedy(loss):
 
     with pytest.raises(InputError, match=f"the loss is {loss} at step 8 of epoch 2; train again with a lower learning"):
         stop.on_train_batch_end(7, {"loss": loss})
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_training_as_well():
+    """Such as when the last step of an epoch spoils the weights, of which only validation knows yet."""
+    stop = StopOnNaN()
+    stop.on_epoch_begin(1)
+    stop.on_epoch_end(1, {"loss": 0.5})
+    stop.on_epoch_end(1, {"loss": 0.5, "val_loss": 0.5})
+
+    with pytest.raises(InputError, match="the loss of the validation patches is nan after epoch 2; train again with a"):
+        stop.on_epoch_end(1, {"loss": 0.5, "val_loss": float("nan")})
