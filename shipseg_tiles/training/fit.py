@@ -61,8 +61,8 @@ def train(
     """Train a net and keep the weights of its best epoch.
 
     The best epoch is the one with the highest true dice on the store's full validation images (of a classifier, the
-    highest F1; of a gate, see `GateJudge`); without such images, the one with the lowest loss. Logs and what is needed
-    to resume go into the folder `NAME.training` beside `out`.
+    highest F1; of a gate, see `GateJudge`); without images that can tell, see `choose_judge`, the one with the lowest
+    loss. Logs and what is needed to resume go into the folder `NAME.training` beside `out`.
 
     Args:
         store: Patches to train on.

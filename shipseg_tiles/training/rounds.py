@@ -141,4 +141,4 @@ def _keep_best(made: list[Path], out: Path) -> list[Contract]:
 
 def _told(weights: Path) -> str:
     dice = read_contract(weights).scores.get("dice_mean_all_images")
-    return "no full images to measure on" if dice is None else f"true dice {dice:.3f}"
+    return "no full images with ships to measure on" if dice is None else f"true dice {dice:.3f}"
