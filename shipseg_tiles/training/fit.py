@@ -89,16 +89,21 @@ def train(
 def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
     if out.suffix != ".keras":
         raise InputError(f"{out} must end in .keras")
-    if options.net in GATES:
-        _check_for_gate(store, side_multiple(options.net, options.depth))
-    elif store.patch % 2**options.depth:
-        raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
     if options.miss_rate is not None and options.net not in GATES:
         raise InputError(
             f"miss rate {options.miss_rate} means nothing to {options.net}; leave it out or use --net gate"
         )
+    _check_scale(store, options)
     if not len(store.sets["train", "ship"]):
         raise InputError(f"{store.paths[0]} holds no ship to train on; give a store that make-patches made")
+
+
+def _check_scale(store: PatchStore, options: TrainOptions) -> None:
+    """Refuse patches of a scale or a side that the net cannot take."""
+    if options.net in GATES:
+        _check_for_gate(store, side_multiple(options.net, options.depth))
+    elif store.patch % 2**options.depth:
+        raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
 
 
 def _check_for_gate(store: PatchStore, multiple: int) -> None:
@@ -184,12 +189,11 @@ class _Training:
         stage, end = self.schedule.stage(first), self.schedule.stage_ends(first)
         if stage != self.prepared:
             self._prepare(stage)
-        batches = self.feed.batches
         self.model.fit(
             self.devices.deal(self.feed),
             validation_data=self.devices.deal(self.validation) if len(self.validation) else None,
             initial_epoch=first,
-            epochs=next((epoch for epoch in range(first, end) if batches(epoch) != batches(first)), end),
+            epochs=fit_ends(self.feed, first, end),
             shuffle=False,  # the feed has its order
             verbose=0,
             callbacks=callbacks,
@@ -210,6 +214,13 @@ class _Training:
             trained_on=_origin(self.store, self.options, epoch, self.notes),
         )
         write_contract(contract, self.out)
+
+
+def fit_ends(feed: RatioFeed, first: int, end: int) -> int:
+    """Return the first epoch after `first` that has another number of batches, or `end` if none before that has."""
+    if not feed.ship_fraction.changes:
+        return end  # which may be a million, where a training ends by the clock
+    return next((epoch for epoch in range(first, end) if feed.batches(epoch) != feed.batches(first)), end)
 
 
 def _identity(

@@ -17,12 +17,14 @@ from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import read_contract
 from shipseg_tiles.nets.saved import load_model
+from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PlanOptions, plan_patches
+from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.rle import encode
-from shipseg_tiles.training.fit import train
+from shipseg_tiles.training.fit import fit_ends, train
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.true_dice import measure_true_dice
 
@@ -437,6 +439,14 @@ def test_hard_negatives_are_a_part_of_what_is_resumed(easy, straight):
     """A training that was begun without is not resumed with them."""
     with pytest.raises(InputError, match="begun with another mined_fraction, mined;"):
         train(easy, straight[1], replace(TINY, mined_fraction=0.25), mined=easy, resume=True)
+
+
+def test_a_fit_goes_on_while_epochs_have_as_many_batches(easy):
+    """As in `test_a_schedule_decides_how_many_batches_an_epoch_has`; without a schedule nobody counts them."""
+    changing = RatioFeed(easy, 8, ShipFraction.parse("0.8:0.6", 3), 0)
+
+    assert [fit_ends(changing, first, 9) for first in range(3)] == [2, 2, 9]
+    assert fit_ends(RatioFeed(easy, 8, 0.5, 0), 3, 10**15) == 10**15
 
 
 def test_other_options_are_not_resumed(straight, easy):
