@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.nets.augmentation import AugmentationOptions
+from shipseg_tiles.nets.augmentation_light import BLOCK
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
 from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
@@ -99,11 +101,16 @@ def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
 
 
 def _check_scale(store: PatchStore, options: TrainOptions) -> None:
-    """Refuse patches of a scale or a side that the net cannot take."""
+    """Refuse patches of a scale or a side that the net or its augmentation cannot take."""
     if options.net in GATES:
         _check_for_gate(store, side_multiple(options.net, options.depth))
     elif store.patch % 2**options.depth:
         raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
+    if AugmentationOptions.parse(options.augmentation).jpeg and store.patch % BLOCK:
+        raise InputError(
+            f"patches of {store.patch} px hold no whole number of JPEG's blocks of {BLOCK} px; leave out --augmentation"
+            " jpeg, or cut others"
+        )
 
 
 def _check_for_gate(store: PatchStore, multiple: int) -> None:

@@ -441,6 +441,21 @@ def test_hard_negatives_are_a_part_of_what_is_resumed(easy, straight):
         train(easy, straight[1], replace(TINY, mined_fraction=0.25), mined=easy, resume=True)
 
 
+def cut_again(easy, path, **changes):
+    """Cut the images of `easy` once more, by other options."""
+    folder = easy.paths[0].parent
+    options = MakeOptions(**{"patch": 32, "stride": 16, "valid_fraction": 0.25, "full_images": 4, "seed": 0} | changes)
+    make_patches(open_archive(folder / "images", folder / "labels.csv"), path, options)
+    return PatchStore(path)
+
+
+def test_patches_without_whole_blocks_get_no_noise_of_jpeg(easy, tmp_path):
+    store = cut_again(easy, tmp_path / "odd.h5", patch=36, stride=36)
+
+    with pytest.raises(InputError, match="patches of 36 px hold no whole number of JPEG's blocks of 8 px; leave out"):
+        train(store, tmp_path / "net.keras", replace(TINY, augmentation=("jpeg=1",)))
+
+
 def test_a_fit_goes_on_while_epochs_have_as_many_batches(easy):
     """As in `test_a_schedule_decides_how_many_batches_an_epoch_has`; without a schedule nobody counts them."""
     changing = RatioFeed(easy, 8, ShipFraction.parse("0.8:0.6", 3), 0)
