@@ -234,11 +234,16 @@ def _identity(
     store: PatchStore, mined: PatchStore | None, options: TrainOptions, fraction: ShipFraction
 ) -> dict[str, Any]:
     """Return what must be the same when a training is taken up again, which may be on other machines."""
-    identity = asdict(options) | {"store": store.fingerprint, "mined": mined.fingerprint if mined else ""}
+    identity = asdict(options) | {"store": _content(store), "mined": _content(mined) if mined else ""}
     del identity["strategy"]
     if not fraction.changes and options.schedule in ("plateau", "constant"):
         del identity["epochs"]  # it may be prolonged, unless the epochs so far depend on how many there are
     return identity
+
+
+def _content(store: PatchStore) -> list[Any]:
+    """Return what says which patches and full images a store holds, and at which scale."""
+    return [store.fingerprint, *(PatchStore(path).options for path in store.paths)]
 
 
 def _usage(store: PatchStore, options: TrainOptions) -> Contract:

@@ -449,6 +449,16 @@ def cut_again(easy, path, **changes):
     return PatchStore(path)
 
 
+@pytest.mark.parametrize("changes", [{"resize": 16}, {"full_images": 2}])
+def test_a_store_of_the_same_plan_but_other_options_is_not_resumed(straight, easy, tmp_path, changes):
+    """Scales would mix, or scores of different images."""
+    other = cut_again(easy, tmp_path / "other.h5", **changes)
+    assert other.fingerprint == easy.fingerprint
+
+    with pytest.raises(InputError, match="begun with another store;"):
+        train(other, straight[1], TINY, resume=True)
+
+
 def test_patches_without_whole_blocks_get_no_noise_of_jpeg(easy, tmp_path):
     store = cut_again(easy, tmp_path / "odd.h5", patch=36, stride=36)
 
