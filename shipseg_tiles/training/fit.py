@@ -14,7 +14,7 @@ from shipseg_tiles.nets.augmentation_light import BLOCK
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
 from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
-from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
+from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed, validating_images
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore
@@ -98,6 +98,19 @@ def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
     _check_scale(store, options)
     if not len(store.sets["train", "ship"]):
         raise InputError(f"{store.paths[0]} holds no ship to train on; give a store that make-patches made")
+    if len(store.paths) > 1:
+        _check_sides(store)
+
+
+def _check_sides(store: PatchStore) -> None:
+    """Refuse stores of which one trains on images that another validates with."""
+    trains = {name for kind in CLASSES for name in store.source("train", kind)["image"]}
+    leaking = validating_images(store) & trains
+    if leaking:
+        raise InputError(
+            f"{min(leaking)} validates in one of {', '.join(map(str, store.paths))} and trains in another; cut all with"
+            " one --split"
+        )
 
 
 def _check_scale(store: PatchStore, options: TrainOptions) -> None:

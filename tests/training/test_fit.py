@@ -459,6 +459,17 @@ def test_a_store_of_the_same_plan_but_other_options_is_not_resumed(straight, eas
         train(other, straight[1], TINY, resume=True)
 
 
+def test_stores_do_not_train_on_each_others_validation_images(easy, tmp_path):
+    """Split by place twice, with another seed."""
+    other = cut_again(easy, tmp_path / "other.h5", seed=1)
+    both = PatchStore(*easy.paths, *other.paths)
+
+    with pytest.raises(InputError, match=r"\d\d\.png validates in one of .*patches\.h5, .*other\.h5 and trains in "):
+        train(both, tmp_path / "net.keras", TINY)
+    with pytest.raises(InputError, match="nothing to resume"):  # of stores that agree nobody complains
+        train(PatchStore(*easy.paths, *easy.paths), tmp_path / "net.keras", TINY, resume=True)
+
+
 def test_patches_without_whole_blocks_get_no_noise_of_jpeg(easy, tmp_path):
     store = cut_again(easy, tmp_path / "odd.h5", patch=36, stride=36)
 
