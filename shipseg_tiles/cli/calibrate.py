@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from shipseg_tiles.archive.archive import Archive
     from shipseg_tiles.nets.contract import Contract
     from shipseg_tiles.scoring.calibration import Calibration
@@ -40,7 +43,6 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Measure, choose, and write the contract."""
-    from shipseg_tiles.archive.split import folds_by_place
     from shipseg_tiles.nets.contract import chosen_gate, contract_path, read_contract, write_contract
     from shipseg_tiles.report.calibration import table_text, write_calibration
     from shipseg_tiles.scoring.calibration import calibrate
@@ -50,13 +52,13 @@ def run(options: Options) -> Outcome:
     archive = _validation_images(options)
     places = _places(options, archive)
     ships = {name: len(archive.labels.ships[name]) for name in places}
-    folds_by_place(places, ships, options.folds)  # complains before what takes time
+    _folds(options, places, ships)  # complains before what takes time
     with quiet_import():
         from shipseg_tiles.scoring.measurement import measure
 
     measured = measure(options.weights, gate, archive.only(places))
     seen = {name: places[name] for name in measured.evidence}
-    folds = folds_by_place(seen, ships, options.folds)
+    folds = _folds(options, seen, ships)
     found = calibrate(list(measured.evidence.values()), folds, measured.axes(), options.objective, measured.current)
     told = found.numbers() | {"places": len(set(seen.values())), "images": sorted(measured.digests)}
     if options.out:
@@ -95,6 +97,19 @@ def _places(options: Options, archive: "Archive") -> dict[str, str]:
     with open_workers(1) as processes:
         found, _ = find_scenes(archive.files, processes)
     return {name: str(place) for name, place in found.items()}
+
+
+def _folds(options: Options, places: Mapping[str, str], ships: Mapping[str, int]) -> "NDArray[np.int64]":
+    """Deal images out to folds, after a check that any setting but one that finds nothing can be best on them."""
+    from shipseg_tiles.archive.split import folds_by_place
+    from shipseg_tiles.errors import InputError
+
+    if not any(ships[name] for name in places):
+        raise InputError(
+            f"none of the {len(places)} images in {options.images} shows a ship, so that to find nothing would be best;"
+            " give validation images with ships as well"
+        )
+    return folds_by_place(places, ships, options.folds)
 
 
 def _calibrated(

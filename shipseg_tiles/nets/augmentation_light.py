@@ -10,7 +10,6 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.separable import filter_separably, gaussian
 
 VEIL = np.array([188, 196, 206], dtype=np.float32)
@@ -83,19 +82,13 @@ def add_jpeg_noise(pixels: Any, coarseness: Any) -> Any:
         pixels: Whole grey levels, 0 to 255; the side a multiple of 8.
         coarseness: float32 (N,), steps as a share of the standard's table: 1 is quality 50, 0.4 is 80; at 0 all
             steps are 1, as at quality 100.
-
-    Raises:
-        InputError: If blocks do not fill the patches.
     """
-    side = pixels.shape[1]
-    if side % BLOCK:
-        raise InputError(f"patches of {side} px hold no whole number of JPEG's blocks of 8 px; set jpeg to 0")
     table = np.stack([COARSENESS, COLOUR_COARSENESS, COLOUR_COARSENESS]).reshape(3, -1)
     steps = ops.maximum(ops.reshape(coarseness, (-1, 1, 1, 1)) * ops.convert_to_tensor(table), 1)
     cosines = _cosines()
     blocks = _blocks(ops.tensordot(pixels, TO_BRIGHTNESS_AND_COLOUR.T, 1))
     rounded = ops.round(ops.tensordot(blocks, cosines.T, 1) / steps) * steps
-    found = _from_blocks(ops.tensordot(rounded, cosines, 1), side)
+    found = _from_blocks(ops.tensordot(rounded, cosines, 1), pixels.shape[1])
     return _as_levels(ops.tensordot(found, np.linalg.inv(TO_BRIGHTNESS_AND_COLOUR).T, 1))
 
 

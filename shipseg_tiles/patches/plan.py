@@ -110,7 +110,10 @@ class PatchPlan:
 
 
 def fingerprint_of(sources: Mapping[tuple[str, str], pd.DataFrame]) -> str:
-    """Return the SHA-256 over every row: two plans with the same one make the same patches in the same slots."""
+    """Return the SHA-256 over every row: two plans with the same one take the same patches to the same slots.
+
+    It does not tell how large they are there (`resize`), and which images are kept whole.
+    """
     digest = hashlib.sha256()
     for rows in sources.values():
         hashes = pd.util.hash_pandas_object(rows.astype({"image": str}), index=False).to_numpy()

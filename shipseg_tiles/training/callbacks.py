@@ -77,13 +77,10 @@ class Pace(keras.callbacks.Callback):
         """Share of the time that is used up; 0 if there is no limit."""
         return self.journal.seconds / (60 * self.minutes) if self.minutes else 0.0
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget the rate: the optimizer may be a fresh one."""
-        self.rate = None
-
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remember the epoch."""
+        """Remember the epoch, and forget the rate: the optimizer may be a fresh one, and a break changes nothing."""
         self.epoch = epoch
+        self.rate = None
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the rate once it has changed by a hundredth: under JAX to touch the model brings all its state back."""
@@ -120,11 +117,20 @@ class StopOnNaN(keras.callbacks.Callback):
         Raises:
             InputError: If it is not finite.
         """
-        if not math.isfinite(float(logs["loss"])):
-            raise InputError(
-                f"the loss is {float(logs['loss'])} at step {batch + 1} of epoch {self.epoch + 1};"
-                " train again with a lower learning rate"
-            )
+        _check_finite("the loss", logs["loss"], f"at step {batch + 1} of epoch {self.epoch + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Look at the loss of the validation patches, if there are any.
+
+        Raises:
+            InputError: If it is not finite.
+        """
+        _check_finite("the loss of the validation patches", logs.get("val_loss", 0.0), f"after epoch {epoch + 1}")
+
+
+def _check_finite(name: str, loss: Any, when: str) -> None:
+    if not math.isfinite(float(loss)):
+        raise InputError(f"{name} is {float(loss)} {when}; train again with a lower learning rate")
 
 
 class JudgeEpoch(keras.callbacks.Callback):

@@ -9,10 +9,12 @@ from typing import Any
 import keras
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.nets.augmentation import AugmentationOptions
+from shipseg_tiles.nets.augmentation_light import BLOCK
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
 from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
-from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
+from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed, validating_images
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore
@@ -61,8 +63,8 @@ def train(
     """Train a net and keep the weights of its best epoch.
 
     The best epoch is the one with the highest true dice on the store's full validation images (of a classifier, the
-    highest F1; of a gate, see `GateJudge`); without such images, the one with the lowest loss. Logs and what is needed
-    to resume go into the folder `NAME.training` beside `out`.
+    highest F1; of a gate, see `GateJudge`); without images that can tell, see `choose_judge`, the one with the lowest
+    loss. Logs and what is needed to resume go into the folder `NAME.training` beside `out`.
 
     Args:
         store: Patches to train on.
@@ -89,16 +91,39 @@ def train(
 def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
     if out.suffix != ".keras":
         raise InputError(f"{out} must end in .keras")
-    if options.net in GATES:
-        _check_for_gate(store, side_multiple(options.net, options.depth))
-    elif store.patch % 2**options.depth:
-        raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
     if options.miss_rate is not None and options.net not in GATES:
         raise InputError(
             f"miss rate {options.miss_rate} means nothing to {options.net}; leave it out or use --net gate"
         )
+    _check_scale(store, options)
     if not len(store.sets["train", "ship"]):
         raise InputError(f"{store.paths[0]} holds no ship to train on; give a store that make-patches made")
+    if len(store.paths) > 1:
+        _check_sides(store)
+
+
+def _check_sides(store: PatchStore) -> None:
+    """Refuse stores of which one trains on images that another validates with."""
+    trains = {name for kind in CLASSES for name in store.source("train", kind)["image"]}
+    leaking = validating_images(store) & trains
+    if leaking:
+        raise InputError(
+            f"{min(leaking)} validates in one of {', '.join(map(str, store.paths))} and trains in another; cut all with"
+            " one --split"
+        )
+
+
+def _check_scale(store: PatchStore, options: TrainOptions) -> None:
+    """Refuse patches of a scale or a side that the net or its augmentation cannot take."""
+    if options.net in GATES:
+        _check_for_gate(store, side_multiple(options.net, options.depth))
+    elif store.patch % 2**options.depth:
+        raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
+    if AugmentationOptions.parse(options.augmentation).jpeg and store.patch % BLOCK:
+        raise InputError(
+            f"patches of {store.patch} px hold no whole number of JPEG's blocks of {BLOCK} px; leave out --augmentation"
+            " jpeg, or cut others"
+        )
 
 
 def _check_for_gate(store: PatchStore, multiple: int) -> None:
@@ -184,12 +209,11 @@ class _Training:
         stage, end = self.schedule.stage(first), self.schedule.stage_ends(first)
         if stage != self.prepared:
             self._prepare(stage)
-        batches = self.feed.batches
         self.model.fit(
             self.devices.deal(self.feed),
             validation_data=self.devices.deal(self.validation) if len(self.validation) else None,
             initial_epoch=first,
-            epochs=next((epoch for epoch in range(first, end) if batches(epoch) != batches(first)), end),
+            epochs=fit_ends(self.feed, first, end),
             shuffle=False,  # the feed has its order
             verbose=0,
             callbacks=callbacks,
@@ -212,15 +236,27 @@ class _Training:
         write_contract(contract, self.out)
 
 
+def fit_ends(feed: RatioFeed, first: int, end: int) -> int:
+    """Return the first epoch after `first` that has another number of batches, or `end` if none before that has."""
+    if not feed.ship_fraction.changes:
+        return end  # which may be a million, where a training ends by the clock
+    return next((epoch for epoch in range(first, end) if feed.batches(epoch) != feed.batches(first)), end)
+
+
 def _identity(
     store: PatchStore, mined: PatchStore | None, options: TrainOptions, fraction: ShipFraction
 ) -> dict[str, Any]:
     """Return what must be the same when a training is taken up again, which may be on other machines."""
-    identity = asdict(options) | {"store": store.fingerprint, "mined": mined.fingerprint if mined else ""}
+    identity = asdict(options) | {"store": _content(store), "mined": _content(mined) if mined else ""}
     del identity["strategy"]
     if not fraction.changes and options.schedule in ("plateau", "constant"):
         del identity["epochs"]  # it may be prolonged, unless the epochs so far depend on how many there are
     return identity
+
+
+def _content(store: PatchStore) -> list[Any]:
+    """Return what says which patches and full images a store holds, and at which scale."""
+    return [store.fingerprint, *(PatchStore(path).options for path in store.paths)]
 
 
 def _usage(store: PatchStore, options: TrainOptions) -> Contract:

@@ -1,5 +1,6 @@
 """What decides which epoch is best, and what stands in the contract because of it."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -167,7 +168,7 @@ def _gate_scores(answers: Mapping[int, GateAnswers], contract: Contract) -> dict
 
 
 class LossJudge:
-    """Judges by the loss alone, where a store keeps no full images."""
+    """Judges by the loss alone, where a store keeps no full images that tell good nets from bad ones."""
 
     sign = -1
 
@@ -186,6 +187,9 @@ class LossJudge:
 def choose_judge(options: TrainOptions, images: Sequence[FullImage], has_validation: bool) -> Judge:
     """Choose who judges a training.
 
+    Without a ship a segmenter that sees nothing is right on all images. Where all show ships, or none does, so is a
+    classifier that always says the same. Then the loss judges, after a warning.
+
     Args:
         options: Of the training.
         images: Full validation images, if there are any.
@@ -196,6 +200,16 @@ def choose_judge(options: TrainOptions, images: Sequence[FullImage], has_validat
     """
     if options.net in GATES:
         return GateJudge(images, MISS_RATE if options.miss_rate is None else options.miss_rate)
+    by_loss = LossJudge("val_loss" if has_validation else "loss")
     if not images:
-        return LossJudge("val_loss" if has_validation else "loss")
+        return by_loss
+    with_ships = sum(bool(image.ships) for image in images)
+    if with_ships == 0 or (options.net in CLASSIFIERS and with_ships == len(images)):
+        warnings.warn(
+            f"{with_ships} of {len(images)} full validation images show ships, which tells no good {options.net} from a"
+            f" bad one: the epoch with the lowest {by_loss.monitor} is kept; give make-patches more --full-images, or"
+            " other images to validate",
+            stacklevel=2,
+        )
+        return by_loss
     return ClassifierJudge(images) if options.net in CLASSIFIERS else SegmenterJudge(images)

@@ -1,5 +1,6 @@
 """Hard negatives: background patches on which a net sees ships, kept in a store of their own for the next training."""
 
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.scenes import find_scenes
 from shipseg_tiles.archive.split import BY_PLACE, TRAIN, split_identity
-from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.errors import InputError, NetError, warn_skipped
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
@@ -27,6 +28,10 @@ from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.processes import chunked
 from shipseg_tiles.tiling import TileGrid
+
+
+class NoMistakeError(InputError):
+    """The net makes no mistake on the images: there is nothing to mine."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,9 @@ def find_hard_negatives(
     Patches lie on the grid of the store. One counts if at least the contract's minimum area of it, in pixels of the
     image, is above the contract's threshold. Its minimum score, which is of whole ships, does not count. Images
     that the store measures anything on are left alone, and so are all that show a place of theirs: a net that was
-    trained on it would no longer be measured. Of a store that was cut as a file says, only images are mined that train
-    there: others may be kept for a test. Bad images are left out with a warning.
+    trained on it would no longer be measured. If one of them is not in the archive a warning says so, as nobody can
+    tell what shows its place. Of a store that was cut as a file says, only images are mined that train there: others
+    may be kept for a test. Bad images are left out with a warning.
 
     Args:
         predictor: The net.
@@ -76,22 +82,17 @@ def find_hard_negatives(
         sides: `train` or `valid` by image, as the store was cut; None for a store that was split by place.
 
     Raises:
-        InputError: If the store is itself mined or was cut by other sides, no image may be looked at, or no patch is
-            found.
+        InputError: If the store is itself mined or was cut by other sides, or no image may be looked at.
+        NoMistakeError: If no patch is found.
+        NetError: If the net answers with no probabilities.
     """
     if max_patches < 1:
         raise InputError(f"max patches {max_patches} must be 1 or more")
     if "mined_from" in store.options:
         raise InputError(f"{store.paths[0]} holds mined patches; give the store that they were mined with")
-    check_split(store, sides)
+    _check_split(store, sides)
     names, skipped = _images_to_mine(archive, store, sides, processes)
-    tables = []
-    for name in tqdm(names, desc="mine", unit="image", disable=None):
-        try:
-            tables.append(_false_ships(predictor, archive, name, store.options))
-        except InputError as error:
-            warn_skipped(name, error)
-            skipped[name] = str(error)
+    tables, bad = _false_ships_of_all(predictor, archive, names, store.options)
     if not tables:
         raise InputError(
             f"none of the {len(archive.files)} images in {archive.source} can be mined: they validate in"
@@ -101,7 +102,7 @@ def find_hard_negatives(
     found = pd.concat(tables, ignore_index=True)
     contract = predictor.contract
     if not len(found):
-        raise InputError(
+        raise NoMistakeError(
             f"the net makes no mistake of {contract.minimum_area} pixels above {contract.threshold} on"
             f" {len(tables)} images of {archive.source}: there is nothing to mine; lower --threshold"
         )
@@ -111,22 +112,8 @@ def find_hard_negatives(
         images=len(tables),
         images_with_false_ships=found["image"].nunique(),
         patches=len(found),
-        skipped=skipped,
+        skipped=skipped | bad,
     )
-
-
-def check_split(store: PatchStore, sides: Mapping[str, str] | None) -> None:
-    """Check that a store was cut by the given sides, `train` or `valid` by image, or else by place.
-
-    Raises:
-        InputError: If it was cut by others; it does not name the images that these leave out.
-    """
-    for path in store.paths:
-        if PatchStore(path).options.get("split") not in (BY_PLACE, split_identity(sides)):
-            raise InputError(
-                f"{path} was cut with another --split; give the same file to --split, so that no image is mined that"
-                " it leaves out"
-            )
 
 
 def write_hard_negatives(found: HardNegatives, archive: Archive, out: Path, processes: Executor) -> None:
@@ -156,6 +143,16 @@ def write_hard_negatives(found: HardNegatives, archive: Archive, out: Path, proc
             bar.update(len(chunk))
 
 
+def _check_split(store: PatchStore, sides: Mapping[str, str] | None) -> None:
+    """Refuse a store that was cut by other sides: it does not name the images that these leave out."""
+    for path in store.paths:
+        if PatchStore(path).options.get("split") not in (BY_PLACE, split_identity(sides)):
+            raise InputError(
+                f"{path} was cut with another --split; give the same file to --split, so that no image is mined that"
+                " it leaves out"
+            )
+
+
 def _images_to_mine(
     archive: Archive, store: PatchStore, sides: Mapping[str, str] | None, processes: Executor
 ) -> tuple[list[str], dict[str, str]]:
@@ -165,9 +162,38 @@ def _images_to_mine(
     may be mined all the same, unless they show a place of one that is kept.
     """
     scenes, skipped = find_scenes(archive.files, processes)
-    measured_on = {scenes[name] for name in validating_images(store) & scenes.keys()}
+    validating = validating_images(store)
+    _warn_of_unseen(sorted(validating - scenes.keys()), archive, store)
+    measured_on = {scenes[name] for name in validating & scenes.keys()}
     allowed = [name for name, scene in scenes.items() if scene not in measured_on]
     return [name for name in allowed if sides is None or sides.get(name) == TRAIN], skipped
+
+
+def _warn_of_unseen(names: list[str], archive: Archive, store: PatchStore) -> None:
+    """Warn of images that validate, but are not there to be compared with those that may be mined."""
+    if names:
+        told = ", ".join(names[:3]) + " ..." * (len(names) > 3)
+        warnings.warn(
+            f"images that validate in {store.paths[0]} are missing or damaged in {archive.source}: {told}; others that"
+            " show their places are mined, so give all images that the store was cut from",
+            stacklevel=2,
+        )
+
+
+def _false_ships_of_all(
+    predictor: Predictor, archive: Archive, names: list[str], options: dict[str, Any]
+) -> tuple[list[pd.DataFrame], dict[str, str]]:
+    """Return what `_false_ships` finds in each image, and for bad images the reason by name."""
+    tables, bad = [], {}
+    for name in tqdm(names, desc="mine", unit="image", disable=None):
+        try:
+            tables.append(_false_ships(predictor, archive, name, options))
+        except NetError:
+            raise  # for this image and for all others
+        except InputError as error:
+            warn_skipped(name, error)
+            bad[name] = str(error)
+    return tables, bad
 
 
 def _false_ships(predictor: Predictor, archive: Archive, name: str, options: dict[str, Any]) -> pd.DataFrame:

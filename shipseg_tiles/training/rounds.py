@@ -14,7 +14,7 @@ from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import Contract, read_contract, write_contract
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
-from shipseg_tiles.training.mining import check_split, find_hard_negatives, write_hard_negatives
+from shipseg_tiles.training.mining import NoMistakeError, find_hard_negatives, write_hard_negatives
 from shipseg_tiles.training.options import TrainOptions
 
 
@@ -58,15 +58,13 @@ def mine_and_train(
         The contracts of the weights that the rounds began with and came to, in this order.
 
     Raises:
-        InputError: If the contract does not say how the weights were trained, the store was cut by other sides, or an
-            option is out of its range.
+        InputError: If the contract does not say how the weights were trained, or names another store, the store was cut
+            by other sides, no image can be mined, or an option is out of its range.
     """
     if rounds < 1:
         raise InputError(f"rounds {rounds} must be 1 or more")
-    check_split(store, sides)  # a round would take its complaint for an end of the mistakes
-    folder = out.with_suffix(".rounds")
     options = replace(
-        _options_of(weights),
+        _options_of(weights, store),
         encoder_weights="none",
         stages=(),
         mined_fraction=mined_fraction,
@@ -74,35 +72,40 @@ def mine_and_train(
         minutes=minutes,
         learning_rate=learning_rate,
     )
+    folder = out.with_suffix(".rounds")
     made, mined = [weights], list[Path]()
     for number in range(1, rounds + 1):
         path = folder / f"mined-{number}.h5"
-        if not (resume and path.is_file()):
-            try:
+        try:
+            if not (resume and path.is_file()):
                 _mine(made[-1], store, archive, path, processes, sides)
-            except InputError as error:
-                tell(f"round {number}: {error}")
-                break
+        except NoMistakeError as error:
+            tell(f"round {number}: {error}")
+            break
         mined.append(path)
         made.append(folder / f"round-{number}.keras")
-        begun = (made[-1].with_suffix(".training") / "state.json").is_file()
-        options = replace(options, start_from=str(made[-2]))
-        train(store, made[-1], options, mined=PatchStore(*mined), resume=resume and begun)
-        tell(f"round {number}: {len(PatchStore(*mined).sets['train', 'background'])} hard negatives, {_told(made[-1])}")
-    contracts = [read_contract(path) for path in made]
-    best = max(range(len(made)), key=lambda number: (contracts[number].scores.get("dice_mean_all_images", 0), number))
-    with written_whole(out) as temporary:
-        shutil.copyfile(made[best], temporary)
-    write_contract(contracts[best], out)
-    return contracts
+        found = PatchStore(*mined)
+        _train_further(made[-2], made[-1], store, found, options, resume)
+        tell(f"round {number}: {len(found.sets['train', 'background'])} hard negatives, {_told(made[-1])}")
+    return _keep_best(made, out)
 
 
-def _options_of(weights: Path) -> TrainOptions:
-    """Return what weights were trained with, as their contract says."""
-    known = read_contract(weights).trained_on.get("training")
+def _options_of(weights: Path, store: PatchStore) -> TrainOptions:
+    """Return what weights were trained with, as their contract says, after a check that they may compete.
+
+    The scores in the contracts are compared, so they must be of the same images.
+    """
+    origin = read_contract(weights).trained_on
+    known = origin.get("training")
     names = {field.name for field in fields(TrainOptions)}
     if not isinstance(known, dict) or "net" not in known or not set(known) <= names:
         raise InputError(f"the contract of {weights} does not say how they were trained; train them with this version")
+    of_store = {"store_fingerprint": store.fingerprint, "store_options": store.options}
+    if any(origin.get(name, value) != value for name, value in of_store.items()):
+        raise InputError(
+            f"{weights} were trained on another store than {store.paths[0]}, and their scores are of its images; give"
+            " that store, or train them further on this one with train --start-from"
+        )
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
     return TrainOptions(**values)
 
@@ -119,6 +122,23 @@ def _mine(
     write_hard_negatives(found, archive, out, processes)
 
 
+def _train_further(
+    before: Path, out: Path, store: PatchStore, mined: PatchStore, options: TrainOptions, resume: bool
+) -> None:
+    begun = (out.with_suffix(".training") / "state.json").is_file()
+    train(store, out, replace(options, start_from=str(before)), mined=mined, resume=resume and begun)
+
+
+def _keep_best(made: list[Path], out: Path) -> list[Contract]:
+    """Copy the weights with the highest true dice, of equals the last, and return the contracts of all."""
+    contracts = [read_contract(path) for path in made]
+    best = max(range(len(made)), key=lambda number: (contracts[number].scores.get("dice_mean_all_images", 0), number))
+    with written_whole(out) as temporary:
+        shutil.copyfile(made[best], temporary)
+    write_contract(contracts[best], out)
+    return contracts
+
+
 def _told(weights: Path) -> str:
     dice = read_contract(weights).scores.get("dice_mean_all_images")
-    return "no full images to measure on" if dice is None else f"true dice {dice:.3f}"
+    return "no full images with ships to measure on" if dice is None else f"true dice {dice:.3f}"

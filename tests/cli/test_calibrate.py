@@ -194,6 +194,19 @@ def test_bad_images_are_left_out(calibrate, archive, tmp_path):
     assert (status, told["count"], told["images"]) == (0, 9, digests(archive, 0, *range(2, 10)))
 
 
+def test_images_without_ships_choose_nothing_even_if_others_are_damaged(calibrate, archive, tmp_path):
+    """All that show ships are damaged: the best setting would be the one that finds nothing."""
+    images = shutil.copytree(archive / "images", tmp_path / "images")
+    for number in range(0, 10, 2):
+        (images / f"{number:02}.png").write_bytes(b"damaged")
+
+    with pytest.warns(SkippedImageWarning):
+        status, _, complaint, _ = calibrate("--images", images)
+
+    assert status == 2
+    assert "error: none of the 5 images in " in complaint
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -204,11 +217,14 @@ def test_bad_images_are_left_out(calibrate, archive, tmp_path):
         (["--gate", "{weights}/net.keras"], "net.keras is no gate"),
         (["--split", "{archive}/labels.csv"], "labels.csv has no column split"),
         (["--split", "{archive}/train.csv"], "is valid in"),
+        (["--split", "{archive}/empty.csv"], "none of the 5 images in "),
         (["--objective", "f1"], "invalid choice: 'f1'"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(calibrate, weights, archive, tmp_path, arguments, reason):
     (archive / "train.csv").write_text("ImageId,split\n00.png,train\n")
+    empty = [f"{number:02}.png,valid,{number}\n" for number in range(1, 10, 2)]
+    (archive / "empty.csv").write_text("ImageId,split,scene\n" + "".join(empty))
     before = contract_path(weights).read_bytes()
 
     status, output, complaint, _ = calibrate(

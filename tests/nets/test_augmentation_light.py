@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.augmentation_light import VEIL, add_haze, add_jpeg_noise, blur, change_light
 
 
@@ -87,8 +86,3 @@ def test_each_patch_has_its_own_jpeg_noise():
 
     added = np.abs(noisy - patches).mean(axis=(1, 2, 3))
     assert added[0] < 1 < added[1] < added[2]
-
-
-def test_patches_that_blocks_do_not_fill_are_refused():
-    with pytest.raises(InputError, match="patches of 20 px hold no whole number of JPEG's blocks of 8 px; set jpeg"):
-        add_jpeg_noise(noise(1, side=20), np.ones(1, dtype=np.float32))

@@ -144,6 +144,27 @@ def test_the_rate_is_set_before_each_batch(tmp_path):
     assert rates == pytest.approx([(1 + np.cos(np.pi * step / 8)) / 2 for step in range(8)])
 
 
+def rates_of(folder, *fits):
+    """Drive the rates of half a cosine over 20 epochs of 300 batches through fits, each from an epoch to another."""
+    schedule, model, rates = Schedule((Stage("all", 20, 1e-3),), "cosine", 0.0, 9), line(), []
+    for begin, end in fits:
+        pace = Pace(schedule, Journal(folder, {}), Told([]), 0.0)
+        pace.set_model(model)
+        pace.set_params({"steps": 300})
+        pace.on_train_begin()
+        for epoch in range(begin, end):
+            pace.on_epoch_begin(epoch)
+            for batch in range(300):
+                pace.on_train_batch_begin(batch)
+                rates.append(pace.rate)
+    return rates
+
+
+def test_rates_after_a_break_are_those_without(tmp_path):
+    """A rate is set anew once it has changed by a hundredth, wherever a fit begins."""
+    assert rates_of(tmp_path, (0, 7), (7, 20)) == rates_of(tmp_path, (0, 20))
+
+
 def test_a_training_that_stands_still_ends(tmp_path):
     assert paced(tmp_path, [0.5, 0.4, 0.3], patience=2)[1] == 3
 
@@ -164,3 +185,14 @@ def test_a_loss_that_is_no_number_stops_the_training_with_a_remedy(loss):
 
     with pytest.raises(InputError, match=f"the loss is {loss} at step 8 of epoch 2; train again with a lower learning"):
         stop.on_train_batch_end(7, {"loss": loss})
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_training_as_well():
+    """Such as when the last step of an epoch spoils the weights, of which only validation knows yet."""
+    stop = StopOnNaN()
+    stop.on_epoch_begin(1)
+    stop.on_epoch_end(1, {"loss": 0.5})
+    stop.on_epoch_end(1, {"loss": 0.5, "val_loss": 0.5})
+
+    with pytest.raises(InputError, match="the loss of the validation patches is nan after epoch 2; train again with a"):
+        stop.on_epoch_end(1, {"loss": 0.5, "val_loss": float("nan")})

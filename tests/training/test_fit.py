@@ -17,12 +17,14 @@ from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import read_contract
 from shipseg_tiles.nets.saved import load_model
+from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PlanOptions, plan_patches
+from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.rle import encode
-from shipseg_tiles.training.fit import train
+from shipseg_tiles.training.fit import fit_ends, train
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.true_dice import measure_true_dice
 
@@ -437,6 +439,50 @@ def test_hard_negatives_are_a_part_of_what_is_resumed(easy, straight):
     """A training that was begun without is not resumed with them."""
     with pytest.raises(InputError, match="begun with another mined_fraction, mined;"):
         train(easy, straight[1], replace(TINY, mined_fraction=0.25), mined=easy, resume=True)
+
+
+def cut_again(easy, path, **changes):
+    """Cut the images of `easy` once more, by other options."""
+    folder = easy.paths[0].parent
+    options = MakeOptions(**{"patch": 32, "stride": 16, "valid_fraction": 0.25, "full_images": 4, "seed": 0} | changes)
+    make_patches(open_archive(folder / "images", folder / "labels.csv"), path, options)
+    return PatchStore(path)
+
+
+@pytest.mark.parametrize("changes", [{"resize": 16}, {"full_images": 2}])
+def test_a_store_of_the_same_plan_but_other_options_is_not_resumed(straight, easy, tmp_path, changes):
+    """Scales would mix, or scores of different images."""
+    other = cut_again(easy, tmp_path / "other.h5", **changes)
+    assert other.fingerprint == easy.fingerprint
+
+    with pytest.raises(InputError, match="begun with another store;"):
+        train(other, straight[1], TINY, resume=True)
+
+
+def test_stores_do_not_train_on_each_others_validation_images(easy, tmp_path):
+    """Split by place twice, with another seed."""
+    other = cut_again(easy, tmp_path / "other.h5", seed=1)
+    both = PatchStore(*easy.paths, *other.paths)
+
+    with pytest.raises(InputError, match=r"\d\d\.png validates in one of .*patches\.h5, .*other\.h5 and trains in "):
+        train(both, tmp_path / "net.keras", TINY)
+    with pytest.raises(InputError, match="nothing to resume"):  # of stores that agree nobody complains
+        train(PatchStore(*easy.paths, *easy.paths), tmp_path / "net.keras", TINY, resume=True)
+
+
+def test_patches_without_whole_blocks_get_no_noise_of_jpeg(easy, tmp_path):
+    store = cut_again(easy, tmp_path / "odd.h5", patch=36, stride=36)
+
+    with pytest.raises(InputError, match="patches of 36 px hold no whole number of JPEG's blocks of 8 px; leave out"):
+        train(store, tmp_path / "net.keras", replace(TINY, augmentation=("jpeg=1",)))
+
+
+def test_a_fit_goes_on_while_epochs_have_as_many_batches(easy):
+    """As in `test_a_schedule_decides_how_many_batches_an_epoch_has`; without a schedule nobody counts them."""
+    changing = RatioFeed(easy, 8, ShipFraction.parse("0.8:0.6", 3), 0)
+
+    assert [fit_ends(changing, first, 9) for first in range(3)] == [2, 2, 9]
+    assert fit_ends(RatioFeed(easy, 8, 0.5, 0), 3, 10**15) == 10**15
 
 
 def test_other_options_are_not_resumed(straight, easy):

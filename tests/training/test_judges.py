@@ -96,3 +96,21 @@ def test_each_kind_of_net_has_its_judge():
     assert isinstance(chosen("unet", []), LossJudge)
     assert chosen("unet", []).monitor == "val_loss"
     assert choose_judge(TrainOptions(), [], has_validation=False).monitor == "loss"
+
+
+@pytest.mark.parametrize(
+    ("net", "images", "counted"),
+    [("unet", IMAGES[2:], "0 of 2"), ("classifier", IMAGES[2:], "0 of 2"), ("classifier", IMAGES[:2], "2 of 2")],
+)
+def test_images_that_tell_no_good_net_from_a_bad_one_do_not_judge(net, images, counted):
+    """A segmenter that never sees a ship is right on all empty images, and so is a classifier that says one thing."""
+    said = f"{counted} full validation images show ships, .* lowest val_loss .* more --full-images"
+    with pytest.warns(UserWarning, match=said):
+        judge = choose_judge(TrainOptions(net=net), images, has_validation=True)
+
+    assert isinstance(judge, LossJudge)
+    assert judge.monitor == "val_loss"
+
+
+def test_a_segmenter_is_judged_on_ship_images_alone():
+    assert isinstance(choose_judge(TrainOptions(), IMAGES[:2], has_validation=True), SegmenterJudge)

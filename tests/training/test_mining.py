@@ -1,13 +1,14 @@
 from concurrent.futures import Executor
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.errors import InputError, SkippedImageWarning
+from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import checksum
@@ -113,7 +114,8 @@ def test_a_patch_with_a_ship_is_none_however_much_else_the_net_sees(weights, arc
     the other one the ship as well. The box of c is 24 pixels, of which columns 16 to 19 are 16 pixels in the second."""
     store = make_store(archive, tmp_path, patch=32, stride=32)
 
-    found = find(weights, archive.only(["a ship.png", "c border.png"]), store, processes)
+    validating = ["v valid.png", "w whole.png"]
+    found = find(weights, archive.only(["a ship.png", "c border.png", *validating]), store, processes)
 
     assert rows_of(found) == [("a ship.png", 0, 16), ("c border.png", 0, 0), ("c border.png", 0, 16)]
 
@@ -218,6 +220,19 @@ def test_an_image_of_a_place_that_validates_is_left_alone(weights, processes, tm
     assert found.images == 1
 
 
+def test_places_of_validating_images_that_are_not_there_are_not_left_alone_in_silence(
+    weights, archive, processes, tmp_path
+):
+    """Other images than those of the store may be mined, but nobody can tell whether they show the place of v or w."""
+    store = make_store(archive, tmp_path)
+
+    said = r"images that validate in .*patches\.h5 are missing or damaged in .*images: v valid\.png, w whole\.png;"
+    with pytest.warns(UserWarning, match=said):
+        found = find(weights, archive.only(["b sea.png"]), store, processes)
+
+    assert rows_of(found) == FOUND[1:2]
+
+
 def test_what_is_found_is_written_as_a_store(weights, archive, processes, tmp_path):
     store, out = make_store(archive, tmp_path), tmp_path / "deep" / "mined.h5"
     found = find(weights, archive, store, processes)
@@ -314,6 +329,13 @@ def test_bad_images_are_skipped_with_a_warning(weights, archive, processes, tmp_
     assert found.images == 2
     assert [str(warning.message).split(" skipped")[0] for warning in warned] == ["b sea.png", "n new.png"]
     assert sorted(PatchStore(out).left_out) == ["b sea.png", "n new.png"]
+
+
+def test_a_net_that_answers_no_numbers_is_not_taken_for_damaged_images(save_net, archive, processes, tmp_path):
+    broken = save_net(tmp_path / "broken.keras", keras.layers.Rescaling(float("nan")))
+
+    with pytest.raises(NetError, match="the net answers nan"):
+        find(broken, archive, make_store(archive, tmp_path), processes)
 
 
 def test_a_net_without_mistakes_leaves_nothing_to_mine(weights, archive, processes, tmp_path):

@@ -1,11 +1,12 @@
-import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.contract import contract_path, read_contract, write_contract
+from shipseg_tiles.nets.contract import read_contract, write_contract
+from shipseg_tiles.patches.feed import validating_images
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
@@ -28,6 +29,22 @@ def first(store, tmp_path_factory):
     train(store, out, TrainOptions(width=1, depth=1, epochs=1, batch_size=8, learning_rate=1e-6, stages=()))
     write_contract(replace(read_contract(out), threshold=1e-4), out)
     return out
+
+
+@pytest.fixture
+def of_no_store(first, tmp_path):
+    """The same weights, whose contract does not say which store they were trained on."""
+    return copied(first, tmp_path / "other", lambda origin: {"training": origin["training"]})
+
+
+def copied(weights, folder, change):
+    """Copy weights, with what their contract says of their training changed."""
+    folder.mkdir()
+    contract = read_contract(weights)
+    copy = folder / weights.name
+    shutil.copy(weights, copy)
+    write_contract(replace(contract, trained_on=change(contract.trained_on)), copy)
+    return copy
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +99,31 @@ def test_it_goes_on_where_it_stopped(mined, first, store, scenes, processes):
 
 
 def test_weights_that_do_not_say_how_they_were_trained_are_refused(first, store, scenes, processes, tmp_path):
-    for path in (first, contract_path(first)):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    contract = json.loads(contract_path(tmp_path / first.name).read_text())
-    contract_path(tmp_path / first.name).write_text(json.dumps(contract | {"trained_on": {}}))
+    silent = copied(first, tmp_path / "silent", lambda origin: {})
 
     with pytest.raises(InputError, match=r"first\.keras does not say how they were trained"):
-        mine_and_train(tmp_path / first.name, store, scenes, tmp_path / "net.keras", processes, **ROUND)
+        mine_and_train(silent, store, scenes, tmp_path / "net.keras", processes, **ROUND)
 
 
-def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(first, scenes, processes, tmp_path):
+@pytest.mark.parametrize("change", [{"store_fingerprint": "0f" * 32}, {"store_options": {"full_images": 2}}])
+def test_weights_of_another_store_do_not_compete(first, store, scenes, processes, tmp_path, change):
+    """Their scores are of other images: what is higher says nothing. Both change what a store keeps whole."""
+    others = copied(first, tmp_path / "others", lambda origin: origin | change)
+
+    with pytest.raises(InputError, match=r"first\.keras were trained on another store than .*patches\.h5"):
+        mine_and_train(others, store, scenes, tmp_path / "net.keras", processes, **ROUND)
+
+
+def test_images_that_cannot_be_mined_are_no_end_of_the_mistakes(first, store, scenes, processes, tmp_path):
+    """Such as those of the wrong folder."""
+    validating = scenes.only(sorted(validating_images(store)))
+
+    with pytest.raises(InputError, match=r"none of the 4 images in .* can be mined"):
+        mine_and_train(first, store, validating, tmp_path / "net.keras", processes, **ROUND)
+    assert not (tmp_path / "net.keras").exists()
+
+
+def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(of_no_store, scenes, processes, tmp_path):
     """11 images train and 4 validate; one with a ship is kept for a test. Half a second is over before 1,000 epochs."""
     names = sorted(scenes.files)
     kept = next(name for name in names if scenes.labels.ships[name])
@@ -102,7 +134,7 @@ def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(first, scen
     told, limits = [], {"rounds": 1, "epochs": 1000, "minutes": 0.5 / 60}
 
     contracts = mine_and_train(
-        first,
+        of_no_store,
         PatchStore(tmp_path / "patches.h5"),
         scenes,
         tmp_path / "net.keras",
@@ -118,14 +150,14 @@ def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(first, scen
     assert contracts[1].trained_on["training"]["minutes"] == limits["minutes"]
 
 
-def test_a_store_of_another_split_is_refused_before_anything_is_trained(first, scenes, processes, tmp_path):
-    """A round would take it for an end of the mistakes."""
+def test_a_store_of_another_split_is_refused_before_anything_is_trained(of_no_store, scenes, processes, tmp_path):
     sides = {name: "valid" if number < 4 else "train" for number, name in enumerate(sorted(scenes.files))}
     make_patches(scenes, tmp_path / "patches.h5", MakeOptions(patch=64, stride=64), sides=sides)
+    store, out = PatchStore(tmp_path / "patches.h5"), tmp_path / "out" / "net.keras"
 
     with pytest.raises(InputError, match=r"patches\.h5 was cut with another --split; give the same file"):
-        mine_and_train(first, PatchStore(tmp_path / "patches.h5"), scenes, tmp_path / "net.keras", processes, **ROUND)
-    assert [path.name for path in tmp_path.iterdir()] == ["patches.h5"]
+        mine_and_train(of_no_store, store, scenes, out, processes, **ROUND)
+    assert not out.parent.exists()
 
 
 def test_no_rounds_are_refused(first, store, scenes, processes, tmp_path):
