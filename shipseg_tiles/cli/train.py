@@ -68,6 +68,7 @@ class Options(CommonOptions):
     moving_average: float = option(
         "judge and save a moving average of the weights that keeps this share at each step", default=0.0, metavar="F"
     )
+    keep: str = option("whose weights are kept: those of the epoch", default="best", choices=["best", "last"])
     miss_rate: float | None = option(
         "share of the ships that a gate may miss (default: 0.01)", default=None, type=float, metavar="F"
     )
@@ -103,7 +104,7 @@ def run(options: Options) -> Outcome:
             store, options.out, TrainOptions(**chosen), mined=mined, resume=options.resume, notes=options.notes
         )
     scores = trained.contract.scores
-    summary = f"{options.out} after {trained.epochs} epochs, best {trained.contract.trained_on['best_epoch']}"
+    summary = f"{options.out} after {trained.epochs} epochs, {options.keep} {trained.contract.trained_on['epoch']}"
     if "f1" in scores:
         summary += f"; F1 on {scores['images']} full validation images {scores['f1']:.3f}"
     elif "miss_rate" in scores:

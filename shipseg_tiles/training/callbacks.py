@@ -147,6 +147,7 @@ class JudgeEpoch(keras.callbacks.Callback):
         averages: bool,
         journal: Journal,
         save: Callable[[int, Contract], None],
+        keep: str = "best",
     ) -> None:
         """Judge by `judge`.
 
@@ -156,11 +157,13 @@ class JudgeEpoch(keras.callbacks.Callback):
             averages: Whether the optimizer keeps a moving average.
             journal: Has the past epochs, which the next ones must beat; stands behind this.
             save: Called with the number of the epoch, from 0, and the contract that the judge came to.
+            keep: Which epochs are saved: each that is the `best` so far, or all, so that the `last` one stays.
         """
         super().__init__()
         self.judge = judge
         self.usage = usage
         self.save = save
+        self.keep = keep
         self.journal = journal
         self._swap = keras.callbacks.SwapEMAWeights() if averages else keras.callbacks.Callback()
 
@@ -178,13 +181,13 @@ class JudgeEpoch(keras.callbacks.Callback):
         self._swap.on_test_end()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Judge, and save if this is the best epoch."""
+        """Judge, and save if this is the best epoch, or any is to be saved."""
         with self._averaged():
             columns, contract = self.judge.judge(self.model.net, self.usage)
             rate = self.model.optimizer.learning_rate
             logs.update(columns, learning_rate=float(keras.ops.convert_to_numpy(rate)))
             past = self.journal.scores(self.judge.monitor, self.judge.sign)
-            if self.judge.sign * logs[self.judge.monitor] > max(past, default=-math.inf):
+            if self.keep == "last" or self.judge.sign * logs[self.judge.monitor] > max(past, default=-math.inf):
                 self.save(epoch, contract)
 
     @contextmanager

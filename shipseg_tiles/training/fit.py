@@ -44,7 +44,7 @@ class Trained:
 
     Attributes:
         epochs: Epochs that were trained, earlier ones of a resumed training included.
-        contract: The contract of the best weights.
+        contract: The contract of the weights that were kept.
     """
 
     epochs: int
@@ -60,7 +60,7 @@ def train(
     resume: bool = False,
     notes: str = "",
 ) -> Trained:
-    """Train a net and keep the weights of its best epoch.
+    """Train a net and keep the weights of its best epoch, or of its last one, as the options say.
 
     The best epoch is the one with the highest true dice on the store's full validation images (of a classifier, the
     highest F1; of a gate, see `GateJudge`); without images that can tell, see `choose_judge`, the one with the lowest
@@ -186,7 +186,12 @@ class _Training:
     def carry_out(self) -> Trained:
         """Train for the epochs that the journal lacks."""
         judging = JudgeEpoch(
-            self.judge, _usage(self.store, self.options), self.options.moving_average > 0, self.journal, self._save
+            self.judge,
+            _usage(self.store, self.options),
+            self.options.moving_average > 0,
+            self.journal,
+            self._save,
+            self.options.keep,
         )
         pace = Pace(self.schedule, self.journal, self.judge, self.options.minutes)
         boards = tensorboard(self.journal.folder / "tensorboard")
@@ -286,6 +291,6 @@ def _origin(store: PatchStore, options: TrainOptions, epoch: int, notes: str) ->
         "store_options": store.options,
         "patches": {split: {kind: len(store.sets[split, kind]) for kind in CLASSES} for split in SPLITS},
         "training": asdict(options) | names,
-        "best_epoch": epoch + 1,
+        "epoch": epoch + 1,
         "notes": notes,
     }

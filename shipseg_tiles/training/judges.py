@@ -77,7 +77,7 @@ class SegmenterJudge:
 
     def score(self, weights: Path, contract: Contract) -> dict[str, Any]:
         """Return all scores."""
-        data = f"{len(self.images)} validation images of the store; the best epoch was chosen by their true dice"
+        data = f"{len(self.images)} validation images of the store, which judged the epochs"
         return {"data": data, **measure_true_dice(Predictor.load(weights), self.images)}
 
 
@@ -102,7 +102,7 @@ class ClassifierJudge:
         """Return F1, precision and recall at the stored threshold."""
         classifier = Classifier.load(weights)
         found = compare_labels(self._probabilities(classifier) > contract.threshold, self.truth)
-        data = f"{len(self.images)} validation images of the store; epoch and threshold were chosen by their F1"
+        data = f"{len(self.images)} validation images of the store, which judged the epochs and chose the threshold"
         return {"data": data, "images": len(self.images), **found.summary()}
 
     def _probabilities(self, classifier: Classifier) -> NDArray[np.float64]:
@@ -156,7 +156,7 @@ class GateJudge:
 
     def score(self, weights: Path, contract: Contract) -> dict[str, Any]:
         """Return what is missed and what is skipped at the stored thresholds."""
-        data = f"{len(self.images)} validation images of the store; epoch and thresholds were chosen by them"
+        data = f"{len(self.images)} validation images of the store, which judged the epochs and chose the thresholds"
         answers = ask_gate(Gate.load(weights), self.images, GATE_TILES)
         return {"data": data, "images": len(self.images), **_gate_scores(answers, contract)}
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.training.schedule import Schedule, Stage
 
+KEPT = ("best", "last")
+"""Epochs whose weights may be kept."""
+
 MISS_RATE = 0.01
 """Share of the ships that a gate may miss unless something else is asked for."""
 
@@ -43,6 +46,8 @@ class TrainOptions:
             (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101).
         moving_average: Weights that are judged and saved are a moving average, which keeps this share at each step; 0
             for none. 0.99 is the mean over about 100 steps.
+        keep: Whose weights are kept: those of the `best` epoch, or of the `last` one. On a few validation images the
+            scores of two epochs differ by chance; after a cosine the last one has learnt most.
         miss_rate: Of a gate: the share of the labelled ships that it may miss, 0 to below 1, see `GateJudge`; None for
             `MISS_RATE`, and for all other nets.
         precision: What layers compute in, see `shipseg_tiles.training.precision`.
@@ -75,6 +80,7 @@ class TrainOptions:
     patience: int = 9
     weight_decay: float = 0.0
     moving_average: float = 0.0
+    keep: str = "best"
     miss_rate: float | None = None
     precision: str = "float32"
     strategy: str = "none"
@@ -89,6 +95,8 @@ class TrainOptions:
                 raise InputError(f"{name.replace('_', ' ')} {getattr(self, name)} must be 0 or more")
         if not 0 <= self.moving_average < 1:
             raise InputError(f"moving average {self.moving_average} must be at least 0 and below 1")
+        if self.keep not in KEPT:
+            raise InputError(f"keep {self.keep!r} must be one of {', '.join(KEPT)}")
         if self.miss_rate is not None and not 0 <= self.miss_rate < 1:
             raise InputError(f"miss rate {self.miss_rate} must be at least 0 and below 1")
         if not 0 <= self.seed < 2**32:

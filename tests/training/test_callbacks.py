@@ -61,12 +61,12 @@ class Told(Weighing):
         return {"score": next(self.scores)}, usage
 
 
-def saved_epochs(folder, judge, epochs, past=()):
+def saved_epochs(folder, judge, epochs, past=(), keep="best"):
     """Judge epochs that follow those of the past, and return the numbers of those that are saved."""
     saved = []
     journal = Journal(folder, {})
     journal.history = list(past)
-    judging = JudgeEpoch(judge, USAGE, False, journal, lambda epoch, contract: saved.append(epoch))
+    judging = JudgeEpoch(judge, USAGE, False, journal, lambda epoch, contract: saved.append(epoch), keep)
     for callback in (judging, journal):
         callback.set_model(line())
     for epoch in range(len(past), len(past) + epochs):
@@ -87,6 +87,10 @@ def saved_epochs(folder, judge, epochs, past=()):
 )
 def test_only_epochs_better_than_ever_before_are_saved(tmp_path, sign, values, saved):
     assert saved_epochs(tmp_path, Told(values, sign), len(values)) == saved
+
+
+def test_every_epoch_is_saved_where_the_last_one_is_to_stay(tmp_path):
+    assert saved_epochs(tmp_path, Told([0.5, 0.2, 0.4]), 3, keep="last") == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("sign", "saved"), [(1, [5]), (-1, [4, 6])])

@@ -94,7 +94,7 @@ def assert_same_course(resumed, out, whole):
     assert resumed.epochs == whole[0].epochs
     expected = history(whole[1])
     pd.testing.assert_frame_equal(history(out)[expected.columns], expected, rtol=2e-2, atol=2e-3)
-    assert resumed.contract.trained_on["best_epoch"] == whole[0].contract.trained_on["best_epoch"]
+    assert resumed.contract.trained_on["epoch"] == whole[0].contract.trained_on["best_epoch"]
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_the_weights_kept_are_those_of_the_best_epoch(straight, easy):
     table = history(out)
     best = int(table["val_true_dice"].to_numpy().argmax())
 
-    assert trained.contract.trained_on["best_epoch"] == best + 1
+    assert trained.contract.trained_on["epoch"] == best + 1
     scores = measure_true_dice(Predictor.load(out), list(easy.full_images()))
     assert scores["dice_mean_all_images"] == pytest.approx(table["val_true_dice"][best], abs=1e-3)
     assert scores["dice_mean_all_images"] > 0.8
@@ -175,7 +175,7 @@ def test_a_training_may_be_prolonged_and_keeps_its_best_weights(straight, easy, 
 
     scores = history(out)["val_true_dice"]
     assert len(scores) == prolonged.epochs == before.epochs + 1 == 4
-    assert prolonged.contract.trained_on["best_epoch"] == scores.argmax() + 1
+    assert prolonged.contract.trained_on["epoch"] == scores.argmax() + 1
     stays = scores[3] <= scores[:3].max()  # which of the two it is depends on the order of sums
     assert (prolonged.contract == before.contract) == stays
     assert (out.read_bytes() == kept) == stays
@@ -211,7 +211,7 @@ def test_the_best_epoch_is_the_best_of_all_fits_of_a_schedule(scheduled, easy):
     trained, out = scheduled
     scores = history(out)["val_true_dice"].to_numpy()
 
-    assert trained.contract.trained_on["best_epoch"] == scores.argmax() + 1
+    assert trained.contract.trained_on["epoch"] == scores.argmax() + 1
     again = measure_true_dice(Predictor.load(out), list(easy.full_images()))
     assert again["dice_mean_all_images"] == pytest.approx(scores.max(), abs=1e-3)
 
@@ -359,7 +359,7 @@ def test_a_classifier_learns_which_images_show_ships(classifier):
     assert {"patch_f1", "val_patch_f1", "val_f1", "val_threshold"} <= set(table.columns)
     best = int(table["val_f1"].to_numpy().argmax())
     contract = read_contract(out)
-    assert trained.contract.trained_on["best_epoch"] == best + 1
+    assert trained.contract.trained_on["epoch"] == best + 1
     assert contract.threshold == pytest.approx(table["val_threshold"][best], abs=1e-6)
     assert contract.scores["f1"] == pytest.approx(table["val_f1"][best])
     assert contract.scores["f1"] > 0.8
@@ -379,7 +379,7 @@ def test_a_gate_learns_where_no_ship_is(gate):
     best = int(table["val_tiles_skipped"].to_numpy().argmax())
     contract = read_contract(out)
     assert contract == trained.contract
-    assert contract.trained_on["best_epoch"] == best + 1
+    assert contract.trained_on["epoch"] == best + 1
     assert contract.threshold == pytest.approx(table["val_threshold"][best], abs=1e-6)
     assert (contract.net, contract.miss_rate, contract.tile_multiple) == ("gate", 0.1, 32)
     assert contract.receptive_field is None
@@ -509,7 +509,7 @@ def test_a_store_without_validation_trains_by_its_loss(scenes, tmp_path):
     assert {"loss", "patch_dice"} <= set(table.columns)
     assert not any(name.startswith("val_") for name in table.columns)
     assert trained.contract.scores == {}
-    assert trained.contract.trained_on["best_epoch"] == int(table["loss"].to_numpy().argmin()) + 1
+    assert trained.contract.trained_on["epoch"] == int(table["loss"].to_numpy().argmin()) + 1
     assert keras.config.dtype_policy().name == "float32"
     net = Predictor.load(out).net
     assert {layer.dtype_policy.name for layer in net.layers} <= {"float32", "uint8"}
@@ -551,6 +551,7 @@ def test_a_store_without_validation_trains_by_its_loss(scenes, tmp_path):
         ({"minutes": -1.0}, "minutes -1.0"),
         ({"weight_decay": float("nan")}, "weight decay nan"),
         ({"moving_average": 1.0}, "moving average 1.0"),
+        ({"keep": "first"}, "keep 'first' must be one of best, last"),
         ({"mined_fraction": 0.2}, "mined"),
         ({"miss_rate": 0.02}, "miss rate 0.02 means nothing to unet"),
         ({"net": "gate", "miss_rate": float("nan")}, "miss rate nan"),
