@@ -115,21 +115,24 @@ def _folds(options: Options, places: Mapping[str, str], ships: Mapping[str, int]
 def _calibrated(
     contract: "Contract", found: "Calibration", measured: "Measurement", told: Mapping[str, Any]
 ) -> "Contract":
-    """Write what was chosen into a contract; its scores are those of the setting before, or else held out."""
+    """Write what was chosen into a contract; its scores stay those of training, if there are any, or are held out."""
     chosen = asdict(found.chosen)
     gate = measured.use_of_gate(found.chosen) or contract.gate
-    scores = contract.scores or _held_out(told)
-    if contract.scores and found.chosen != found.current:
+    scores = contract.scores
+    if not scores or "folds" in scores:
+        scores = _held_out(told)
+    elif found.chosen != found.current:
         scores = {"measured_with": asdict(found.current)} | scores
     return replace(contract, **chosen | {"gate": gate, "scores": scores, "calibration": told})
 
 
 def _held_out(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the held-out scores as contracts call them, for weights that have none yet, such as ensembles."""
+    """Return the held-out scores as contracts call them, for weights that training gave none, such as ensembles."""
     held_out = told["held_out"]
     return {
         "data": f"{told['count']} images that the setting was chosen on, each scored with the one of other folds",
         "images": told["count"],
+        "folds": told["folds"],
         "dice_mean_all_images": held_out["true_dice"],
         "f2_mean": held_out["f2"],
         "empty_images_with_false_ships": held_out["false_ships"],

@@ -113,14 +113,18 @@ def test_what_is_best_is_written_into_the_contract(calibrate, weights, archive, 
     assert output.splitlines()[-1] == f"{contract_path(weights)} written"
 
 
-def test_weights_without_scores_get_those_that_were_held_out(calibrate, weights):
+@pytest.mark.parametrize("calibrated_before", [False, True])
+def test_weights_without_scores_get_those_that_were_held_out_last(calibrated_before, calibrate, weights):
     write_contract(replace(read_contract(weights), scores={}), weights)
+    if calibrated_before:
+        calibrate("--objective", "f2", "--folds", "3")
 
     _, _, _, told = calibrate()
 
     assert read_contract(weights).scores == {
         "data": "10 images that the setting was chosen on, each scored with the one of other folds",
         "images": 10,
+        "folds": told["folds"],
         "dice_mean_all_images": told["held_out"]["true_dice"],
         "f2_mean": told["held_out"]["f2"],
         "empty_images_with_false_ships": told["held_out"]["false_ships"],
