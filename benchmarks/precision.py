@@ -62,7 +62,7 @@ def measured(
     scores: dict[tuple[str, str], list[ImageScore]] = {title: [] for title in titles}
     for turn, name in enumerate(tqdm(names, disable=None)):
         height, width = read_size(archive.files[name])
-        truth = archive.labels.ship_indices(name, height * width)
+        truth = archive.labels.ship_indices(name, (height, width))
         for place in range(len(titles)):
             title = titles[(turn + place) % len(titles)]
             found = ways[title](archive.files[name])

@@ -68,7 +68,7 @@ def main() -> None:
         scores: dict[str, list[ImageScore]] = {}
         for name in tqdm(names, disable=None):
             height, width = read_image(archive.files[name]).shape[:2]
-            truth = archive.labels.ship_indices(name, height * width)
+            truth = archive.labels.ship_indices(name, (height, width))
             for title, way in ways.items():
                 found = way(archive.files[name])
                 if found is not None:

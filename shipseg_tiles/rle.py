@@ -5,7 +5,7 @@ corner, pixel 2 stands *below* it. An empty text is an empty mask.
 (https://www.kaggle.com/c/airbus-ship-detection/overview/evaluation)
 
 Beside whole masks this module works on *pixel indices*: the sorted, 0-based, column-major numbers of the ship
-pixels. They need no image size, take memory only where there are ships, and are what planning and scoring use.
+pixels. They take memory only where there are ships, and are what planning and scoring use.
 """
 
 from collections.abc import Sequence
@@ -76,23 +76,22 @@ def mask_of(indices: PixelIndices, shape: tuple[int, int]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(mask.reshape(width, height).T)
 
 
-def decode_indices(text: str, pixels: int | None = None) -> PixelIndices:
+def decode_indices(text: str, pixels: int) -> PixelIndices:
     """Read run-length text into sorted distinct pixel indices.
 
     Args:
         text: As for `decode`.
-        pixels: Number of pixels of the image (height * width); None if unknown, then no run can leave it.
+        pixels: Number of pixels of the image (height * width).
 
     Raises:
         InputError: As `decode`.
     """
     starts, lengths = _parse(text)
     # Checked before the runs are spread out, so that a wrong number cannot take the memory of the machine.
-    limit = _UNKNOWN_IMAGE_PIXELS if pixels is None else pixels
-    outside = np.flatnonzero((starts > limit) | (lengths > limit - starts + 1))
+    outside = np.flatnonzero((starts > pixels) | (lengths > pixels - starts + 1))
     if outside.size:
         start, length = starts[outside[0]], lengths[outside[0]]
-        raise OutsideImageError(f"run '{start} {length}' leaves the image of {limit} pixels")
+        raise OutsideImageError(f"run '{start} {length}' leaves the image of {pixels} pixels")
     return _spread(starts - 1, lengths)
 
 
@@ -101,10 +100,6 @@ def union(parts: Sequence[PixelIndices]) -> PixelIndices:
     if len(parts) == 1:
         return parts[0]
     return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
-
-
-_UNKNOWN_IMAGE_PIXELS = 2**31
-"""No mask has more pixels than this, 46,340 px squared: 16 GB of indices."""
 
 
 def _parse(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -27,7 +27,7 @@ def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:
     if len({Path(name).stem for name in labels.ships}) < len(labels.ships):
         raise InputError(f"{labels.source} labels images that differ in their suffix only; their masks would collide")
     shapes = {name: read_size(images / name) if images else COMPETITION_SHAPE for name in labels.ships}
-    for name, (height, width) in shapes.items():
-        labels.pixel_indices(name, height * width)
+    for name, shape in shapes.items():
+        labels.pixel_indices(name, shape)
     for name, shape in tqdm(shapes.items(), desc="convert-labels", unit="mask", disable=None):
         write_mask(out / f"{Path(name).stem}.png", labels.mask(name, shape), name, labels.ships[name])

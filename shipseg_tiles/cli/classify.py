@@ -67,12 +67,12 @@ def _truth(images: Path, labels: Path, names: list[str]) -> dict[str, bool]:
     from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.errors import warn_skipped
 
-    labelled = open_archive(images, labels).labels
-    unlabelled = [name for name in names if name not in labelled.ships]
+    archive = open_archive(images, labels)
+    unlabelled = [name for name in names if name not in archive.files]
     if unlabelled:
         others = f", and neither have {len(unlabelled) - 1} others" if len(unlabelled) > 1 else ""
         warn_skipped(f"score of {unlabelled[0]}", f"it has no label in {labels}{others}")
-    return {name: labelled.pixel_indices(name).size > 0 for name in labelled.ships}
+    return {name: archive.labels.pixel_indices(name, size).size > 0 for name, size in archive.sizes().items()}
 
 
 def _scores(answers: Mapping[str, bool], truth: Mapping[str, bool]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def count_patches(labels: Labels, sizes: Mapping[str, tuple[int, int]], patches:
     every = dict.fromkeys(patches, 0)
     with_ships = dict.fromkeys(patches, 0)
     for name, (height, width) in tqdm(sizes.items(), desc="patches", unit="image", disable=None):
-        columns, rows = np.divmod(labels.pixel_indices(name, height * width), height)
+        columns, rows = np.divmod(labels.pixel_indices(name, (height, width)), height)
         for patch in patches:
             grid = _grid(height, width, patch, patch)
             every[patch] += len(grid)

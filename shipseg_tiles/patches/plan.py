@@ -213,9 +213,9 @@ def _patches(
     labels: Labels, name: str, grid: TileGrid, options: PlanOptions
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the corners (N, 2) of the patches of an image, and the ship pixels (N,) of each."""
-    if not labels.ships[name]:
+    columns, rows = np.divmod(labels.pixel_indices(name, (grid.height, grid.width)), grid.height)
+    if not rows.size:  # most images are empty
         return grid.corners, np.zeros(len(grid), dtype=np.int64)
-    columns, rows = np.divmod(labels.pixel_indices(name, grid.height * grid.width), grid.height)
     corners, pixels = grid.corners, grid.pixels_per_tile(rows, columns)
     ships = np.flatnonzero(pixels >= options.min_ship_pixels)
     if not options.jitter or not ships.size:

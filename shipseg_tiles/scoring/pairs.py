@@ -125,10 +125,10 @@ def _agreed_size(image: str, told: Sequence[_Size]) -> _Size:
 
 
 def _ships(labels: Labels, name: str, size: _Size) -> list[PixelIndices]:
-    height, width = size.shape
     try:
-        return labels.ship_indices(name, height * width)
+        return labels.ship_indices(name, size.shape)
     except OutsideImageError as error:
+        height, width = size.shape
         assumed = f"{height} x {width} as in the competition, since nothing tells its size; give --images"
         raise InputError(f"{error}, {f'which has {size}; correct the row' if size.teller else assumed}") from None
 

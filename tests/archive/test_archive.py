@@ -74,6 +74,7 @@ def test_masks_are_matched_by_their_names_without_suffix(images, tmp_path):
     archive = open_archive(images, tmp_path / "masks")
 
     assert archive.labels.ships == dict.fromkeys(("a.jpg", "b.tif", "c.png", "d.PNG"), ("5 1",))
+    assert archive.labels.shapes == dict.fromkeys(archive.labels.ships, (4, 4))
     assert archive.missing == ("z.jpg",)
 
 

@@ -265,6 +265,14 @@ def test_no_ship_to_train_on_is_refused(validation):
         plan_patches(labels, sizes, validation, SMALL)
 
 
+@pytest.mark.parametrize("ships", [("1 1",), ()])
+def test_a_mask_of_another_size_than_its_image_is_refused(ships):
+    labels = Labels("masks", {"a.png": ships, "b.png": ("1 1",)}, {"a.png": (4, 8), "b.png": (8, 4)})
+
+    with pytest.raises(InputError, match=r"masks: the mask of a\.png has 4 x 8 pixels, the image 8 x 4"):
+        plan_patches(labels, {"a.png": (8, 4), "b.png": (8, 4)}, [], SMALL)
+
+
 def test_run_that_leaves_its_image_is_refused():
     with pytest.raises(InputError, match=r"labels\.csv: a\.png: run '9 1' leaves the image of 8 pixels"):
         plan_patches(Labels("labels.csv", {"a.png": ("9 1",)}), {"a.png": (4, 2)}, [], SMALL)
