@@ -88,7 +88,7 @@ class Gallery:
             InputError: If an image is damaged, or its probabilities are of another size.
         """
         for score in self.chosen:
-            yield self._exhibit(score, read_image(self._run.files[Path(score.image).stem]))
+            yield self._exhibit(score, read_image(self._run.files[score.image]))
 
     def _exhibit(self, score: ImageScore, image: NDArray[np.uint8]) -> Exhibit:
         shape = image.shape[0], image.shape[1]
