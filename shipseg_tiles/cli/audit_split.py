@@ -29,15 +29,13 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.archive.scenes import find_pairs
     from shipseg_tiles.archive.signatures import read_signatures
     from shipseg_tiles.archive.split import read_sides
-    from shipseg_tiles.errors import InputError, warn_skipped
+    from shipseg_tiles.errors import InputError
     from shipseg_tiles.processes import open_workers
 
     sides = read_sides(options.split)
     files = _files_of(options, sides)
     with open_workers(options.workers) as processes:
         signatures, reasons = read_signatures(files, processes)
-    for name, reason in reasons.items():
-        warn_skipped(name, reason)
     if not signatures:
         raise InputError(f"no image in {options.images} can be read; the first: {next(iter(reasons.values()))}")
     pairs = [pair for pair in find_pairs(signatures) if sides[pair.first] != sides[pair.second]]

@@ -30,14 +30,12 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.archive.scenes import find_pairs, group_scenes
     from shipseg_tiles.archive.signatures import read_signatures
     from shipseg_tiles.archive.split import VALID, choose_sides, write_split
-    from shipseg_tiles.errors import InputError, warn_skipped
+    from shipseg_tiles.errors import InputError
     from shipseg_tiles.processes import open_workers
 
     archive = open_archive(options.images, options.labels)
     with open_workers(options.workers) as processes:
         signatures, reasons = read_signatures(archive.files, processes)
-    for name, reason in reasons.items():
-        warn_skipped(name, reason)
     if not signatures:
         raise InputError(f"no image in {options.images} can be read; the first: {next(iter(reasons.values()))}")
     scenes = group_scenes(signatures, find_pairs(signatures))

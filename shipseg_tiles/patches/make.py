@@ -19,12 +19,12 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.split import choose_evenly, split_identity
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.jobs import Job, open_job
-from shipseg_tiles.patches.fill import ImageTask, fill_slots, find_damage
+from shipseg_tiles.patches.fill import ImageTask, check_image, fill_slots
 from shipseg_tiles.patches.plan import CELLS, PatchPlan, PlanOptions, plan_patches
 from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard_name, shard_path
 from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards
 from shipseg_tiles.patches.survey import Survey, survey_archive
-from shipseg_tiles.processes import chunked, map_in_chunks, open_workers
+from shipseg_tiles.processes import chunked, map_images, open_workers
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,9 @@ class _Run:
 
     def _find_damaged(self, names: list[str]) -> dict[str, str]:
         """Decode images that are kept whole: the plan may hold no patch of them, so that nobody else would."""
-        reasons = map_in_chunks(self.processes, find_damage, [self.survey.archive.files[name] for name in names])
-        return {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
+        files = {name: self.survey.archive.files[name] for name in names}
+        _, reasons = map_images(self.processes, check_image, files, "full images")
+        return reasons
 
     def _read_full_images(self, names: list[str]) -> list[FullImage]:
         archive = self.survey.archive

@@ -4,17 +4,14 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from tqdm import tqdm
-
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.scenes import find_pairs, group_scenes
 from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.archive.split import VALID, choose_validation
 from shipseg_tiles.errors import InputError, warn_skipped
-from shipseg_tiles.patches.fill import measure
+from shipseg_tiles.images import read_size
 from shipseg_tiles.patches.plan import PlanOptions, limit_per_ship_count
-from shipseg_tiles.processes import map_in_chunks
-from shipseg_tiles.zipped import AnyPath
+from shipseg_tiles.processes import map_images
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -83,22 +80,8 @@ def survey_archive(
         counts = {name: ship_counts[name] for name in signatures}
         validation = choose_validation(counts, scenes, valid_fraction, options.seed)
     else:
-        sizes, skipped = _read_sizes(files, processes)
+        sizes, skipped = map_images(processes, read_size, files, "sizes")
+        for name, reason in skipped.items():
+            warn_skipped(name, reason)
         validation = [name for name in sizes if sides and sides[name] == VALID]
-    for name, reason in skipped.items():
-        warn_skipped(name, reason)
     return Survey(archive.only(sizes), sizes, validation, skipped)
-
-
-def _read_sizes(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict[str, Size], dict[str, str]]:
-    """Return sizes by name, and for bad images the reason by name."""
-    sizes: dict[str, Size] = {}
-    skipped: dict[str, str] = {}
-    results = map_in_chunks(processes, measure, files.values())
-    bar = tqdm(zip(files, results, strict=True), desc="sizes", unit="image", total=len(files), disable=None)
-    for name, result in bar:
-        if isinstance(result, str):
-            skipped[name] = result
-        else:
-            sizes[name] = result
-    return sizes, skipped
