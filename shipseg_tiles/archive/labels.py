@@ -18,6 +18,9 @@ from shipseg_tiles.zipped import located
 
 COLUMNS = ["ImageId", "EncodedPixels"]
 
+COMPETITION_SHAPE = (768, 768)
+"""(height, width) in pixels of an image whose size nothing tells: all of the competition have it."""
+
 
 @dataclass(frozen=True)
 class Labels:

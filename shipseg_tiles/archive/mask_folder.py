@@ -4,12 +4,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_size
 from shipseg_tiles.masks import write_mask
-
-COMPETITION_SHAPE = (768, 768)
 
 
 def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:

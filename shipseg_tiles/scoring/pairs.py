@@ -6,8 +6,7 @@ from itertools import combinations
 from pathlib import Path
 from textwrap import shorten
 
-from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.archive.mask_folder import COMPETITION_SHAPE
+from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_size
 from shipseg_tiles.rle import OutsideImageError, PixelIndices, union
