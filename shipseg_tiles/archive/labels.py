@@ -110,7 +110,10 @@ def read_predictions(source: Path) -> Labels:
 
 
 def parse_labels(data: bytes, source: str) -> Labels:
-    """Read labels from the bytes of a competition CSV; `source` is for messages. Raises as `read_labels`."""
+    """Read labels from the bytes of a competition CSV; `source` is for messages. Equal rows count once.
+
+    Raises as `read_labels`.
+    """
     try:
         table = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:  # EmptyDataError and UnicodeDecodeError are ValueErrors
@@ -125,7 +128,9 @@ def parse_labels(data: bytes, source: str) -> Labels:
         ships.setdefault(image, [])
         if text := " ".join(runs.split()):  # a quoted field may hold line ends
             ships[image].append(text)
-    return Labels(source, {checked_name(image, source): tuple(ships[image]) for image in sorted(ships)})
+    # An equal row is the same ship once more; as another one it would be missed by any prediction.
+    distinct = {checked_name(image, source): tuple(dict.fromkeys(ships[image])) for image in sorted(ships)}
+    return Labels(source, distinct)
 
 
 def _from_masks(folder: Path) -> Labels:

@@ -36,7 +36,7 @@ OPTIONS = {
 PLAN_OPTIONS = PlanOptions(patch=4, stride=4, seed=9)
 
 FULL_IMAGES = [
-    FullImage("Küste.jpg", b"\xff\xd8 not decoded here \0\xff\xd9", ("1 2", "1 2", "9 1")),
+    FullImage("Küste.jpg", b"\xff\xd8 not decoded here \0\xff\xd9", ("1 2", "2 2", "9 1")),
     FullImage("b.jpg", b"", ()),
     FullImage("a,b.jpg", bytes(range(256)), ("3 4",)),
 ]
