@@ -39,6 +39,12 @@ class MakeOptions(PlanOptions):
     valid_fraction: float = 0.1
     full_images: int = 100
 
+    def __post_init__(self) -> None:
+        """Refuse what no store can hold."""
+        super().__post_init__()
+        if self.full_images < 0:
+            raise InputError(f"full images {self.full_images} must be 0 or more")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -103,10 +109,12 @@ def make_patches(
         sides: `train` or `valid` by image, instead of `valid_fraction`; images without a side are left out.
 
     Raises:
-        InputError: If no image is usable, no training image shows a ship, an option is out of its range, or a run
-            that was begun had other options.
+        InputError: If `out` does not end in `.h5`, no image is usable, no training image shows a ship, an option is
+            out of its range, or a run that was begun had other options.
         OSError: If the disk is full or `out` cannot be written.
     """
+    if out.suffix != ".h5":  # so that no other store has the folder of shards that is called like this one
+        raise InputError(f"{out} must end in .h5")
     layout = layout or Layout()
     recorded = asdict(options) | {"split": split_identity(sides)}
     with open_job(out, recorded | asdict(layout)) as job, open_workers(workers, cluster) as processes:

@@ -406,6 +406,21 @@ def test_images_in_a_zip_make_the_same_store(scenes, store, tmp_path):
     assert (tmp_path / "patches.h5").read_bytes() == store.paths[0].read_bytes()
 
 
+@pytest.mark.parametrize("name", ["patches.hdf5", "patches.H5", "patches"])
+def test_a_store_of_another_suffix_is_refused(name, scenes, tmp_path):
+    """Two stores that differ in their suffix only would have their shards in one folder."""
+    with pytest.raises(InputError, match=rf"{name} must end in \.h5"):
+        make_patches(scenes, tmp_path / name, OPTIONS, layout=Layout(shards=2))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_negative_number_of_full_images_is_refused():
+    with pytest.raises(InputError, match="full images -5 must be 0 or more"):
+        MakeOptions(full_images=-5)
+    with pytest.raises(InputError, match="jitter -1 must be 0 or more"):
+        MakeOptions(jitter=-1)
+
+
 @pytest.mark.parametrize("layout", [{"shards": 0}, {"shards": 65}, {"compression": "rar"}])
 def test_layout_that_there_is_not_is_refused(layout):
     with pytest.raises(InputError, match=r"shards|no compression 'rar'; choose one of lz4, zstd, gzip"):
