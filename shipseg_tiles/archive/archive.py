@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shipseg_tiles.archive.labels import Labels, read_labels
-from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.errors import InputError, warn_all_skipped
 from shipseg_tiles.images import list_images, read_size
 from shipseg_tiles.zipped import AnyPath
 
@@ -61,9 +61,7 @@ def open_archive(images: Path, labels: Path) -> Archive:
     if not there:
         raise InputError(f"{labels} labels none of the {len(present)} images in {images}; do they belong together?")
     missing = tuple(name for name in all_labels.ships if name not in present)
-    if missing:  # one line for all: of a part of the competition nearly every image is missing
-        others = f", and neither are {len(missing) - 1} others" if len(missing) > 1 else ""
-        warn_skipped(missing[0], f"it is labelled, but not in {images}{others}")
+    warn_all_skipped(missing, f"it is labelled, but not in {images}")
     return Archive(str(images), {name: present[name] for name in there}, all_labels.only(there), missing)
 
 

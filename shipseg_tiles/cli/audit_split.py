@@ -44,7 +44,7 @@ def run(options: Options) -> Outcome:
 
 def _files_of(options: Options, sides: Iterable[str]) -> dict[str, "AnyPath"]:
     """Find the files of the images that the split names; warn of those that are not there."""
-    from shipseg_tiles.errors import InputError, warn_skipped
+    from shipseg_tiles.errors import InputError, warn_all_skipped
     from shipseg_tiles.images import list_images
 
     present = {path.name: path for path in list_images(options.images)}
@@ -53,9 +53,8 @@ def _files_of(options: Options, sides: Iterable[str]) -> dict[str, "AnyPath"]:
         raise InputError(
             f"{options.split} names none of the {len(present)} images in {options.images}; do they belong together?"
         )
-    for name in sides:
-        if name not in present:
-            warn_skipped(name, f"it is in {options.split}, but not in {options.images}")
+    missing = [name for name in sides if name not in present]
+    warn_all_skipped(missing, f"it is in {options.split}, but not in {options.images}")
     return files
 
 
