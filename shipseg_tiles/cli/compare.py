@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, flag_words, option, quiet_import
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, flag_words, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,11 +32,9 @@ _NOT_ASKED = ("presets", "test_folds", "workers", "json", "config")
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class Options(ArchiveOptions):
     """Options of `compare`."""
 
-    images: Path = option("folder or zip of images", metavar="DIR")
-    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
     out: Path = option("folder for weights, scores and the table", metavar="DIR")
     presets: str = option(
         "names of presets, or paths of .yaml files, with commas between; the others are compared with the first",
@@ -124,14 +122,13 @@ def _check(presets: "Sequence[Preset]") -> None:
 
 def _divided(options: Options) -> list[_Fold]:
     """Deal the images out; return the folds that are scored, each with its split in its folder."""
-    from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.split import write_split
     from shipseg_tiles.processes import open_workers
 
     with quiet_import():
         from shipseg_tiles.training.comparison import divide
 
-    archive = open_archive(options.images, options.labels)
+    archive = options.archive()
     with open_workers(options.workers) as processes:
         divisions = divide(archive, options.folds, options.valid_fraction, options.seed, processes)
     labels = sha256(archive.labels.to_csv().encode()).hexdigest()
