@@ -73,7 +73,7 @@ class Way:
         for name, ships in zip(names, found, strict=True):
             if ships is not None:
                 height, width = read_size(archive.files[name])
-                truth = archive.labels.ship_indices(name, height * width)
+                truth = archive.labels.ship_indices(name, (height, width))
                 self.scores.append(score_image(name, truth, ships, (height, width)))
 
     def ratio(self, other: "Way") -> float:

@@ -1,6 +1,7 @@
 """The errors that mean: the input is wrong, not the program."""
 
 import warnings
+from collections.abc import Sequence
 
 
 class InputError(ValueError):
@@ -22,3 +23,10 @@ class SkippedImageWarning(UserWarning):
 def warn_skipped(name: str, reason: object) -> None:
     """Warn that the image `name` is left out because of `reason`."""
     warnings.warn(f"{name} skipped: {reason}", SkippedImageWarning, stacklevel=2)
+
+
+def warn_all_skipped(names: Sequence[str], reason: str) -> None:
+    """Warn in one line of images that one reason leaves out: it may be nearly all, as of a part of the competition."""
+    if names:
+        more = f", like {len(names) - 1} more" if len(names) > 1 else ""
+        warn_skipped(names[0], f"{reason}{more}")

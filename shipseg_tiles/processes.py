@@ -5,13 +5,15 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
+
+from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError
 
@@ -131,6 +133,38 @@ def map_in_chunks(
     """As `executor.map`, with a few items for each hand-over to another process, on Dask as well."""
     for results in executor.map(partial(_apply, function), chunked(items)):
         yield from results
+
+
+def map_images(
+    executor: Executor, function: Callable[[_Item], _Result], files: Mapping[str, _Item], title: str
+) -> tuple[dict[str, _Result], dict[str, str]]:
+    """Do the same to every image.
+
+    Args:
+        executor: Where to do it.
+        function: Takes the file of an image, and raises an `InputError` if it is bad.
+        files: The files by the names of their images.
+        title: Stands before the progress bar.
+
+    Returns:
+        The results by name, and for bad images the reason by name; both in the order of `files`.
+    """
+    results: dict[str, _Result] = {}
+    reasons: dict[str, str] = {}
+    answers = zip(files, map_in_chunks(executor, partial(_or_error, function), files.values()), strict=True)
+    for name, answer in tqdm(answers, desc=title, unit="image", total=len(files), disable=None):
+        if isinstance(answer, InputError):
+            reasons[name] = str(answer)
+        else:
+            results[name] = answer
+    return results, reasons
+
+
+def _or_error(function: Callable[[_Item], _Result], item: _Item) -> _Result | InputError:
+    try:
+        return function(item)
+    except InputError as error:
+        return error
 
 
 def chunked(items: Iterable[_Item]) -> list[list[_Item]]:

@@ -5,7 +5,7 @@ corner, pixel 2 stands *below* it. An empty text is an empty mask.
 (https://www.kaggle.com/c/airbus-ship-detection/overview/evaluation)
 
 Beside whole masks this module works on *pixel indices*: the sorted, 0-based, column-major numbers of the ship
-pixels. They need no image size, take memory only where there are ships, and are what planning and scoring use.
+pixels. They take memory only where there are ships, and are what planning and scoring use.
 """
 
 from collections.abc import Sequence
@@ -76,22 +76,21 @@ def mask_of(indices: PixelIndices, shape: tuple[int, int]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(mask.reshape(width, height).T)
 
 
-def decode_indices(text: str, pixels: int | None = None) -> PixelIndices:
+def decode_indices(text: str, pixels: int) -> PixelIndices:
     """Read run-length text into sorted distinct pixel indices.
 
     Args:
         text: As for `decode`.
-        pixels: Number of pixels of the image (height * width); None if unknown, then only absurd runs leave it.
+        pixels: Number of pixels of the image (height * width).
 
     Raises:
         InputError: As `decode`, or if there are more ship pixels than fit into memory.
     """
     starts, lengths = _parse(text)
-    limit = _LARGEST_IMAGE_PIXELS if pixels is None else pixels
-    outside = np.flatnonzero((starts > limit) | (lengths > limit - starts + 1))
+    outside = np.flatnonzero((starts > pixels) | (lengths > pixels - starts + 1))
     if outside.size:
         start, length = starts[outside[0]], lengths[outside[0]]
-        raise OutsideImageError(f"run '{start} {length}' leaves the image of {limit} pixels")
+        raise OutsideImageError(f"run '{start} {length}' leaves the image of {pixels} pixels")
     return _spread(starts - 1, lengths)
 
 
@@ -101,9 +100,6 @@ def union(parts: Sequence[PixelIndices]) -> PixelIndices:
         return parts[0]
     return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
 
-
-_LARGEST_IMAGE_PIXELS = 2**40
-"""No image has more: scenes have up to a million rows and columns."""
 
 _MOST_SHIP_PIXELS = 2**31
 """Their indices take 16 GB."""

@@ -5,7 +5,7 @@ Everybody else passes a `TileGrid` around and asks it.
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -220,6 +220,12 @@ class TileGrid:
             for down, right in offsets
         ]
         return np.array(counts, dtype=np.int64)
+
+
+@lru_cache(maxsize=256)
+def shared_grid(height: int, width: int, tile: int, stride: int) -> TileGrid:
+    """Return the same `TileGrid` for the same numbers: images come in few sizes, and its tiles are worked out once."""
+    return TileGrid(height, width, tile, stride)
 
 
 def round_up(side: int, multiple: int) -> int:

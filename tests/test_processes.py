@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.processes import chunked, map_ahead, map_in_chunks, open_workers
+from shipseg_tiles.processes import chunked, map_ahead, map_images, map_in_chunks, open_workers
+from shipseg_tiles.tiling import Region, parse_region
 
 
 def test_chunks_hold_every_item_once_in_order():
@@ -81,6 +82,19 @@ def _process_after_a_while(_):
 def test_errors_of_the_work_come_back():
     with pytest.raises(ValueError, match="could not convert"), open_workers(1) as workers:
         list(map_in_chunks(workers, float, ["1", "one"]))
+
+
+def test_bad_images_are_told_by_their_reasons_and_other_errors_come_back():
+    """A region of no height is an `InputError`, and a number has no fields: an `AttributeError`."""
+    texts = {"a": "0,0,2,3", "b": "0,0,0,3", "c": "1,1,1,1"}
+    with open_workers(1) as workers:
+        regions, reasons = map_images(workers, parse_region, texts, "regions")
+        with pytest.raises(AttributeError):
+            map_images(workers, parse_region, {"d": 4}, "regions")
+
+    assert regions == {"a": Region(0, 0, 2, 3), "c": Region(1, 1, 2, 2)}
+    assert list(reasons) == ["b"]
+    assert reasons["b"].startswith("region '0,0,0,3' must be ROW,COLUMN,HEIGHT,WIDTH")
 
 
 def test_what_was_planned_is_dropped_when_the_block_ends_early():

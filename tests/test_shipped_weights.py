@@ -28,7 +28,7 @@ def test_the_shipped_weights_reach_what_their_page_says_on_synthetic_scenes(arch
     predictions = [predict_image(options, path) for path in archive.files.values()]
 
     scores = [
-        score_image(found.name, archive.labels.ship_indices(found.name), found.pixels, found.shape)
+        score_image(found.name, archive.labels.ship_indices(found.name, found.shape), found.pixels, found.shape)
         for found in predictions
     ]
     summary = summarise(scores)

@@ -1,12 +1,13 @@
 """An archive: images together with their labels."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from shipseg_tiles.archive.labels import Labels, read_labels
-from shipseg_tiles.errors import InputError, warn_skipped
-from shipseg_tiles.images import list_images
+from shipseg_tiles.errors import InputError, warn_all_skipped
+from shipseg_tiles.images import list_images, read_size
 from shipseg_tiles.zipped import AnyPath
 
 
@@ -31,6 +32,14 @@ class Archive:
         files = {name: self.files[name] for name in names}
         return Archive(self.source, files, self.labels.only(files), self.missing)
 
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Read (height, width) in pixels of each image, by name; leave out those whose header is bad."""
+        sizes = {}
+        for name, file in self.files.items():
+            with suppress(InputError):
+                sizes[name] = read_size(file)
+        return sizes
+
 
 def open_archive(images: Path, labels: Path) -> Archive:
     """Open images with their labels; warn of labelled images that are not there.
@@ -52,9 +61,7 @@ def open_archive(images: Path, labels: Path) -> Archive:
     if not there:
         raise InputError(f"{labels} labels none of the {len(present)} images in {images}; do they belong together?")
     missing = tuple(name for name in all_labels.ships if name not in present)
-    if missing:  # one line for all: of a part of the competition nearly every image is missing
-        others = f", and neither are {len(missing) - 1} others" if len(missing) > 1 else ""
-        warn_skipped(missing[0], f"it is labelled, but not in {images}{others}")
+    warn_all_skipped(missing, f"it is labelled, but not in {images}")
     return Archive(str(images), {name: present[name] for name in there}, all_labels.only(there), missing)
 
 
@@ -62,5 +69,7 @@ def _renamed(labels: Labels, present: set[str]) -> Labels:
     """Give each mask's image the suffix that the file in the folder has, unless it names one that is there."""
     by_stem = {Path(name).stem: name for name in sorted(present)}
     by_stem.update({Path(name).stem: name for name in labels.ships if name in present})
-    ships = {by_stem.get(Path(name).stem, name): ships for name, ships in labels.ships.items()}
-    return Labels(labels.source, dict(sorted(ships.items())))
+    names = {name: by_stem.get(Path(name).stem, name) for name in labels.ships}
+    ships = {names[name]: ships for name, ships in labels.ships.items()}
+    shapes = {names[name]: shape for name, shape in labels.shapes.items()}
+    return Labels(labels.source, dict(sorted(ships.items())), shapes)

@@ -18,6 +18,9 @@ from shipseg_tiles.zipped import located
 
 COLUMNS = ["ImageId", "EncodedPixels"]
 
+COMPETITION_SHAPE = (768, 768)
+"""(height, width) in pixels of an image whose size nothing tells: all of the competition have it."""
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -34,24 +37,29 @@ class Labels:
     ships: dict[str, tuple[str, ...]]
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def ship_indices(self, image: str, pixels: int | None = None) -> list[rle.PixelIndices]:
-        """Return the pixel indices of each ship of an image that has `pixels` pixels (None: unknown).
+    def ship_indices(self, image: str, shape: tuple[int, int]) -> list[rle.PixelIndices]:
+        """Return the pixel indices of each ship of an image that has `shape`, (height, width).
 
         Raises:
-            InputError: If a run-length text is malformed or leaves the image.
+            InputError: If the image's mask is of another size, or a run-length text is malformed or leaves the image.
         """
+        if (told := self.shapes.get(image, shape)) != shape:
+            raise InputError(
+                f"{self.source}: the mask of {image} has {told[0]} x {told[1]} pixels, the image"
+                f" {shape[0]} x {shape[1]}; give masks of the size of their images"
+            )
         try:
-            return [rle.decode_indices(ship, pixels) for ship in self.ships[image]]
+            return [rle.decode_indices(ship, shape[0] * shape[1]) for ship in self.ships[image]]
         except InputError as error:
             raise type(error)(f"{self.source}: {image}: {error}") from None
 
-    def pixel_indices(self, image: str, pixels: int | None = None) -> rle.PixelIndices:
+    def pixel_indices(self, image: str, shape: tuple[int, int]) -> rle.PixelIndices:
         """Return the sorted distinct indices of all ship pixels of an image; ships may overlap. Raises as above."""
-        return rle.union(self.ship_indices(image, pixels))
+        return rle.union(self.ship_indices(image, shape))
 
     def mask(self, image: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the uint8 (height, width) mask of an image, 1 on ships. Raises as above."""
-        return rle.mask_of(self.pixel_indices(image, shape[0] * shape[1]), shape)
+        return rle.mask_of(self.pixel_indices(image, shape), shape)
 
     def only(self, images: Iterable[str]) -> "Labels":
         """Return the labels of some of the images."""
@@ -102,7 +110,10 @@ def read_predictions(source: Path) -> Labels:
 
 
 def parse_labels(data: bytes, source: str) -> Labels:
-    """Read labels from the bytes of a competition CSV; `source` is for messages. Raises as `read_labels`."""
+    """Read labels from the bytes of a competition CSV; `source` is for messages. Equal rows count once.
+
+    Raises as `read_labels`.
+    """
     try:
         table = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:  # EmptyDataError and UnicodeDecodeError are ValueErrors
@@ -117,7 +128,9 @@ def parse_labels(data: bytes, source: str) -> Labels:
         ships.setdefault(image, [])
         if text := " ".join(runs.split()):  # a quoted field may hold line ends
             ships[image].append(text)
-    return Labels(source, {checked_name(image, source): tuple(ships[image]) for image in sorted(ships)})
+    # An equal row is the same ship once more; as another one it would be missed by any prediction.
+    distinct = {checked_name(image, source): tuple(dict.fromkeys(ships[image])) for image in sorted(ships)}
+    return Labels(source, distinct)
 
 
 def _from_masks(folder: Path) -> Labels:

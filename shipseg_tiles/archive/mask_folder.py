@@ -4,12 +4,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_size
 from shipseg_tiles.masks import write_mask
-
-COMPETITION_SHAPE = (768, 768)
 
 
 def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:
@@ -27,7 +25,7 @@ def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:
     if len({Path(name).stem for name in labels.ships}) < len(labels.ships):
         raise InputError(f"{labels.source} labels images that differ in their suffix only; their masks would collide")
     shapes = {name: read_size(images / name) if images else COMPETITION_SHAPE for name in labels.ships}
-    for name, (height, width) in shapes.items():
-        labels.pixel_indices(name, height * width)
+    for name, shape in shapes.items():
+        labels.pixel_indices(name, shape)
     for name, shape in tqdm(shapes.items(), desc="convert-labels", unit="mask", disable=None):
         write_mask(out / f"{Path(name).stem}.png", labels.mask(name, shape), name, labels.ships[name])

@@ -11,7 +11,6 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from shipseg_tiles.archive.signatures import BLOCK, SIDE, Signature, read_signatures
-from shipseg_tiles.errors import warn_skipped
 from shipseg_tiles.zipped import AnyPath
 
 SAME_PLACE = 0.85
@@ -85,8 +84,6 @@ def find_scenes(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict
         The places as from `group_scenes`, and for bad images the reason by name.
     """
     signatures, reasons = read_signatures(files, processes)
-    for name, reason in reasons.items():
-        warn_skipped(name, reason)
     return group_scenes(signatures, find_pairs(signatures)), reasons
 
 

@@ -7,11 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import warn_skipped
 from shipseg_tiles.images import REDUCTION, read_reduced
-from shipseg_tiles.processes import map_in_chunks
+from shipseg_tiles.processes import map_images
 from shipseg_tiles.zipped import AnyPath
 
 BLOCK = 256
@@ -47,7 +46,7 @@ class Signature:
 
 
 def read_signatures(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict[str, Signature], dict[str, str]]:
-    """Read the signature of every image.
+    """Read the signature of every image; bad images are left out with a warning.
 
     Args:
         files: The file of each image, by name.
@@ -56,23 +55,10 @@ def read_signatures(files: Mapping[str, AnyPath], processes: Executor) -> tuple[
     Returns:
         The signatures by name, and for bad images the reason by name; both in the order of `files`.
     """
-    signatures: dict[str, Signature] = {}
-    reasons: dict[str, str] = {}
-    results = map_in_chunks(processes, _signature_or_reason, files.values())
-    bar = tqdm(zip(files, results, strict=True), desc="signatures", unit="image", total=len(files), disable=None)
-    for name, result in bar:
-        if isinstance(result, Signature):
-            signatures[name] = result
-        else:
-            reasons[name] = result
+    signatures, reasons = map_images(processes, read_signature, files, "signatures")
+    for name, reason in reasons.items():
+        warn_skipped(name, reason)
     return signatures, reasons
-
-
-def _signature_or_reason(path: AnyPath) -> Signature | str:
-    try:
-        return read_signature(path)
-    except InputError as error:
-        return str(error)
 
 
 def read_signature(path: AnyPath) -> Signature:

@@ -163,8 +163,9 @@ def write_split(path: Path, sides: Mapping[str, str], scenes: Mapping[str, int])
         sides: `train` or `valid` by image name.
         scenes: Number of the place by image name.
     """
-    rows = [f"{name},{sides[name]},{scenes[name]}\n" for name in sorted(sides)]
-    write_text(path, "ImageId,split,scene\n" + "".join(rows))
+    rows = [(name, sides[name], scenes[name]) for name in sorted(sides)]
+    table = pd.DataFrame(rows, columns=["ImageId", "split", "scene"])
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def read_split(path: Path) -> dict[str, str]:

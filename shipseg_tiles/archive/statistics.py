@@ -59,7 +59,7 @@ def measure(labels: Labels, sizes: Mapping[str, tuple[int, int]]) -> Measures:
     images: list[tuple[int, int, int, int]] = []
     ships: list[tuple[str, int, float, float, int, int]] = []
     for name, (height, width) in tqdm(sizes.items(), desc="ships", unit="image", disable=None):
-        of_image = labels.ship_indices(name, height * width)
+        of_image = labels.ship_indices(name, (height, width))
         images.append((height, width, len(of_image), union(of_image).size))
         ships += [(name, ship.size, *box_sides(ship, height), *_middle(ship, height)) for ship in of_image]
     return Measures(

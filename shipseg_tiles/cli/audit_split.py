@@ -29,15 +29,13 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.archive.scenes import find_pairs
     from shipseg_tiles.archive.signatures import read_signatures
     from shipseg_tiles.archive.split import read_sides
-    from shipseg_tiles.errors import InputError, warn_skipped
+    from shipseg_tiles.errors import InputError
     from shipseg_tiles.processes import open_workers
 
     sides = read_sides(options.split)
     files = _files_of(options, sides)
     with open_workers(options.workers) as processes:
         signatures, reasons = read_signatures(files, processes)
-    for name, reason in reasons.items():
-        warn_skipped(name, reason)
     if not signatures:
         raise InputError(f"no image in {options.images} can be read; the first: {next(iter(reasons.values()))}")
     pairs = [pair for pair in find_pairs(signatures) if sides[pair.first] != sides[pair.second]]
@@ -46,7 +44,7 @@ def run(options: Options) -> Outcome:
 
 def _files_of(options: Options, sides: Iterable[str]) -> dict[str, "AnyPath"]:
     """Find the files of the images that the split names; warn of those that are not there."""
-    from shipseg_tiles.errors import InputError, warn_skipped
+    from shipseg_tiles.errors import InputError, warn_all_skipped
     from shipseg_tiles.images import list_images
 
     present = {path.name: path for path in list_images(options.images)}
@@ -55,9 +53,8 @@ def _files_of(options: Options, sides: Iterable[str]) -> dict[str, "AnyPath"]:
         raise InputError(
             f"{options.split} names none of the {len(present)} images in {options.images}; do they belong together?"
         )
-    for name in sides:
-        if name not in present:
-            warn_skipped(name, f"it is in {options.split}, but not in {options.images}")
+    missing = [name for name in sides if name not in present]
+    warn_all_skipped(missing, f"it is in {options.split}, but not in {options.images}")
     return files
 
 

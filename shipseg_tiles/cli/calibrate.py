@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option, quiet_import
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class Options(ArchiveOptions):
     """Options of `calibrate`."""
 
     weights: Path = option("weights, into whose contract the choice is written", metavar="FILE.keras")
-    images: Path = option("folder or zip of validation images", metavar="DIR")
-    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
     split: Path | None = option(
         "CSV ImageId,split[,scene]: only the images that are valid there are used (default: all)",
         default=None,
@@ -71,11 +69,10 @@ def run(options: Options) -> Outcome:
 
 
 def _validation_images(options: Options) -> "Archive":
-    from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.split import VALID, read_split
     from shipseg_tiles.errors import InputError
 
-    archive = open_archive(options.images, options.labels)
+    archive = options.archive()
     if options.split is None:
         return archive
     sides = read_split(options.split)

@@ -65,14 +65,12 @@ def run(options: Options) -> Outcome:
 def _truth(images: Path, labels: Path, names: list[str]) -> dict[str, bool]:
     """Say of each labelled image whether it has a ship; warn of labels without image and images without label."""
     from shipseg_tiles.archive.archive import open_archive
-    from shipseg_tiles.errors import warn_skipped
+    from shipseg_tiles.errors import warn_all_skipped
 
-    labelled = open_archive(images, labels).labels
-    unlabelled = [name for name in names if name not in labelled.ships]
-    if unlabelled:
-        others = f", and neither have {len(unlabelled) - 1} others" if len(unlabelled) > 1 else ""
-        warn_skipped(f"score of {unlabelled[0]}", f"it has no label in {labels}{others}")
-    return {name: labelled.pixel_indices(name).size > 0 for name in labelled.ships}
+    archive = open_archive(images, labels)
+    unlabelled = [f"score of {name}" for name in names if name not in archive.files]
+    warn_all_skipped(unlabelled, f"it has no label in {labels}")
+    return {name: archive.labels.pixel_indices(name, size).size > 0 for name, size in archive.sizes().items()}
 
 
 def _scores(answers: Mapping[str, bool], truth: Mapping[str, bool]) -> dict[str, Any]:

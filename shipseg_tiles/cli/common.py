@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shipseg_tiles.errors import InputError
+
+if TYPE_CHECKING:
+    from shipseg_tiles.archive.archive import Archive
 
 
 def option(help: str, *, default: Any = MISSING, default_factory: Any = MISSING, **metadata: Any) -> Any:
@@ -43,6 +46,20 @@ class CommonOptions:
     config: Path | None = option(
         "YAML file that sets the same options; flags win", default=None, type=Path, metavar="FILE"
     )
+
+
+@dataclass(kw_only=True)
+class ArchiveOptions(CommonOptions):
+    """Options of verbs that need labelled images."""
+
+    images: Path = option("folder or zip of images", metavar="DIR")
+    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
+
+    def archive(self) -> "Archive":
+        """Open the images with their labels."""
+        from shipseg_tiles.archive.archive import open_archive
+
+        return open_archive(self.images, self.labels)
 
 
 @dataclass(kw_only=True)

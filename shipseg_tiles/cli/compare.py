@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, flag_words, option, quiet_import
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, flag_words, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,11 +32,9 @@ _NOT_ASKED = ("presets", "test_folds", "workers", "json", "config")
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class Options(ArchiveOptions):
     """Options of `compare`."""
 
-    images: Path = option("folder or zip of images", metavar="DIR")
-    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
     out: Path = option("folder for weights, scores and the table", metavar="DIR")
     presets: str = option(
         "names of presets, or paths of .yaml files, with commas between; the others are compared with the first",
@@ -66,10 +66,12 @@ class _Fold:
     Attributes:
         folder: For all that is trained for this fold.
         test: The images of the fold.
+        labels: SHA-256 of the labels of all images, those that train among them.
     """
 
     folder: Path
     test: "Archive"
+    labels: str
 
     @property
     def split(self) -> Path:
@@ -120,19 +122,19 @@ def _check(presets: "Sequence[Preset]") -> None:
 
 def _divided(options: Options) -> list[_Fold]:
     """Deal the images out; return the folds that are scored, each with its split in its folder."""
-    from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.split import write_split
     from shipseg_tiles.processes import open_workers
 
     with quiet_import():
         from shipseg_tiles.training.comparison import divide
 
-    archive = open_archive(options.images, options.labels)
+    archive = options.archive()
     with open_workers(options.workers) as processes:
         divisions = divide(archive, options.folds, options.valid_fraction, options.seed, processes)
+    labels = sha256(archive.labels.to_csv().encode()).hexdigest()
     folds = []
     for number, division in enumerate(divisions[: options.test_folds], start=1):
-        fold = _Fold(options.out / f"fold-{number}", archive.only(division.test))
+        fold = _Fold(options.out / f"fold-{number}", archive.only(division.test), labels)
         write_split(fold.split, division.sides, division.scenes)
         folds.append(fold)
     return folds
@@ -141,16 +143,12 @@ def _divided(options: Options) -> list[_Fold]:
 def _measured(preset: "Preset", options: Options, fold: _Fold) -> "Measured":
     """Train a preset outside of a fold and score it there, unless that has been done by the same command."""
     from shipseg_tiles.files import write_json
-    from shipseg_tiles.training.comparison import Measured, measure
+    from shipseg_tiles.training.comparison import measure
 
     path = fold.folder / preset.name / "scores.json"
-    asked = {name: str(value) for name, value in vars(options).items() if name not in _NOT_ASKED}
-    asked |= {"preset": json.dumps(asdict(preset)), "split": fold.split.read_text(encoding="utf-8")}
-    asked |= {"test": ",".join(fold.test.files)}
-    if path.is_file():
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["asked"] == asked:
-            return Measured.from_json(known["measured"])
+    asked = _asked(preset, options, fold)
+    if known := _known(path, asked):
+        return known
     began = time.monotonic()
     weights, classifier = _trained_with_classifier(preset, options, fold)
     minutes = (time.monotonic() - began) / 60
@@ -159,6 +157,32 @@ def _measured(preset: "Preset", options: Options, fold: _Fold) -> "Measured":
     dice = sum(score.dice for score in measured.scores) / len(measured.scores)
     print(f"{fold.folder.name}, {preset.name}: true dice {dice:.3f}", file=sys.stderr, flush=True)
     return measured
+
+
+def _asked(preset: "Preset", options: Options, fold: _Fold) -> dict[str, str]:
+    """Return all that decides what a preset is scored with on a fold."""
+    from shipseg_tiles.training.presets import read_preset
+
+    before = asdict(read_preset(preset.classifier)) if preset.classifier else None
+    return {
+        **{name: str(value) for name, value in vars(options).items() if name not in _NOT_ASKED},
+        "preset": json.dumps(asdict(preset)),
+        "classifier": json.dumps(before),
+        "labels_sha256": fold.labels,
+        "split": fold.split.read_text(encoding="utf-8"),
+        "test": ",".join(fold.test.files),
+    }
+
+
+def _known(path: Path, asked: dict[str, str]) -> "Measured | None":
+    """Return what an earlier run has measured; None if there is no such file, or it was asked for something else."""
+    from shipseg_tiles.training.comparison import Measured
+
+    with suppress(OSError, ValueError, KeyError, TypeError):  # a file that is cut off counts as none
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if known["asked"] == asked:
+            return Measured.from_json(known["measured"])
+    return None
 
 
 def _trained_with_classifier(preset: "Preset", options: Options, fold: _Fold) -> tuple[Path, Path | None]:

@@ -3,24 +3,21 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class Options(ArchiveOptions):
     """Options of `explore`."""
 
-    images: Path = option("folder or zip of images", metavar="DIR")
-    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
     out: Path = option("folder to write explore.html and explore.json to", metavar="DIR")
 
 
 def run(options: Options) -> Outcome:
     """Explore."""
-    from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.report.explore import explore
 
-    numbers = explore(open_archive(options.images, options.labels), options.out)
+    numbers = explore(options.archive(), options.out)
     summary = (
         f"{numbers['images']} images, {numbers['ship_images']} of them with {numbers['ships']} ships;"
         f" {numbers['skipped']} skipped, {numbers['missing']} labelled but not there: {options.out / 'explore.html'}"

@@ -5,17 +5,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class Options(ArchiveOptions):
     """Options of `mine`."""
 
     weights: Path = option("weights with their contract beside them", metavar="FILE.keras")
-    images: Path = option("folder or zip of images", metavar="DIR")
-    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
     patches: list[Path] = option(
         "store that is trained on, or several; what validates in them is left alone", nargs="+", metavar="FILE.h5"
     )
@@ -32,7 +30,6 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Mine."""
-    from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.split import read_split
     from shipseg_tiles.nets.contract import read_contract
     from shipseg_tiles.patches.store import PatchStore
@@ -43,7 +40,7 @@ def run(options: Options) -> Outcome:
     if options.out.resolve() in {path.resolve() for path in (*store.paths, *store.files)}:
         raise InputError(f"{options.out} is the store that is mined with; choose another name for --out")
     read_contract(options.weights)
-    archive = open_archive(options.images, options.labels)
+    archive = options.archive()
     sides = read_split(options.split) if options.split else None
     with quiet_import():
         from shipseg_tiles.inference.predictor import Predictor

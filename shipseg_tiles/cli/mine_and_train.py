@@ -5,16 +5,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option, quiet_import
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class Options(ArchiveOptions):
     """Options of `mine-and-train`."""
 
     weights: Path = option("weights to begin with, with their contract", metavar="FILE.keras")
-    images: Path = option("folder or zip of images", metavar="DIR")
-    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
     patches: list[Path] = option("store that they were trained on, or several", nargs="+", metavar="FILE.h5")
     split: Path | None = option(
         "CSV ImageId,split that the patches were cut with; needed if they were", default=None, type=Path, metavar="CSV"
@@ -31,7 +29,6 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Mine and train."""
-    from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.split import read_split
     from shipseg_tiles.nets.contract import read_contract
     from shipseg_tiles.patches.store import PatchStore
@@ -39,7 +36,7 @@ def run(options: Options) -> Outcome:
 
     store = PatchStore(*options.patches)  # what can be wrong with the files, before the slow import
     read_contract(options.weights)
-    archive = open_archive(options.images, options.labels)
+    archive = options.archive()
     sides = read_split(options.split) if options.split else None
     with quiet_import():
         from shipseg_tiles.training.rounds import mine_and_train

@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option
 from shipseg_tiles.errors import InputError
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class Options(ArchiveOptions):
     """Options of `report`."""
 
     predictions: Path = option("folder that predict wrote, folder of masks, or CSV", metavar="DIR_OR_CSV")
-    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
-    images: Path = option("folder or zip of images", metavar="DIR")
     out: Path = option("page to write; it stands alone", metavar="FILE.html")
     weights: Path | None = option(
         "weights whose training is shown (default: those that predict used, if they were trained here)",

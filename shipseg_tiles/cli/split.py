@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option
 
 if TYPE_CHECKING:
     from shipseg_tiles.archive.signatures import Signature
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class Options(ArchiveOptions):
     """Options of `split`."""
 
-    images: Path = option("folder or zip of images", metavar="DIR")
-    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
     out: Path = option("CSV to write: ImageId,split,scene", metavar="CSV")
     valid_fraction: float = option("share of the images that validate", default=0.1, metavar="F")
     seed: int = option("the same seed chooses the same images", default=0, metavar="S")
@@ -26,18 +24,15 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Group the images by place and split the groups."""
-    from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.scenes import find_pairs, group_scenes
     from shipseg_tiles.archive.signatures import read_signatures
     from shipseg_tiles.archive.split import VALID, choose_sides, write_split
-    from shipseg_tiles.errors import InputError, warn_skipped
+    from shipseg_tiles.errors import InputError
     from shipseg_tiles.processes import open_workers
 
-    archive = open_archive(options.images, options.labels)
+    archive = options.archive()
     with open_workers(options.workers) as processes:
         signatures, reasons = read_signatures(archive.files, processes)
-    for name, reason in reasons.items():
-        warn_skipped(name, reason)
     if not signatures:
         raise InputError(f"no image in {options.images} can be read; the first: {next(iter(reasons.values()))}")
     scenes = group_scenes(signatures, find_pairs(signatures))

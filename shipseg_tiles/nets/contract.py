@@ -119,6 +119,8 @@ class Contract:
     def __post_init__(self) -> None:
         """Refuse what would make a prediction silently wrong, or fail in the middle of it."""
         self._check_types()
+        if self.patch < 1:
+            raise InputError(f"patch {self.patch} must be 1 or more")
         if not 0 < self.threshold < 1:
             raise InputError(f"threshold {self.threshold} must be above 0 and below 1")
         if self.minimum_area < 0:

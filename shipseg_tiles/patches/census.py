@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.tiling import TileGrid
+from shipseg_tiles.tiling import shared_grid
 
 PATCH_SIZES = (64, 128, 256, 384, 768)
 """Sides of patches in pixels that are worth comparing."""
-
-_grid = lru_cache(maxsize=256)(TileGrid)
-"""Images come in few sizes: the tiles of each are worked out once."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +51,9 @@ def count_patches(labels: Labels, sizes: Mapping[str, tuple[int, int]], patches:
     every = dict.fromkeys(patches, 0)
     with_ships = dict.fromkeys(patches, 0)
     for name, (height, width) in tqdm(sizes.items(), desc="patches", unit="image", disable=None):
-        columns, rows = np.divmod(labels.pixel_indices(name, height * width), height)
+        columns, rows = np.divmod(labels.pixel_indices(name, (height, width)), height)
         for patch in patches:
-            grid = _grid(height, width, patch, patch)
+            grid = shared_grid(height, width, patch, patch)
             every[patch] += len(grid)
             if rows.size:  # most images are empty
                 with_ships[patch] += int(np.count_nonzero(grid.pixels_per_tile(rows, columns)))

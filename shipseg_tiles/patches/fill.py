@@ -1,4 +1,4 @@
-"""What worker processes do: measure images and cut them into the slots of a store. Loads little, to start fast."""
+"""What worker processes do: decode images and cut them into the slots of a store. Loads little, to start fast."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -10,7 +10,7 @@ from patchify import patchify
 
 from shipseg_tiles import rle
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import read_image, read_size, resize_image
+from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.patches.slots import CLASSES, SPLITS, Slots
 from shipseg_tiles.tiling import TileGrid
 from shipseg_tiles.zipped import AnyPath
@@ -31,21 +31,9 @@ class ImageTask:
     places: NDArray[np.int32]
 
 
-def measure(path: AnyPath) -> tuple[int, int] | str:
-    """Return (height, width) of an image from its header, or the reason why it is bad."""
-    try:
-        return read_size(path)
-    except InputError as error:
-        return str(error)
-
-
-def find_damage(path: AnyPath) -> str | None:
-    """Decode an image; return the reason if that fails."""
-    try:
-        read_image(path)
-    except InputError as error:
-        return str(error)
-    return None
+def check_image(path: AnyPath) -> None:
+    """Decode an image and keep nothing of it, which would travel between processes; raises as `read_image`."""
+    read_image(path)
 
 
 def fill_slots(slots: Slots, patch: int, resumed: bool, tasks: Iterable[ImageTask]) -> dict[str, str]:

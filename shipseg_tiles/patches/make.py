@@ -19,12 +19,12 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.split import choose_evenly, split_identity
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.jobs import Job, open_job
-from shipseg_tiles.patches.fill import ImageTask, fill_slots, find_damage
+from shipseg_tiles.patches.fill import ImageTask, check_image, fill_slots
 from shipseg_tiles.patches.plan import CELLS, PatchPlan, PlanOptions, plan_patches
 from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard_name, shard_path
 from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards
 from shipseg_tiles.patches.survey import Survey, survey_archive
-from shipseg_tiles.processes import chunked, map_in_chunks, open_workers
+from shipseg_tiles.processes import chunked, map_images, open_workers
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ class MakeOptions(PlanOptions):
 
     valid_fraction: float = 0.1
     full_images: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuse what no store can hold."""
+        super().__post_init__()
+        if self.full_images < 0:
+            raise InputError(f"full images {self.full_images} must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,12 @@ def make_patches(
         sides: `train` or `valid` by image, instead of `valid_fraction`; images without a side are left out.
 
     Raises:
-        InputError: If no image is usable, no training image shows a ship, an option is out of its range, or a run
-            that was begun had other options.
+        InputError: If `out` does not end in `.h5`, no image is usable, no training image shows a ship, an option is
+            out of its range, or a run that was begun had other options.
         OSError: If the disk is full or `out` cannot be written.
     """
+    if out.suffix != ".h5":  # so that no other store has the folder of shards that is called like this one
+        raise InputError(f"{out} must end in .h5")
     layout = layout or Layout()
     recorded = asdict(options) | {"split": split_identity(sides)}
     with open_job(out, recorded | asdict(layout)) as job, open_workers(workers, cluster) as processes:
@@ -159,8 +167,9 @@ class _Run:
 
     def _find_damaged(self, names: list[str]) -> dict[str, str]:
         """Decode images that are kept whole: the plan may hold no patch of them, so that nobody else would."""
-        reasons = map_in_chunks(self.processes, find_damage, [self.survey.archive.files[name] for name in names])
-        return {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
+        files = {name: self.survey.archive.files[name] for name in names}
+        _, reasons = map_images(self.processes, check_image, files, "full images")
+        return reasons
 
     def _read_full_images(self, names: list[str]) -> list[FullImage]:
         archive = self.survey.archive

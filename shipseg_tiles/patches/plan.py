@@ -4,7 +4,6 @@ import hashlib
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, SPLITS
-from shipseg_tiles.tiling import TileGrid
+from shipseg_tiles.tiling import TileGrid, shared_grid
 
 CELLS = 64
 """Images fall into so many cells, and slots go through them cell by cell. A shard holds whole cells, so that the order
@@ -183,7 +182,7 @@ def _candidates(
     corners: list[NDArray[np.int64]] = []
     ship_pixels: list[NDArray[np.int64]] = []
     for name in names:
-        of_image = _patches(labels, name, _grid(*sizes[name], options.patch, options.stride), options)
+        of_image = _patches(labels, name, shared_grid(*sizes[name], options.patch, options.stride), options)
         corners.append(of_image[0])
         ship_pixels.append(of_image[1])
     image = np.repeat(np.arange(len(names)), [len(part) for part in corners])
@@ -206,19 +205,13 @@ def _candidates(
     return wanted
 
 
-@lru_cache(maxsize=64)
-def _grid(height: int, width: int, patch: int, stride: int) -> TileGrid:
-    """Images come in few sizes: work out the tiles of each size once."""
-    return TileGrid(height, width, patch, stride)
-
-
 def _patches(
     labels: Labels, name: str, grid: TileGrid, options: PlanOptions
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the corners (N, 2) of the patches of an image, and the ship pixels (N,) of each."""
-    if not labels.ships[name]:
+    rows, columns = _ship_places(labels, name, grid)
+    if not rows.size:  # most images are empty
         return grid.corners, np.zeros(len(grid), dtype=np.int64)
-    columns, rows = np.divmod(labels.pixel_indices(name, grid.height * grid.width), grid.height)
     corners, pixels = grid.corners, grid.pixels_per_tile(rows, columns)
     ships = np.flatnonzero(pixels >= options.min_ship_pixels)
     if not options.jitter or not ships.size:
@@ -232,6 +225,15 @@ def _patches(
     corners[ships[stays_ship]] = moved[stays_ship]
     pixels[ships[stays_ship]] = pixels_moved[stays_ship]
     return corners, pixels
+
+
+def _ship_places(labels: Labels, name: str, grid: TileGrid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and columns (P,) of the ship pixels of an image, at the size to which it is mirrored."""
+    shape = (grid.height, grid.width)
+    columns, rows = np.divmod(labels.pixel_indices(name, shape), grid.height)
+    if rows.size and grid.padded_shape != shape:
+        rows, columns = np.nonzero(grid.pad(labels.mask(name, shape)))
+    return rows, columns
 
 
 def _draw_background(candidates: pd.DataFrame, split: str, wanted: int, options: PlanOptions) -> NDArray[np.int64]:

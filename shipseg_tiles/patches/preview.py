@@ -3,18 +3,19 @@
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.archive.mask_folder import COMPETITION_SHAPE
+from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.archive.split import VALID, choose_validation
+from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image
 from shipseg_tiles.patches.make import MakeOptions
-from shipseg_tiles.patches.plan import PatchPlan, background_wanted, limit_per_ship_count, plan_patches
+from shipseg_tiles.patches.plan import PatchPlan, background_wanted, plan_patches
 from shipseg_tiles.patches.slots import SPLITS
 from shipseg_tiles.patches.store_writer import store_bytes, stored_side
-from shipseg_tiles.patches.survey import survey_archive
+from shipseg_tiles.patches.survey import survey_archive, wanted_images
 
 RATIOS = (0.5, 1, 2, 3, 5, 10)
 """Background ratios that are compared."""
@@ -44,7 +45,7 @@ class Preview:
 
 
 def preview_labels(labels: Labels, options: MakeOptions, sides: Mapping[str, str] | None) -> Preview:
-    """Preview from the labels alone: all images count as 768 x 768, and the split goes by image.
+    """Preview from the labels alone: images count as 768 x 768 unless their masks tell, and the split goes by image.
 
     Args:
         labels: The ships of each image.
@@ -52,16 +53,16 @@ def preview_labels(labels: Labels, options: MakeOptions, sides: Mapping[str, str
         sides: As for `make_patches`.
 
     Raises:
-        InputError: As `plan_patches`.
+        InputError: As `plan_patches`, or if `sides` names no image.
     """
-    counts = {name: len(ships) for name, ships in labels.ships.items() if sides is None or name in sides}
-    counts = {name: counts[name] for name in limit_per_ship_count(counts, options)}
+    counts = wanted_images(labels, options, sides)
     if sides is None:
         each_its_own = {name: number for number, name in enumerate(counts)}
         validation = choose_validation(counts, each_its_own, options.valid_fraction, options.seed)
     else:
         validation = [name for name in counts if sides[name] == VALID]
-    plan = plan_patches(labels, dict.fromkeys(counts, COMPETITION_SHAPE), validation, options)
+    sizes = {name: labels.shapes.get(name, COMPETITION_SHAPE) for name in counts}
+    plan = plan_patches(labels, sizes, validation, options)
     return _priced(plan, len(counts), options, None)
 
 
@@ -80,7 +81,7 @@ def preview_archive(
     Raises:
         InputError: As `make_patches`.
     """
-    survey = survey_archive(archive, options, options.valid_fraction, sides, processes).without({})
+    survey = survey_archive(archive, options, options.valid_fraction, sides, processes)
     plan = plan_patches(survey.archive.labels, survey.sizes, survey.validation, options)
     cut = plan.table["image"].unique().tolist()
     seconds = _CUTTING * len(cut) * _seconds_to_decode(survey.archive, cut) / workers
@@ -88,11 +89,12 @@ def preview_archive(
 
 
 def _seconds_to_decode(archive: Archive, names: Sequence[str]) -> float:
-    """Return the mean of some images."""
+    """Return the mean of some images; those that are damaged take their time as well."""
     timed = names[:: -(-len(names) // _TIMED_IMAGES)]
     began = time.perf_counter()
     for name in timed:
-        read_image(archive.files[name])
+        with suppress(InputError):
+            read_image(archive.files[name])
     return (time.perf_counter() - began) / len(timed)
 
 

@@ -48,8 +48,11 @@ _SOURCE = [("image", "S"), ("row", "i"), ("column", "i"), ("ship_pixels", "i")]
 _INDEX = [("image", "S"), ("offset", "i"), ("length", "i"), ("checksum", "u")]
 """Fields and their kinds in numpy's letters: text of a fixed size and integers, nothing that points elsewhere."""
 
-_DAMAGE = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 """What h5py, and the unpacking of what it read, raise on a file that is damaged or made up."""
+
+_LONGEST_LEFT_OUT = 2**28
+"""Bytes that say why images are left out, at most: a file with holes is as large as it likes, and takes no disk."""
 
 _Json = TypeVar("_Json", dict[str, Any], list[str])
 
@@ -263,6 +266,8 @@ def _files_of(path: Path, header: _Header) -> list[Path]:
 
 def _read_header(path: Path) -> _Header:
     with opened(path) as file:
+        if _dataset(path, file, "left_out").size > _LONGEST_LEFT_OUT:
+            raise InputError(f"{path} says of too many images why they are left out; do not use this file")
         header = _Header(
             patch=operator.index(_attribute(file, "patch")),
             options=_parsed(_attribute(file, "options"), dict),
@@ -270,10 +275,21 @@ def _read_header(path: Path) -> _Header:
             left_out=_parsed(_whole(path, file, "left_out", "|u1").tobytes(), dict),
             shards=_parsed(_attribute(file, "shards"), list),
         )
-        operator.index(header.options["patch"])
+        _check_options(path, header)
+    return header
+
+
+def _check_options(path: Path, header: _Header) -> None:
+    """Refuse options that no store was made with: those who train or mine rely on them."""
+    patch, stride, seed = (operator.index(header.options[name]) for name in ("patch", "stride", "seed"))
+    side = operator.index(header.options["resize"] or patch)
     if not 1 <= header.patch <= MAXIMUM_SIDE:
         raise InputError(f"{path} is for patches of {header.patch} px, not of 1 to {MAXIMUM_SIDE}; make it again")
-    return header
+    if header.patch != side or not 1 <= stride <= patch <= MAXIMUM_SIDE or seed < 0:
+        raise InputError(
+            f"{path} has patches of {header.patch} px by the options patch {patch}, stride {stride}, resize"
+            f" {header.options['resize']} and seed {seed}, which do not fit; make it again with make-patches"
+        )
 
 
 def _attribute(file: h5py.File, name: str) -> Any:

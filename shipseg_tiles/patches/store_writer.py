@@ -39,7 +39,7 @@ def create_store(
     Args:
         path: File to create; it appears when it is complete.
         plan: Says how many patches of which kind there are and where they come from.
-        options: JSON-able options of the run; `patch`, `resize` and `seed` among them.
+        options: JSON-able options of the run; `patch`, `stride`, `resize` and `seed` among them.
         full_images: Validation images to keep whole, for the true dice during training.
         left_out: Why images of the archive are not in the plan, by name.
 

@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from tqdm import tqdm
-
 from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.archive.scenes import find_pairs, group_scenes
 from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.archive.split import VALID, choose_validation
 from shipseg_tiles.errors import InputError, warn_skipped
-from shipseg_tiles.patches.fill import measure
+from shipseg_tiles.images import read_size
 from shipseg_tiles.patches.plan import PlanOptions, limit_per_ship_count
-from shipseg_tiles.processes import map_in_chunks
-from shipseg_tiles.zipped import AnyPath
+from shipseg_tiles.processes import map_images
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -72,10 +70,8 @@ def survey_archive(
     Raises:
         InputError: If no image is usable or wanted, or the fraction is out of its range.
     """
-    ship_counts = {name: len(ships) for name, ships in archive.labels.ships.items() if sides is None or name in sides}
-    if not ship_counts:
-        raise InputError(f"the split names none of the {len(archive.files)} labelled images; do they belong together?")
-    files = {name: archive.files[name] for name in limit_per_ship_count(ship_counts, options)}
+    ship_counts = wanted_images(archive.labels, options, sides)
+    files = {name: archive.files[name] for name in ship_counts}
     if sides is None and valid_fraction:
         signatures, skipped = read_signatures(files, processes)
         sizes = {name: signature.size for name, signature in signatures.items()}
@@ -83,22 +79,28 @@ def survey_archive(
         counts = {name: ship_counts[name] for name in signatures}
         validation = choose_validation(counts, scenes, valid_fraction, options.seed)
     else:
-        sizes, skipped = _read_sizes(files, processes)
+        sizes, skipped = map_images(processes, read_size, files, "sizes")
+        for name, reason in skipped.items():
+            warn_skipped(name, reason)
         validation = [name for name in sizes if sides and sides[name] == VALID]
-    for name, reason in skipped.items():
-        warn_skipped(name, reason)
-    return Survey(archive.only(sizes), sizes, validation, skipped)
+    return Survey(archive, sizes, validation, {}).without(skipped)
 
 
-def _read_sizes(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict[str, Size], dict[str, str]]:
-    """Return sizes by name, and for bad images the reason by name."""
-    sizes: dict[str, Size] = {}
-    skipped: dict[str, str] = {}
-    results = map_in_chunks(processes, measure, files.values())
-    bar = tqdm(zip(files, results, strict=True), desc="sizes", unit="image", total=len(files), disable=None)
-    for name, result in bar:
-        if isinstance(result, str):
-            skipped[name] = result
-        else:
-            sizes[name] = result
-    return sizes, skipped
+def wanted_images(labels: Labels, options: PlanOptions, sides: Mapping[str, str] | None) -> dict[str, int]:
+    """Choose images by the number of ships that they show.
+
+    Args:
+        labels: The ships of each image.
+        options: Say how many images are wanted of each number of ships.
+        sides: Images that it does not name are left out; None names all.
+
+    Returns:
+        The number of ships by image name.
+
+    Raises:
+        InputError: If `sides` names no image.
+    """
+    ship_counts = {name: len(ships) for name, ships in labels.ships.items() if sides is None or name in sides}
+    if not ship_counts:
+        raise InputError(f"the split names none of the {len(labels.ships)} labelled images; do they belong together?")
+    return {name: ship_counts[name] for name in limit_per_ship_count(ship_counts, options)}

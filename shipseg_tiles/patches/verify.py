@@ -15,6 +15,7 @@ from shipseg_tiles.images import decode_image
 from shipseg_tiles.patches.plan import fingerprint_of
 from shipseg_tiles.patches.slots import CLASSES, SPLITS, checksum
 from shipseg_tiles.patches.store import PatchArrays, PatchStore
+from shipseg_tiles.tiling import mirrored
 
 KEYS = [(split, kind) for split in SPLITS for kind in CLASSES]
 
@@ -142,6 +143,7 @@ def _check_full_images(store: PatchStore) -> Iterator[Problem]:
         try:
             height, width = decode_image(image.data, image.name).shape[:2]
             mask = Labels("its labels", {image.name: image.ships}).mask(image.name, (height, width))
+            mask = mirrored(mask, side, side)
         except InputError as error:
             yield Problem(store.paths[0], "full_images", None, str(error))
             continue

@@ -39,7 +39,7 @@ def draw_examples(usable: UsableImages, measures: Measures, seed: int) -> Iterat
     """
     for kind, names in _candidates(measures, seed).items():
         for name, image in islice(_readable(usable, names), _IMAGES_OF_A_KIND):
-            pixels = usable.archive.labels.pixel_indices(name, image.shape[0] * image.shape[1])
+            pixels = usable.archive.labels.pixel_indices(name, (image.shape[0], image.shape[1]))
             if kind == _SMALLEST:
                 yield _smallest_ship(name, image, pixels, measures)
             else:

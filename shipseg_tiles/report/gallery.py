@@ -88,7 +88,7 @@ class Gallery:
             InputError: If an image is damaged, or its probabilities are of another size.
         """
         for score in self.chosen:
-            yield self._exhibit(score, read_image(self._run.files[Path(score.image).stem]))
+            yield self._exhibit(score, read_image(self._run.files[score.image]))
 
     def _exhibit(self, score: ImageScore, image: NDArray[np.uint8]) -> Exhibit:
         shape = image.shape[0], image.shape[1]
@@ -111,9 +111,9 @@ class Gallery:
 
     def _ships(self, image: str, shape: tuple[int, int]) -> tuple[list[PixelIndices], list[PixelIndices]]:
         """Return the true and the predicted ships of an image; it has none of these if nothing was predicted for it."""
-        pixels, name = shape[0] * shape[1], self._predicted.get(Path(image).stem)
-        found = self._run.predicted.ship_indices(name, pixels) if name else []
-        return self._run.truth.ship_indices(image, pixels), found
+        name = self._predicted.get(Path(image).stem)
+        found = self._run.predicted.ship_indices(name, shape) if name else []
+        return self._run.truth.ship_indices(image, shape), found
 
     def _stored(self, image: str) -> Path:
         return self._run.folder / _PROBABILITIES / f"{Path(image).stem}.png"

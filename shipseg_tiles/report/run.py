@@ -14,6 +14,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import list_images
 from shipseg_tiles.scoring.calibrated import read_judged
 from shipseg_tiles.scoring.image_score import ImageScore
+from shipseg_tiles.scoring.pairs import find_files
 from shipseg_tiles.scoring.score import score_labels
 from shipseg_tiles.zipped import AnyPath
 
@@ -44,7 +45,7 @@ class Run:
 
     Attributes:
         folder: Where they are: what `predict` wrote, a folder of masks, or a CSV.
-        files: The file of each image, by its name without suffix.
+        files: The file of each image, by the name that it has in `truth`.
         truth: The labels that they were scored by.
         predicted: The predicted ships, by names that may have other suffixes than those of `truth`.
         scores: The score of each image.
@@ -89,7 +90,8 @@ def open_run(
     files = list_images(images)
     truth, predicted, _ = read_judged(labels, predictions, leave_out_calibrated)
     scores = score_labels(truth, predicted, missing, files)
-    return Run(predictions, {path.stem: path for path in files}, truth, predicted, scores, _read_record(predictions))
+    of_images = find_files((score.image for score in scores), files)
+    return Run(predictions, of_images, truth, predicted, scores, _read_record(predictions))
 
 
 def _read_record(predictions: Path) -> dict[str, Any]:

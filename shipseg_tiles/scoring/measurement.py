@@ -1,7 +1,5 @@
 """What a net, and a gate in front of it, answer of labelled images: each image once, for all settings."""
 
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +8,6 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import read_size
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor, readable_images
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, image_digest
@@ -62,7 +59,7 @@ def measure(weights: Path, gate_weights: Path | None, archive: Archive) -> Measu
     predictor = Predictor.load(weights)
     contract = predictor.contract
     gate = Gate.load(gate_weights) if gate_weights else None
-    tile = max((predictor.grid(*size).tile for size in _sizes(archive)), default=contract.tile)
+    tile = max((predictor.grid(*size).tile for size in archive.sizes().values()), default=contract.tile)
     threshold = gate_threshold(gate.contract, tile, contract.gate) if gate else None
     current = Setting(
         contract.threshold, contract.minimum_area, contract.minimum_score, threshold, contract.separate_touching
@@ -70,7 +67,7 @@ def measure(weights: Path, gate_weights: Path | None, archive: Archive) -> Measu
     measured = Measurement(current, gate.contract if gate else None, tile)
     thresholds = Axes.around(current).thresholds
     for name, image in readable_images([*archive.files.values()], "calibrate"):
-        ships = archive.labels.ship_indices(name, image.shape[0] * image.shape[1])
+        ships = archive.labels.ship_indices(name, (image.shape[0], image.shape[1]))
         grid, probabilities = predictor.grid(*image.shape[:2]), predictor.probabilities(image)
         peaks = _peaks(measured, gate, image, grid) if gate else np.ones_like(probabilities)
         measured.evidence[name] = collect_evidence(probabilities, ships, thresholds, peaks)
@@ -78,13 +75,6 @@ def measure(weights: Path, gate_weights: Path | None, archive: Archive) -> Measu
     if not measured.evidence:
         raise InputError(f"no image in {archive.source} can be read; the warnings above say why")
     return measured
-
-
-def _sizes(archive: Archive) -> Iterator[tuple[int, int]]:
-    """Yield (height, width) of each image whose header can be read."""
-    for path in archive.files.values():
-        with suppress(InputError):
-            yield read_size(path)
 
 
 def _peaks(measured: Measurement, gate: Gate, image: NDArray[np.uint8], grid: TileGrid) -> NDArray[np.float32]:

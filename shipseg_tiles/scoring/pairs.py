@@ -1,13 +1,12 @@
 """Labels and predictions of the same images, side by side, once it is certain that they belong together."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from textwrap import shorten
 
-from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.archive.mask_folder import COMPETITION_SHAPE
+from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_size
 from shipseg_tiles.rle import OutsideImageError, PixelIndices, union
@@ -33,7 +32,7 @@ class ImagePair:
 
 
 def pair_images(
-    truth: Labels, predicted: Labels, missing: str = "error", files: Iterable[AnyPath] | None = None
+    truth: Labels, predicted: Labels, missing: str = "error", files: Sequence[AnyPath] | None = None
 ) -> Iterator[ImagePair]:
     """Put the labels and the predictions of each image side by side. They find each other by the name without suffix.
 
@@ -52,12 +51,30 @@ def pair_images(
             outside it; or if its predicted ships overlap.
     """
     names = _matched(truth, predicted, missing)
-    paths = None if files is None else {path.stem: path for path in files}
+    paths = {} if files is None else find_files(names, files)
     for image, name in names.items():
-        told = [*_told_by_file(image, paths), *_told_by_mask(truth, image), *_told_by_mask(predicted, name)]
+        told = [_Size(read_size(paths[image]), str(paths[image]))] if image in paths else []
+        told += [*_told_by_mask(truth, image), *_told_by_mask(predicted, name)]
         size = _agreed_size(image, told)
         ships = [] if name is None else _disjoint_ships(predicted, name, size)
         yield ImagePair(image, size.shape, _ships(truth, image, size), ships)
+
+
+def find_files(images: Iterable[str], files: Sequence[AnyPath]) -> dict[str, AnyPath]:
+    """Return the file of each image: the one of its very name, else one that differs in its suffix only.
+
+    Raises:
+        InputError: If an image has none.
+    """
+    by_name = {path.name: path for path in files}
+    by_stem = {path.stem: path for path in files}
+    found = {}
+    for image in images:
+        path = by_name.get(image) or by_stem.get(Path(image).stem)
+        if path is None:
+            raise InputError(f"{image} is not among the images given; give --images the folder that was predicted")
+        found[image] = path
+    return found
 
 
 def _matched(truth: Labels, predicted: Labels, missing: str) -> dict[str, str | None]:
@@ -102,15 +119,6 @@ class _Size:
         return f"{self.shape[0]} x {self.shape[1]} pixels by {self.teller}"
 
 
-def _told_by_file(image: str, paths: Mapping[str, AnyPath] | None) -> list[_Size]:
-    if paths is None:
-        return []
-    path = paths.get(Path(image).stem)
-    if path is None:
-        raise InputError(f"{image} is not among the images given; give --images the folder that was predicted")
-    return [_Size(read_size(path), str(path))]
-
-
 def _told_by_mask(labels: Labels, name: str | None) -> list[_Size]:
     shape = labels.shapes.get(name) if name else None
     return [_Size(shape, labels.source)] if shape else []
@@ -125,10 +133,10 @@ def _agreed_size(image: str, told: Sequence[_Size]) -> _Size:
 
 
 def _ships(labels: Labels, name: str, size: _Size) -> list[PixelIndices]:
-    height, width = size.shape
     try:
-        return labels.ship_indices(name, height * width)
+        return labels.ship_indices(name, size.shape)
     except OutsideImageError as error:
+        height, width = size.shape
         assumed = f"{height} x {width} as in the competition, since nothing tells its size; give --images"
         raise InputError(f"{error}, {f'which has {size}; correct the row' if size.teller else assumed}") from None
 

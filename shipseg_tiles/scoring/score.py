@@ -1,6 +1,6 @@
 """Scores of all labelled images, and what they come to."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from shipseg_tiles.zipped import AnyPath
 
 
 def score_labels(
-    truth: Labels, predicted: Labels, missing: str = "error", files: Iterable[AnyPath] | None = None
+    truth: Labels, predicted: Labels, missing: str = "error", files: Sequence[AnyPath] | None = None
 ) -> list[ImageScore]:
     """Score all labelled images; arguments and errors as those of `shipseg_tiles.scoring.pairs.pair_images`."""
     return [

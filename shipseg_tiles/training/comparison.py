@@ -119,8 +119,7 @@ def measure(weights: Path, classifier: Path | None, archive: Archive, training_m
     scores, seconds, began = [], 0.0, time.monotonic()
     for prediction in map(partial(predict_image, options), tqdm(paths, desc="predict", unit="image", disable=None)):
         seconds += time.monotonic() - began
-        height, width = prediction.shape
-        truth = archive.labels.ship_indices(prediction.name, height * width)
+        truth = archive.labels.ship_indices(prediction.name, prediction.shape)
         scores.append(score_image(prediction.name, truth, prediction.pixels, prediction.shape))
         began = time.monotonic()
     parameters = sum(user.net.count_params() for user in load_nets(options) if user)

@@ -205,7 +205,7 @@ def _false_ships(predictor: Predictor, archive: Archive, name: str, options: dic
     image = read_image(archive.files[name])
     height, width = image.shape[:2]
     grid = TileGrid(height, width, options["patch"], options["stride"])
-    columns, rows = np.divmod(archive.labels.pixel_indices(name, height * width), height)
+    columns, rows = np.divmod(archive.labels.pixel_indices(name, (height, width)), height)
     labelled = grid.pixels_per_tile(rows, columns)
     contract = predictor.contract
     seen = grid.pixels_per_tile(*np.nonzero(predictor.probabilities(image) > contract.threshold))

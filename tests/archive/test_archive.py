@@ -42,7 +42,7 @@ def test_missing_images_are_listed_and_left_out_with_one_warning(images, tmp_pat
     assert list(archive.files) == ["a.jpg"]
     assert archive.missing == ("g.jpg", "notes.txt", "z.jpg")
     assert [str(warning.message) for warning in caught] == [
-        f"g.jpg skipped: it is labelled, but not in {images}, and neither are 2 others"
+        f"g.jpg skipped: it is labelled, but not in {images}, like 2 more"
     ]
 
 
@@ -74,6 +74,7 @@ def test_masks_are_matched_by_their_names_without_suffix(images, tmp_path):
     archive = open_archive(images, tmp_path / "masks")
 
     assert archive.labels.ships == dict.fromkeys(("a.jpg", "b.tif", "c.png", "d.PNG"), ("5 1",))
+    assert archive.labels.shapes == dict.fromkeys(archive.labels.ships, (4, 4))
     assert archive.missing == ("z.jpg",)
 
 

@@ -28,13 +28,13 @@ def test_rows_of_one_image_are_its_ships_in_their_order_and_images_are_sorted():
     assert list(labels.ships) == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-def test_duplicate_rows_are_two_ships_whose_pixels_count_once():
-    """Runs 3 2 twice and 4 2: pixels 3, 4, 5, so 0-based 2, 3, 4."""
-    labels = parsed("a.jpg,3 2\na.jpg,3 2\na.jpg,4 2\na.jpg,\n")
+def test_equal_rows_are_one_ship_and_pixels_of_two_ships_count_once():
+    """Runs 3 2 and 4 2: pixels 3, 4, 5, so 0-based 2, 3, 4."""
+    labels = parsed("a.jpg,3 2\na.jpg,3  2\nb.jpg,3 2\na.jpg,4 2\na.jpg,\n")
 
-    assert labels.ships["a.jpg"] == ("3 2", "3 2", "4 2")
-    assert [pixels.tolist() for pixels in labels.ship_indices("a.jpg")] == [[2, 3], [2, 3], [3, 4]]
-    assert labels.pixel_indices("a.jpg").tolist() == [2, 3, 4]
+    assert labels.ships == {"a.jpg": ("3 2", "4 2"), "b.jpg": ("3 2",)}
+    assert [pixels.tolist() for pixels in labels.ship_indices("a.jpg", (5, 1))] == [[2, 3], [3, 4]]
+    assert labels.pixel_indices("a.jpg", (5, 1)).tolist() == [2, 3, 4]
 
 
 def test_mask_of_an_image_counts_pixels_down_its_columns():
@@ -135,7 +135,7 @@ def test_csv_without_rows_labels_nothing():
 
 
 @fast
-@given(st.dictionaries(names, st.lists(runs, max_size=3).map(tuple), max_size=5))
+@given(st.dictionaries(names, st.lists(runs, max_size=3, unique=True).map(tuple), max_size=5))
 def test_csv_comes_back_as_it_was_written(ships):
     labels = Labels("labels.csv", dict(sorted(ships.items())))
 
@@ -161,7 +161,7 @@ def test_bad_run_length_text_is_named_with_its_image_and_file(text, reason):
 
     for read in (labels.ship_indices, labels.pixel_indices):
         with pytest.raises(InputError, match=rf"labels\.csv: a\.jpg: .*{reason}"):
-            read("a.jpg", 6)
+            read("a.jpg", (2, 3))
     with pytest.raises(InputError, match=rf"labels\.csv: a\.jpg: .*{reason}"):
         labels.mask("a.jpg", (2, 3))
 
@@ -185,6 +185,17 @@ def test_masks_tell_the_sizes_of_their_images_and_a_csv_tells_none(tmp_path):
 
     assert read_labels(tmp_path).shapes == {"a.tif": (2, 3)}
     assert parsed("a.tif,3 1\n").shapes == {}
+
+
+@pytest.mark.parametrize("ships", [("3 1",), ()])
+def test_a_mask_of_another_size_than_its_image_is_refused(ships):
+    """In the mask of 2 x 3 pixels the third stands on top of the second column, in 3 x 2 at the end of the first."""
+    labels = Labels("masks", {"a.tif": ships}, {"a.tif": (2, 3)})
+
+    assert len(labels.ship_indices("a.tif", (2, 3))) == len(ships)
+    for read in (labels.ship_indices, labels.pixel_indices, labels.mask):
+        with pytest.raises(InputError, match=r"masks: the mask of a\.tif has 2 x 3 pixels, the image 3 x 2; give"):
+            read("a.tif", (3, 2))
 
 
 def test_a_folder_of_predict_holds_its_submission_whatever_masks_lie_there(tmp_path):

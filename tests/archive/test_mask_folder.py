@@ -23,7 +23,7 @@ def ships(draw, height, width):
     """A box, a box that lies anywhere over others, or a ship whose runs are cut up and out of order."""
     top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
     text = box((height, width), top, left, draw(st.integers(top + 1, height)), draw(st.integers(left + 1, width)))
-    pairs = [f"{pixel + 1} 1" for pixel in rle.decode_indices(text)]
+    pairs = [f"{pixel + 1} 1" for pixel in rle.decode_indices(text, height * width)]
     return " ".join(draw(st.permutations(pairs))) if draw(st.booleans()) and len(pairs) < 9 else text
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from shipseg_tiles.archive.signatures import BLOCK, MINIMUM_DEVIATION, SIDE, read_signature, read_signatures
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.images import read_image, read_reduced
 
 
@@ -139,7 +139,7 @@ def test_bad_images_are_told_apart_from_good_ones(tmp_path):
     files = {name: saved(tmp_path / name, textured(256, 256)) for name in ("b.png", "a.png", "c.png")}
     files["a.png"].write_bytes(b"no image")
 
-    with ThreadPoolExecutor(1) as workers:
+    with ThreadPoolExecutor(1) as workers, pytest.warns(SkippedImageWarning, match=r"^a\.png skipped: "):
         signatures, reasons = read_signatures(files, workers)
 
     assert list(signatures) == ["b.png", "c.png"]

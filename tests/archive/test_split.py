@@ -295,6 +295,14 @@ def written(folder, text):
     return folder / "split.csv"
 
 
+def test_names_that_a_csv_must_quote_come_back(tmp_path):
+    sides = {'"north".jpg': "train", "a, b.jpg": "valid", "NA": "valid"}
+
+    write_split(tmp_path / "split.csv", sides, dict.fromkeys(sides, 3))
+
+    assert read_split(tmp_path / "split.csv") == dict(sorted(sides.items()))
+
+
 def test_a_split_comes_back_from_its_file(tmp_path):
     sides = {"b.jpg": "train", "a.jpg": "valid"}
 

@@ -130,9 +130,7 @@ def test_what_is_bad_or_known_on_one_side_only_is_left_out_of_the_score(classify
     assert pd.read_csv(archive / "out.csv")["ImageId"].tolist() == ["a.png", "c.png", "d.png"]
     missing, unlabelled, bad = (str(warning.message) for warning in warned)
     assert missing.startswith("y.png skipped: it is labelled, but not in")
-    assert (
-        unlabelled == f"score of c.png skipped: it has no label in {archive / 'labels.csv'}, and neither have 1 others"
-    )
+    assert unlabelled == f"score of c.png skipped: it has no label in {archive / 'labels.csv'}, like 1 more"
     assert bad.startswith("b.png skipped: ")
 
 
@@ -145,12 +143,14 @@ def test_what_is_bad_or_known_on_one_side_only_is_left_out_of_the_score(classify
         (["--weights", "none.keras"], "none.keras does not exist"),
         (["--labels", "none.csv"], "none.csv does not exist"),
         (["--labels", "others.csv"], "others.csv labels none of the 4 images in"),
+        (["--labels", "huge.csv"], "huge.csv: a.png: run '1 2000000000' leaves the image of 8000 pixels"),
         (["--labels", "malformed.csv"], "malformed.csv: a.png: run-length text 'x 4' is no list of whole numbers"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(classify, archive, monkeypatch, arguments, reason):
     monkeypatch.chdir(archive)
     (archive / "others.csv").write_text(HEADER + "z.png,\n")
+    (archive / "huge.csv").write_text(HEADER + "a.png,1 2000000000\nb.png,\nc.png,\nd.png,\n")
     (archive / "malformed.csv").write_text(HEADER + "a.png,x 4\nb.png,\nc.png,\nd.png,\n")
 
     status, output, complaint, _ = classify(*arguments)

@@ -1,8 +1,12 @@
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from shipseg_tiles.archive.archive import open_archive
 
 
 def words(archive, out, *flags):
@@ -30,10 +34,18 @@ def own(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folded(scenes, own, tmp_path_factory):
+def archive(scenes, tmp_path_factory):
+    """The scenes with labels that may be changed."""
+    labels = tmp_path_factory.mktemp("labels") / "labels.csv"
+    labels.write_text(scenes.labels.to_csv())
+    return open_archive(Path(scenes.source), labels)
+
+
+@pytest.fixture(scope="module")
+def folded(archive, own, tmp_path_factory):
     """The plain preset on two of four folds."""
     out = tmp_path_factory.mktemp("compared")
-    done = compare(scenes, out, "--presets", own / "plain.yaml", "--test-folds", 2, "--json", out / "result.json")
+    done = compare(archive, out, "--presets", own / "plain.yaml", "--test-folds", 2, "--json", out / "result.json")
     assert done.returncode == 0, done.stderr
     return out, done
 
@@ -72,14 +84,15 @@ def test_no_image_is_in_two_parts(folded, scenes):
         assert sorted([*sides, *(score["image"] for score in scored)]) == sorted(scenes.files)
 
 
-def test_what_is_scored_is_not_trained_again_when_presets_are_added_or_folds_change(shipseg, folded, scenes, own):
-    """Two presets on one fold, on which the plain one is scored already."""
+def test_what_is_scored_is_not_trained_again_when_presets_are_added_or_folds_change(shipseg, folded, archive, own):
+    """Two presets on one fold, on which the plain one is scored already; a changed classifier is trained again."""
     out, _ = folded
     plain = out / "fold-1" / "plain" / "net.keras"
     before = plain.stat().st_mtime_ns
 
     both = f"{own / 'plain.yaml'},{own / 'filtered.yaml'}"
-    status, output, complaint = shipseg(*words(scenes, out, "--presets", both, "--test-folds", 1))
+    asked = words(archive, out, "--presets", both, "--test-folds", 1)
+    status, output, complaint = shipseg(*asked)
 
     assert status == 0, complaint
     assert plain.stat().st_mtime_ns == before
@@ -92,6 +105,26 @@ def test_what_is_scored_is_not_trained_again_when_presets_are_added_or_folds_cha
     assert "| difference to plain |" in output
     assert_mined(out / "fold-1" / "filtered")
     assert (out / "fold-1" / "first" / "net.keras").is_file()
+
+    (own / "first.yaml").write_text("summary: of another size\nmake-patches: {patch: 0}\ntrain: {net: classifier}\n")
+    assert shipseg(*asked)[0] == 2
+
+
+@pytest.mark.parametrize("kept", [None, 12])
+def test_scores_by_other_labels_or_cut_off_are_not_taken(shipseg, folded, archive, own, kept):
+    """As many ships as before leave their images, so that nothing can be trained on them."""
+    out, _ = folded
+    labels, scores = Path(archive.labels.source), out / "fold-1" / "plain" / "scores.json"
+    before = labels.read_text(), scores.read_text()
+    labels.write_text(re.sub(r" \d+$", " 999999", before[0], flags=re.MULTILINE))
+    scores.write_text(before[1][:kept])
+
+    status, _, complaint = shipseg(*words(archive, out, "--presets", own / "plain.yaml"))
+
+    labels.write_text(before[0])
+    scores.write_text(before[1])
+    assert status == 2
+    assert complaint.endswith("error: make-patches of preset plain failed, see above\n")
 
 
 def assert_mined(folder):

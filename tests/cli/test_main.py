@@ -232,7 +232,7 @@ def reader_of_labels(request, archive):
     labels, images = archive / "labels.csv", archive / "images"
     out = archive / "out"
     return {
-        "make-patches": ["make-patches", "--images", images, "--labels", labels, "--out", out, *NO_VALIDATION],
+        "make-patches": ["make-patches", "--images", images, "--labels", labels, "--out", f"{out}.h5", *NO_VALIDATION],
         "convert-labels": ["convert-labels", "--labels", labels, "--out", out, "--images", images],
         "score": ["score", "--labels", labels, "--predictions", labels, "--json", out],
     }[request.param]
@@ -261,7 +261,7 @@ def test_wrong_labels_are_refused_with_the_file_and_the_reason(refused, archive,
     complaint = refused(*reader_of_labels)
 
     assert reason in complaint
-    assert not (archive / "out").exists()
+    assert not list(archive.glob("out*"))
 
 
 def test_missing_labels_are_refused(refused, archive, reader_of_labels):
@@ -275,12 +275,12 @@ def test_a_run_that_leaves_its_image_is_refused(refused, archive, verb):
     """100 x 100 px end with pixel 10,000."""
     labels = with_labels(archive, HEADER + "a.png,9998 4\n")
 
-    options = NO_VALIDATION if verb == "make-patches" else []
+    options = ["--out", archive / "out.h5", *NO_VALIDATION] if verb == "make-patches" else ["--out", archive / "out"]
 
-    complaint = refused(verb, "--labels", labels, "--images", archive / "images", "--out", archive / "out", *options)
+    complaint = refused(verb, "--labels", labels, "--images", archive / "images", *options)
 
     assert "a.png: run '9998 4' leaves the image of 10000 pixels" in complaint
-    assert not (archive / "out").exists()
+    assert not list(archive.glob("out*"))
 
 
 def test_labels_of_other_images_are_refused(refused, archive):

@@ -145,15 +145,15 @@ def test_images_that_are_bad_or_missing_are_left_out_of_a_split(shipseg, damaged
 
 
 def test_images_that_are_bad_or_missing_are_left_out_of_an_audit(shipseg, damaged):
-    split = csv(damaged, "0a.jpg,train\n0b.jpg,valid\n1a.jpg,valid\ngone.jpg,train\n")
+    split = csv(damaged, "0a.jpg,train\n0b.jpg,valid\n1a.jpg,valid\ngone.jpg,train\nlost.jpg,train\n")
 
     with pytest.warns(SkippedImageWarning) as warned:
         status, output, _ = shipseg("audit-split", "--images", damaged / "images", "--split", split)
 
     assert status == 0
-    assert "0 pairs of 2 images show one place from different sides, 2 skipped" in output
+    assert "0 pairs of 2 images show one place from different sides, 3 skipped" in output
     missing, bad = (str(warning.message) for warning in warned)
-    assert missing.startswith("gone.jpg skipped: it is in")
+    assert missing == f"gone.jpg skipped: it is in {split}, but not in {damaged / 'images'}, like 1 more"
     assert "0b.jpg is cut off" in bad
 
 

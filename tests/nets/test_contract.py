@@ -133,6 +133,8 @@ def test_the_checksum_is_that_of_sha256sum(tmp_path):
         ("threshold", 1),
         ("threshold", float("nan")),
         ("minimum_area", -1),
+        ("patch", 0),
+        ("patch", -128),
         ("tile", 0),
         ("tile", 100),
         ("tile_multiple", 0),

@@ -35,7 +35,7 @@ def numbered_store(folder, *counts, first=0):
     table = pd.DataFrame(rows, columns=["image", "slot", "split", "class"])
     table["row"] = table["column"] = table["ship_pixels"] = 0
     path = Path(folder) / f"patches{first or ''}.h5"
-    create_store(path, PatchPlan(table, {}), {"patch": SIDE, "resize": None, "seed": 0})
+    create_store(path, PatchPlan(table, {}), {"patch": SIDE, "stride": SIDE, "resize": None, "seed": 0})
     writer = find_slots(path)
     for number, (key, count) in enumerate(zip(KEYS, counts, strict=True)):
         for slot in range(count):
@@ -500,7 +500,7 @@ def test_patches_mined_where_the_store_validates_are_refused(tmp_path):
     """As mined with another store, one that trains on that image: its patches validate here."""
     table = pd.DataFrame({"image": ["valid.jpg"], "row": 0, "column": 0, "ship_pixels": 0, "slot": 0})
     plan = PatchPlan(table.assign(split="train", **{"class": "background"}), {})
-    create_store(tmp_path / "mined.h5", plan, {"patch": SIDE, "resize": None, "seed": 0})
+    create_store(tmp_path / "mined.h5", plan, {"patch": SIDE, "stride": SIDE, "resize": None, "seed": 0})
     mined = PatchStore(tmp_path / "mined.h5")
 
     with pytest.raises(InputError, match=r"mined\.h5 holds patches of valid\.jpg, which validates in .*patches\.h5"):

@@ -130,7 +130,7 @@ def check_patches(store, archive):
             stored_image, stored_mask = patches.read(np.array([slot]))
             assert np.array_equal(stored_image[0], grid.pad(image)[place])
             assert np.array_equal(stored_mask[0], mask[place])
-            assert ship_pixels == archive.labels.mask(name, image.shape[:2])[place].sum()
+            assert ship_pixels == mask[place].sum()
             assert (ship_pixels > 0) == (kind == "ship")
             assert [row, column] in grid.corners.tolist()
             count += 1
@@ -404,6 +404,21 @@ def test_images_in_a_zip_make_the_same_store(scenes, store, tmp_path):
     make_patches(archive, tmp_path / "patches.h5", OPTIONS, workers=2)
 
     assert (tmp_path / "patches.h5").read_bytes() == store.paths[0].read_bytes()
+
+
+@pytest.mark.parametrize("name", ["patches.hdf5", "patches.H5", "patches"])
+def test_a_store_of_another_suffix_is_refused(name, scenes, tmp_path):
+    """Two stores that differ in their suffix only would have their shards in one folder."""
+    with pytest.raises(InputError, match=rf"{name} must end in \.h5"):
+        make_patches(scenes, tmp_path / name, OPTIONS, layout=Layout(shards=2))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_negative_number_of_full_images_is_refused():
+    with pytest.raises(InputError, match="full images -5 must be 0 or more"):
+        MakeOptions(full_images=-5)
+    with pytest.raises(InputError, match="jitter -1 must be 0 or more"):
+        MakeOptions(jitter=-1)
 
 
 @pytest.mark.parametrize("layout", [{"shards": 0}, {"shards": 65}, {"compression": "rar"}])

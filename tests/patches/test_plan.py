@@ -14,6 +14,7 @@ from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.plan import CELLS, PlanOptions, fingerprint_of, limit_per_ship_count, plan_patches
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.tiling import mirrored
 
 fast = settings(deadline=None, max_examples=40)
 
@@ -80,10 +81,10 @@ def test_odd_size_ends_at_the_border():
 
 
 def test_image_smaller_than_the_patch_is_one_patch():
-    """3 x 2 px: all 6 pixels are ship."""
-    plan = plan_patches(Labels("labels.csv", {"a.png": ("1 6",)}), {"a.png": (3, 2)}, [], SMALL)
+    """3 x 2 px, of which the last of the second column is ship, mirrored to 4 x 4: it stands there four times."""
+    plan = plan_patches(Labels("labels.csv", {"a.png": ("6 1",)}), {"a.png": (3, 2)}, [], SMALL)
 
-    assert rows_of(plan, "a.png") == [(0, 0, 6)]
+    assert rows_of(plan, "a.png") == [(0, 0, 4)]
 
 
 @fast
@@ -97,7 +98,7 @@ def test_every_patch_with_a_ship_pixel_is_kept_with_its_count(data, height, widt
 
     plan = plan_patches(Labels("labels.csv", {"a.png": ships}), {"a.png": (height, width)}, [], options)
 
-    mask = rle.decode(" ".join(ships), (height, width))
+    mask = mirrored(rle.decode(" ".join(ships), (height, width)), patch, patch)
     starts = [sorted({*range(0, max(side - patch, 0), stride), max(side - patch, 0)}) for side in (height, width)]
     expected = {
         (row, column): int(mask[row : row + patch, column : column + patch].sum())
@@ -265,6 +266,14 @@ def test_no_ship_to_train_on_is_refused(validation):
         plan_patches(labels, sizes, validation, SMALL)
 
 
+@pytest.mark.parametrize("ships", [("1 1",), ()])
+def test_a_mask_of_another_size_than_its_image_is_refused(ships):
+    labels = Labels("masks", {"a.png": ships, "b.png": ("1 1",)}, {"a.png": (4, 8), "b.png": (8, 4)})
+
+    with pytest.raises(InputError, match=r"masks: the mask of a\.png has 4 x 8 pixels, the image 8 x 4"):
+        plan_patches(labels, {"a.png": (8, 4), "b.png": (8, 4)}, [], SMALL)
+
+
 def test_run_that_leaves_its_image_is_refused():
     with pytest.raises(InputError, match=r"labels\.csv: a\.png: run '9 1' leaves the image of 8 pixels"):
         plan_patches(Labels("labels.csv", {"a.png": ("9 1",)}), {"a.png": (4, 2)}, [], SMALL)
@@ -337,13 +346,14 @@ def test_jittered_ship_patches_hold_what_they_are_said_to_hold(data):
         plan_patches(labels, {"a.png": (height, width)}, [], replace(options, jitter=jitter, seed=5)), "a.png"
     )
 
+    cut = mirrored(mask, patch, patch)
     assert len(moved) == len(still)
     for (row, column, ship_pixels), (grid_row, grid_column, _) in zip(moved, still, strict=True):
         assert abs(row - grid_row) <= jitter
         assert abs(column - grid_column) <= jitter
         assert 0 <= row <= max(height - patch, 0)
         assert 0 <= column <= max(width - patch, 0)
-        assert ship_pixels == mask[row : row + patch, column : column + patch].sum() >= least
+        assert ship_pixels == cut[row : row + patch, column : column + patch].sum() >= least
 
 
 def test_jitter_is_drawn_anew_by_each_seed_and_image_and_moves_no_background():

@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PlanOptions, plan_patches
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots
-from shipseg_tiles.patches.store_writer import compress_store, create_store
+from shipseg_tiles.patches.store_writer import _create_contiguous, compress_store, create_store
 
 OPTIONS = {
     "patch": 4,
@@ -35,7 +36,7 @@ OPTIONS = {
 PLAN_OPTIONS = PlanOptions(patch=4, stride=4, seed=9)
 
 FULL_IMAGES = [
-    FullImage("Küste.jpg", b"\xff\xd8 not decoded here \0\xff\xd9", ("1 2", "1 2", "9 1")),
+    FullImage("Küste.jpg", b"\xff\xd8 not decoded here \0\xff\xd9", ("1 2", "2 2", "9 1")),
     FullImage("b.jpg", b"", ()),
     FullImage("a,b.jpg", bytes(range(256)), ("3 4",)),
 ]
@@ -395,6 +396,26 @@ def test_options_that_are_none_are_refused(options, path):
     refused(path)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: "gone"} for name in ("patch", "stride", "resize", "seed")),
+        *({"resize": value} for value in ("abc", 8, -4, [4], True)),
+        *({name: value} for name in ("patch", "stride") for value in (0, -4, 8193, 4.0, None)),
+        {"patch": 10**9, "stride": 4, "resize": 4},
+        {"stride": 5},
+        *({"seed": value} for value in (-1, "9", None)),
+    ],
+)
+def test_options_that_no_store_was_made_with_are_refused(changes, path):
+    """As they are needed only later, for training or mining, nothing but this look at the header would tell."""
+    options = {name: value for name, value in (OPTIONS | changes).items() if value != "gone"}
+    with h5py.File(path, "r+") as file:
+        file.attrs["options"] = np.bytes_(json.dumps(options))
+
+    assert "make it again with make-patches" in refused(path)
+
+
 @pytest.mark.parametrize("name", ["options", "patch", "plan_fingerprint", "shards", "left_out"])
 def test_a_store_without_a_part_of_its_header_is_refused(name, path):
     with h5py.File(path, "r+") as file:
@@ -424,7 +445,18 @@ def test_a_dataset_that_would_unpack_to_gigabytes_is_refused(name, options, path
         file.create_dataset(name, (LARGE,), FORMATS[name], **options)
     assert path.stat().st_size < 100_000
 
-    assert "is not contiguous" in refused(path)
+    assert ("too many images" if name == "left_out" else "is not contiguous") in refused(path)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_dataset_of_gigabytes_is_refused_though_the_file_is_as_large(name, path):
+    """A file may have holes: it says that it is larger than any disk."""
+    with h5py.File(path, "r+", libver="earliest") as file:
+        del file[name]
+        _create_contiguous(file, name, (LARGE,), h5py.h5t.py_create(np.dtype(FORMATS[name])))
+    os.truncate(path, LARGE * 64)
+
+    refused(path)
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "train/ship/image", "train/ship/mask"])

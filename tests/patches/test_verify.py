@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import fingerprint_of
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.verify import verify_store
+from shipseg_tiles.rle import encode
 
 OPTIONS = MakeOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
 """Those of the fixture `store`: 23 + 23 patches train, 5 + 5 validate, 56 in all, and 4 whole images."""
@@ -113,6 +117,25 @@ def test_a_store_of_other_options_has_no_problem(options, scenes, tmp_path):
     make_patches(scenes, tmp_path / "patches.h5", replace(OPTIONS, **options), workers=1)
 
     assert problems_of(tmp_path / "patches.h5") == []
+
+
+@pytest.mark.parametrize("jitter", [0, 20])
+def test_images_smaller_than_a_patch_are_no_problem(jitter, tmp_path):
+    """Ships of 8 x 8 pixels in the lower right corner of 50 x 90: mirrored to 64 lines, they are 16 high."""
+    pixels = np.random.default_rng(3).integers(256, size=(50, 90, 3), dtype=np.uint8)
+    mask = np.zeros((50, 90), dtype=np.uint8)
+    mask[42:, 82:] = 1
+    names = ("a.png", "b.png")
+    for name in names:
+        Image.fromarray(pixels).save(tmp_path / name)
+    labels = Labels("labels.csv", dict.fromkeys(names, (encode(mask),)))
+    archive = Archive(str(tmp_path), {name: tmp_path / name for name in names}, labels)
+    sides = {"a.png": "train", "b.png": "valid"}
+
+    make_patches(archive, tmp_path / "patches.h5", replace(OPTIONS, jitter=jitter), workers=1, sides=sides)
+
+    assert problems_of(tmp_path / "patches.h5") == []
+    assert PatchStore(tmp_path / "patches.h5").source("valid", "ship")["ship_pixels"].max() > 64
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -131,6 +131,12 @@ def test_a_negative_number_of_pictures_is_refused(made):
         gallery_of(made, count=-1)
 
 
+def test_an_image_that_differs_from_another_in_its_suffix_only_is_the_one_shown(made):
+    Image.new("RGB", (60, 40)).save(made / "images/sea.webp")
+
+    assert np.allclose(picture(exhibits_of(made)["sea.png"].picture), (20, 40, 60), atol=3)
+
+
 def test_an_image_that_is_not_there_is_named(made):
     (made / "images/missed.png").unlink()
 

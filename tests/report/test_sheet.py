@@ -25,7 +25,7 @@ def coloured_store(folder, side, *counts):
     table = pd.DataFrame(rows, columns=["image", "slot", "split", "class"])
     table["row"] = table["column"] = table["ship_pixels"] = 0
     path = Path(folder) / "patches.h5"
-    create_store(path, PatchPlan(table, {}), {"patch": side, "resize": None, "seed": 0})
+    create_store(path, PatchPlan(table, {}), {"patch": side, "stride": side, "resize": None, "seed": 0})
     slots = find_slots(path)
     for number, ((split, kind), count) in enumerate(zip(KEYS, counts, strict=True)):
         mask = np.zeros((side, side), dtype=np.uint8)

@@ -155,6 +155,14 @@ def test_two_sizes_of_one_image_are_refused(image_file):
         paired(truth, predicted, files=[file])
 
 
+def test_of_images_that_differ_in_their_suffix_only_the_one_of_the_very_name_counts(image_file):
+    files = [image_file("a.bmp", 5, 5), image_file("a.jpg", 20, 30), image_file("a.png", 5, 5)]
+
+    (pair,) = paired(TRUTH.only(["a.jpg"]), predictions(a=()), files=files)
+
+    assert pair.shape == (20, 30)
+
+
 def test_an_image_that_is_not_among_the_files_is_refused(image_file):
     """Others may be among them, and those that are not scored need not be."""
     files = [image_file("a.png", 20, 20), image_file("z.png", 5, 5)]
