@@ -86,7 +86,7 @@ def _dask(address: str) -> Iterator[Executor]:
         raise InputError(f"--cluster {address} needs Dask: pip install 'shipseg-tiles[cluster]'") from None
     with _scheduler(address) as scheduler:
         try:
-            client = Client(scheduler, timeout=10, set_as_default=False)
+            client = Client(scheduler, timeout=5, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(f"no Dask scheduler answers at {address} ({error}); start one or correct it") from None
         with client:

@@ -1,7 +1,6 @@
 """What is written down of a training: to look at it, and to take it up again after a break."""
 
 import json
-import math
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json, write_text, written_whole
 
 CURVES_EVERY = 10.0
-"""Seconds between two drawings of the curves: one takes as long as an epoch of a small training."""
+"""Seconds before the first drawing of the curves and between two: one takes as long as an epoch of a small training."""
 
 
 class Journal(keras.callbacks.Callback):
@@ -36,7 +35,7 @@ class Journal(keras.callbacks.Callback):
         self.options = options
         self.history: list[dict[str, float]] = []
         self._began = time.monotonic()
-        self._drawn = (0, -math.inf)
+        self._drawn = (0, self._began)
 
     @property
     def seconds(self) -> float:
