@@ -16,8 +16,8 @@ from shipseg_tiles.errors import InputError
 
 WindowName = Literal["uniform", "hann", "gaussian", "core"]
 
-_WHOLE_NUMBER = re.compile(r"\s*\d{1,18}\s*")
-"""Python reads none of more than 4,300 digits."""
+WHOLE_NUMBER = re.compile(r"\s*\d{1,18}\s*")
+"""One of at most 18 digits, with blanks around it: Python reads none of more than 4,300."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def parse_region(text: str) -> Region:
         InputError: If these are no four whole numbers, or the region has no pixel.
     """
     fields = text.split(",")
-    if len(fields) != 4 or not all(map(_WHOLE_NUMBER.fullmatch, fields)) or 0 in map(int, fields[2:]):
+    if len(fields) != 4 or not all(map(WHOLE_NUMBER.fullmatch, fields)) or 0 in map(int, fields[2:]):
         raise InputError(f"region {text!r} must be ROW,COLUMN,HEIGHT,WIDTH in pixels, such as 0,0,1024,1024")
     row, column, height, width = map(int, fields)
     return Region(row, column, row + height, column + width)

@@ -6,7 +6,6 @@ over: they may be of any format of GDAL, and some of those open other files and 
 
 import errno
 import math
-import re
 import threading
 import warnings
 import zlib
@@ -23,6 +22,7 @@ from PIL import Image
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import MAXIMUM_PIXELS, TILE_PIXELS
+from shipseg_tiles.tiling import WHOLE_NUMBER
 from shipseg_tiles.zipped import AnyPath
 
 MAXIMUM_SIDE = 2**20
@@ -67,7 +67,7 @@ def parse_bands(text: str) -> tuple[int, int, int]:
         InputError: If these are no three whole numbers from 1.
     """
     fields = text.split(",")
-    if len(fields) != 3 or not all(re.fullmatch(r"\s*\d{1,18}\s*", field) and int(field) >= 1 for field in fields):
+    if len(fields) != 3 or not all(WHOLE_NUMBER.fullmatch(field) and int(field) for field in fields):
         raise InputError(f"bands {text!r}: give those of red, green and blue, counted from 1, such as 3,2,1")
     red, green, blue = map(int, fields)
     return red, green, blue
