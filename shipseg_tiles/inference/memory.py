@@ -53,7 +53,8 @@ def images_at_once(root: Path = Path("/")) -> int:
     """Say how many images to predict at the same time: 2 if half of the memory that is free holds a batch of each.
 
     One image alone leaves the processor idle in part: while it is read, resized or blended, and in small layers. On two
-    cores two take 0.6 to 0.75 of the time, and three no less. As with `pixels_that_fit`, the first answer stays.
+    cores two took 0.64 to 0.9 of the time, the less the smaller the net, and three hardly less. As with
+    `pixels_that_fit`, the first answer stays.
 
     Args:
         root: See `free_bytes`.
