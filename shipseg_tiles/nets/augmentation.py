@@ -1,5 +1,6 @@
 """Augmentation inside the model that is trained: the feed stays as fast as memory, and an accelerator does the work."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -8,23 +9,27 @@ import keras
 from keras import ops
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.augmentation_geometry import turn, zoom
+from shipseg_tiles.nets.augmentation_geometry import rotate, turn, zoom
 from shipseg_tiles.nets.augmentation_light import add_haze, add_jpeg_noise, blur, change_light
 from shipseg_tiles.nets.augmentation_paste import paste_ships
+
+_MOST = {"contrast": 1, "rotation": 45, "scale": 1, "paste": 1, "haze": 1}
 
 
 @dataclass(frozen=True)
 class AugmentationOptions:
     """What is changed in training patches, and how strongly; 0 leaves it as it is.
 
-    Symmetries and light change every patch; scale, haze, blur and JPEG about half of them, as what is interpolated or
-    blurred has lost some of its sharpness, and most pictures have none of it.
+    Symmetries and light change every patch; rotation, scale, haze, blur and JPEG about half of them, as what is
+    interpolated or blurred has lost some of its sharpness, and most pictures have none of it.
 
     Attributes:
         symmetries: Whether patches are turned and flipped, in all 8 ways.
         contrast: Largest change of the deviation from a patch's mean, as a share, 0 to 1.
         brightness: Largest shift of all channels together, in grey levels.
         colour: Largest further shift of each channel on its own, in grey levels.
+        rotation: Largest angle by which patches are rotated either way, 0 to 45 degrees; with the symmetries, 45 makes
+            all directions equally frequent.
         scale: The most by which lengths grow or shrink, 0 to 1; 0.33 is 1 / 1.33 to 1.33 times the length.
         paste: Share of the patches of empty water that get ships of other patches, 0 to 1. It raises the share of ship
             patches above that of the feed.
@@ -40,6 +45,7 @@ class AugmentationOptions:
     contrast: float = 0.3
     brightness: float = 30.0
     colour: float = 12.0
+    rotation: float = 0.0
     scale: float = 0.0
     paste: float = 0.0
     haze: float = 0.0
@@ -50,7 +56,7 @@ class AugmentationOptions:
         """Check the ranges."""
         for field in fields(self):
             value = getattr(self, field.name)
-            most = 1 if field.name in ("contrast", "scale", "paste", "haze") else 255
+            most = _MOST.get(field.name, 255)
             if not 0 <= value <= most:  # NaN is not either
                 raise InputError(f"augmentation {field.name} {value} must be from 0 to {most}")
 
@@ -140,7 +146,7 @@ class AugmentedNet(keras.Model):
         return ops.cast(self._change_sight(pixels), "uint8"), ops.cast(ops.squeeze(masks, -1), "uint8")
 
     def _change_places(self, pixels: Any, masks: Any) -> tuple[Any, Any]:
-        """Turn patches, paste ships and zoom, masks (N, side, side, 1) alike; both become float32."""
+        """Turn patches, paste ships, rotate and zoom, masks (N, side, side, 1) alike; both become float32."""
         options, count = self.options, ops.shape(pixels)[0]
         if options.symmetries:
             turns = keras.random.uniform((3, count, 1, 1, 1), seed=self.random) < 0.5
@@ -150,10 +156,11 @@ class AugmentedNet(keras.Model):
             order = keras.random.uniform((count,), seed=self.random)
             takes = keras.random.uniform((count,), seed=self.random) < options.paste
             pixels, masks = paste_ships(pixels, masks, order, takes)
+        if options.rotation:
+            largest = math.radians(options.rotation)
+            pixels, masks = rotate(pixels, masks, largest * self._either_way_for_every_other((count,)))
         if options.scale:
-            grow = self._between_plus_minus_1((count,)) > 0
-            exponent = self._for_every_other((count,))
-            pixels, masks = zoom(pixels, masks, (1 + options.scale) ** ops.where(grow, exponent, -exponent))
+            pixels, masks = zoom(pixels, masks, (1 + options.scale) ** self._either_way_for_every_other((count,)))
         return pixels, masks
 
     def _change_sight(self, pixels: Any) -> Any:
@@ -178,6 +185,12 @@ class AugmentedNet(keras.Model):
     def _for_every_other(self, shape: tuple[Any, ...]) -> Any:
         """Draw strengths, 0 for half of them and even up to 1 for the others, for what befalls only some pictures."""
         return ops.relu(self._between_plus_minus_1(shape))
+
+    def _either_way_for_every_other(self, shape: tuple[Any, ...]) -> Any:
+        """Draw from -1 to 1 for half of the pictures, and 0 for the others."""
+        up = self._between_plus_minus_1(shape) > 0
+        strengths = self._for_every_other(shape)
+        return ops.where(up, strengths, -strengths)
 
 
 def _compared(masks: Any, answer: Any) -> tuple[Any, Any]:

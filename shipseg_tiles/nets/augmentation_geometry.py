@@ -33,6 +33,27 @@ def zoom(pixels: Any, masks: Any, factors: Any) -> tuple[Any, Any]:
     return zoomed[..., :3], ops.cast(zoomed[..., 3:] > 0.5, "float32")
 
 
+def rotate(pixels: Any, masks: Any, angles: Any) -> tuple[Any, Any]:
+    """Rotate patches about their centres, and show them mirrored outside of their borders.
+
+    A pixel of the new mask is ship where more than half of what it shows is ship.
+
+    Args:
+        pixels: float32 (N, side, side, 3).
+        masks: float32 (N, side, side, 1) of 0 and 1.
+        angles: float32 (N,), in radians, clockwise as the picture is seen.
+    """
+    centre = (pixels.shape[1] - 1) / 2
+    cosine, sine, zero = ops.cos(angles), ops.sin(angles), ops.zeros_like(angles)
+    # Where what is now at (x, y) was before: the last two of eight numbers are for perspective.
+    x_from = [cosine, sine, centre * (1 - cosine - sine)]
+    y_from = [-sine, cosine, centre * (1 + sine - cosine)]
+    transforms = ops.stack([*x_from, *y_from, zero, zero], axis=1)
+    both = ops.concatenate([pixels, masks], axis=3)
+    rotated = ops.image.affine_transform(both, transforms, "bilinear", "reflect", data_format="channels_last")
+    return rotated[..., :3], ops.cast(rotated[..., 3:] > 0.5, "float32")
+
+
 def _zooming(side: int, factors: Any) -> Any:
     """Return linearly interpolating filters (N, side, side), wider where they shrink, so that nothing is skipped."""
     places = ops.arange(side, dtype="float32")

@@ -11,7 +11,7 @@ from shipseg_tiles.nets.metrics import PatchDice, PatchF1
 
 OFF = AugmentationOptions(symmetries=False, contrast=0, brightness=0, colour=0)
 TURNED = replace(OFF, symmetries=True)
-ALL = AugmentationOptions(scale=0.33, paste=0.5, haze=0.5, blur=1.2, jpeg=1.0)
+ALL = AugmentationOptions(rotation=45, scale=0.33, paste=0.5, haze=0.5, blur=1.2, jpeg=1.0)
 
 SYMMETRIES = [
     lambda field, turns=turns, flip=flip: np.rot90(field[:, ::-1] if flip else field, turns)
@@ -121,7 +121,9 @@ def test_the_channels_change_apart():
 
 
 @pytest.mark.parametrize(
-    ("kind", "strength"), [("scale", 0.33), ("haze", 0.6), ("blur", 2.0), ("jpeg", 8.0)], ids=lambda value: str(value)
+    ("kind", "strength"),
+    [("rotation", 45), ("scale", 0.33), ("haze", 0.6), ("blur", 2.0), ("jpeg", 8.0)],
+    ids=lambda value: str(value),
 )
 def test_a_kind_befalls_about_half_of_the_patches_each_in_its_own_way(kind, strength):
     """Of 200 patches 100 are expected to stay, with a standard deviation of 7. JPEG moves the others by a level."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shipseg_tiles.nets.augmentation_geometry import turn, zoom
+from shipseg_tiles.nets.augmentation_geometry import rotate, turn, zoom
 
 TURNS = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8, 1, 1, 1) > 0
 """All ways to turn, one for each of 8 patches."""
@@ -69,3 +69,48 @@ def test_a_ship_grows_and_shrinks_with_its_mask():
     assert np.array_equal(zoomed_masks[0], expected[0])
     assert np.array_equal(zoomed_masks[1, 16:48, 16:48], expected[1, 16:48, 16:48])
     assert np.array_equal(zoomed[..., :1] > 0.5, zoomed_masks > 0)
+
+
+def test_a_quarter_turn_to_the_right_is_the_one_of_numpy():
+    pixels = np.random.default_rng(0).random((3, 16, 16, 3), dtype=np.float32) * 255
+    masks = np.round(pixels[..., :1] / 255)
+
+    turned, turned_masks = (
+        np.asarray(field) for field in rotate(pixels, masks, np.float32([np.pi / 2, -np.pi / 2, 0]))
+    )
+
+    for result, field in ((turned, pixels), (turned_masks, masks)):
+        for number, turns in enumerate((-1, 1, 0)):
+            assert result[number] == pytest.approx(np.rot90(field[number], turns), abs=0.02)
+
+
+def test_a_ship_that_lay_across_lies_along_the_diagonal_with_its_mask():
+    """A ship of 33 x 5 px in the middle, rotated by 30 degrees: its ends lie 16 cos 30 = 14 px to the side and
+    16 sin 30 = 8 px down and up."""
+    masks = np.zeros((1, 65, 65, 1), dtype=np.float32)
+    masks[:, 30:35, 16:49] = 1
+
+    rotated, rotated_masks = (
+        np.asarray(field)[0] for field in rotate(np.repeat(masks, 3, axis=3), masks, np.float32([np.pi / 6]))
+    )
+
+    assert np.array_equal(rotated[..., :1] > 0.5, rotated_masks > 0)
+    assert rotated_masks.sum() == pytest.approx(33 * 5, abs=8)
+    assert rotated_masks[32 + 7, 32 + 13] == rotated_masks[32 - 7, 32 - 13] == 1
+    assert rotated_masks[32 - 7, 32 + 13] == rotated_masks[32 + 7, 32 - 13] == 0
+
+
+def test_beyond_its_border_a_rotated_patch_shows_its_mirror_image():
+    """Of a patch that is white to the left and black to the right, nothing else appears."""
+    halves = np.zeros((1, 32, 32, 1), dtype=np.float32)
+    halves[:, :, :16] = 1
+
+    rotated, rotated_masks = (
+        np.asarray(field)[0] for field in rotate(np.repeat(halves, 3, axis=3), halves, np.float32([np.pi / 4]))
+    )
+
+    assert rotated_masks[16, 0] == 1
+    assert rotated_masks[16, 31] == 0
+    assert rotated_masks.mean() == pytest.approx(0.5, abs=0.02)
+    assert rotated.min() == 0
+    assert rotated.max() == 1
