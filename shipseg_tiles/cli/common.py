@@ -130,6 +130,23 @@ class TilingOptions(GateOptions, WindowOptions):
     )
 
 
+@dataclass(kw_only=True)
+class SceneOptions(CommonOptions):
+    """Options of verbs that predict scenes."""
+
+    bands: str = option("bands of scenes that are red, green and blue, such as 3,2,1", default="", metavar="R,G,B")
+    scale: str = option("values of scenes that become 0 and 255, such as 0,3000", default="", metavar="LOW,HIGH")
+
+    def bands_and_scale(self) -> dict[str, Any]:
+        """Return both as `PredictOptions` has them."""
+        from shipseg_tiles.inference.scenes import parse_bands, parse_scale
+
+        return {
+            "bands": parse_bands(self.bands) if self.bands else None,
+            "scale": parse_scale(self.scale) if self.scale else None,
+        }
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a verb did.

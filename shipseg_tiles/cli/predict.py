@@ -6,7 +6,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, interrupts, option, quiet_import
+from shipseg_tiles.cli.common import (
+    CommonOptions,
+    Outcome,
+    SceneOptions,
+    TilingOptions,
+    interrupts,
+    option,
+    quiet_import,
+)
 from shipseg_tiles.errors import InputError, warn_skipped
 
 if TYPE_CHECKING:
@@ -24,7 +32,7 @@ class _Folders(CommonOptions):
 
 
 @dataclass(kw_only=True)
-class Options(TilingOptions, _Folders):
+class Options(SceneOptions, TilingOptions, _Folders):
     """Options of `predict`."""
 
     threshold: float | None = option(
@@ -54,8 +62,6 @@ class Options(TilingOptions, _Folders):
         default="",
         metavar="ROW,COLUMN,HEIGHT,WIDTH",
     )
-    bands: str = option("bands of scenes that are red, green and blue, such as 3,2,1", default="", metavar="R,G,B")
-    scale: str = option("values of scenes that become 0 and 255, such as 0,3000", default="", metavar="LOW,HIGH")
     probabilities: bool = option("also write them, 255 times, to probabilities/", default=False, action="store_true")
     disagreement: bool = option(
         "also write how far overlapping tiles disagree, their standard deviation 510 times, to disagreement/",
@@ -164,13 +170,11 @@ def _asked(options: Options) -> "PredictOptions":
 
 
 def _parsed(options: Options) -> dict[str, Any]:
-    from shipseg_tiles.inference.scenes import parse_bands, parse_scale
     from shipseg_tiles.tiling import parse_region
 
     return {
         "region": parse_region(options.region) if options.region else None,
-        "bands": parse_bands(options.bands) if options.bands else None,
-        "scale": parse_scale(options.scale) if options.scale else None,
+        **options.bands_and_scale(),
         "separate_touching": {"on": True, "off": False}.get(options.separate_touching),
     }
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from shipseg_tiles.cli.common import GateOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import GateOptions, Outcome, SceneOptions, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 _EXTRA = ("shapely", "starlette", "uvicorn")
@@ -14,7 +14,7 @@ _EXTRA = ("shapely", "starlette", "uvicorn")
 
 
 @dataclass(kw_only=True)
-class Options(GateOptions):
+class Options(SceneOptions, GateOptions):
     """Options of `serve`."""
 
     engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
@@ -23,22 +23,18 @@ class Options(GateOptions):
         "name or address to listen at; any but this one lets others send images", default="127.0.0.1", metavar="NAME"
     )
     port: int = option("port to listen at; 0 for any that is free", default=8000, metavar="N")
-    bands: str = option("bands of scenes that are red, green and blue, such as 3,2,1", default="", metavar="R,G,B")
-    scale: str = option("values of scenes that become 0 and 255, such as 0,3000", default="", metavar="LOW,HIGH")
     largest_file: int = option("refuse files of more megabytes", default=200, metavar="MB")
     largest_image: int = option("refuse images of more million pixels", default=100, metavar="N")
 
 
 def run(options: Options) -> Outcome:
     """Serve until stopped."""
-    from shipseg_tiles.inference.scenes import parse_bands, parse_scale
     from shipseg_tiles.nets.contract import read_contract
 
     _check_extra()
     from shipseg_tiles.serving.server import listen, run_server
 
-    bands = parse_bands(options.bands) if options.bands else None
-    scale = parse_scale(options.scale) if options.scale else None
+    bands_and_scale = options.bands_and_scale()
     for needed in (options.segmenter(), options.gate_weights()):
         if needed:
             read_contract(needed)  # before the slow import, so that a wrong path is answered at once
@@ -56,8 +52,7 @@ def run(options: Options) -> Outcome:
             gate=options.gate_weights(),
             engine=options.engine,
             precision=options.precision,
-            bands=bands,
-            scale=scale,
+            **bands_and_scale,
         )
         load_nets(how)
         with (
