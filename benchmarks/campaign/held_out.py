@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from shipseg_tiles.archive.archive import Archive, open_archive
-from shipseg_tiles.archive.split import VALID, folds_by_place, read_scenes, read_split
+from shipseg_tiles.archive.split import folds_by_place, validation_places
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.images import list_images
 from shipseg_tiles.nets.contract import gate_path, read_contract, write_contract
@@ -46,8 +46,7 @@ def settings_and_images(
     archive: Archive, split: Path, calibration: Mapping[str, Any]
 ) -> list[tuple[dict[str, Any], list[str]]]:
     """Return for each fold of a calibration the settings that were chosen without it, and its images."""
-    sides, scenes = read_split(split), read_scenes(split) or {}
-    places = {name: scenes[name] for name in archive.files if sides.get(name) == VALID}
+    places = validation_places(archive, split)
     if len(places) != calibration["count"]:
         raise SystemExit(f"{len(places)} images, but the weights were calibrated on {calibration['count']}")
     ships = {name: len(archive.labels.ships[name]) for name in places}

@@ -10,8 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.scenes import find_scenes
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name, write_text
+from shipseg_tiles.processes import open_workers
 
 TRAIN, VALID = SIDES = ("train", "valid")
 
@@ -115,6 +118,34 @@ def _take_when_due(sizes: list[int], fraction: float) -> list[bool]:
         middle = smallest[len(smallest) // 2]
         taken[middle] = not taken[middle]
     return taken
+
+
+def validation_places(archive: Archive, split: Path | None) -> dict[str, str]:
+    """Find the place of each image that validates, in the split or else by what the images look like.
+
+    Args:
+        archive: Labelled images.
+        split: CSV with the columns ImageId and split, perhaps scene: only its validation images count. None: all do.
+
+    Raises:
+        InputError: As `read_split` and `read_scenes`, or if none of the images validates.
+    """
+    if split:
+        archive = _validating(archive, split)
+    scenes = read_scenes(split) if split else None
+    if scenes is not None:
+        return {name: scenes[name] for name in archive.files}
+    with open_workers(1) as processes:
+        found, _ = find_scenes(archive.files, processes)
+    return {name: str(place) for name, place in found.items()}
+
+
+def _validating(archive: Archive, split: Path) -> Archive:
+    sides = read_split(split)
+    valid = [name for name in archive.files if sides.get(name) == VALID]
+    if not valid:
+        raise InputError(f"no image in {archive.source} is {VALID} in {split}; correct one of them")
+    return archive.only(valid)
 
 
 def folds_by_place(places: Mapping[str, str | int], ships: Mapping[str, int], count: int) -> NDArray[np.int64]:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from shipseg_tiles.archive.archive import Archive
     from shipseg_tiles.nets.contract import Contract
     from shipseg_tiles.scoring.calibration import Calibration
     from shipseg_tiles.scoring.measurement import Measurement
@@ -41,14 +40,15 @@ class Options(ArchiveOptions):
 
 def run(options: Options) -> Outcome:
     """Measure, choose, and write the contract."""
+    from shipseg_tiles.archive.split import validation_places
     from shipseg_tiles.nets.contract import chosen_gate, contract_path, read_contract, write_contract
     from shipseg_tiles.report.calibration import table_text, write_calibration
     from shipseg_tiles.scoring.calibration import calibrate
 
     gate = chosen_gate(options.gate, options.weights)
     contracts = [read_contract(weights) for weights in (options.weights, gate) if weights]
-    archive = _validation_images(options)
-    places = _places(options, archive)
+    archive = options.archive()
+    places = validation_places(archive, options.split)
     ships = {name: len(archive.labels.ships[name]) for name in places}
     _folds(options, places, ships)  # complains before what takes time
     with quiet_import():
@@ -66,34 +66,6 @@ def run(options: Options) -> Outcome:
     written = "left as it was" if options.dry_run else "written"
     data = {"weights": str(options.weights), "written": not options.dry_run, **told}
     return Outcome(f"{table_text(told)}\n{contract_path(options.weights)} {written}", data)
-
-
-def _validation_images(options: Options) -> "Archive":
-    from shipseg_tiles.archive.split import VALID, read_split
-    from shipseg_tiles.errors import InputError
-
-    archive = options.archive()
-    if options.split is None:
-        return archive
-    sides = read_split(options.split)
-    valid = [name for name in archive.files if sides.get(name) == VALID]
-    if not valid:
-        raise InputError(f"no image in {options.images} is {VALID} in {options.split}; correct one of them")
-    return archive.only(valid)
-
-
-def _places(options: Options, archive: "Archive") -> dict[str, str]:
-    """Return the place that each image shows, from the split or else from what the images look like."""
-    from shipseg_tiles.archive.scenes import find_scenes
-    from shipseg_tiles.archive.split import read_scenes
-    from shipseg_tiles.processes import open_workers
-
-    scenes = read_scenes(options.split) if options.split else None
-    if scenes is not None:
-        return {name: scenes[name] for name in archive.files}
-    with open_workers(1) as processes:
-        found, _ = find_scenes(archive.files, processes)
-    return {name: str(place) for name, place in found.items()}
 
 
 def _folds(options: Options, places: Mapping[str, str], ships: Mapping[str, int]) -> "NDArray[np.int64]":

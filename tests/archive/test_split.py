@@ -1,11 +1,14 @@
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.archive.split import (
     choose_evenly,
     choose_validation,
@@ -14,6 +17,7 @@ from shipseg_tiles.archive.split import (
     read_sides,
     read_split,
     split_identity,
+    validation_places,
     write_split,
 )
 from shipseg_tiles.errors import InputError
@@ -380,3 +384,12 @@ def test_an_image_without_a_place_among_others_is_refused(tmp_path):
 
     with pytest.raises(InputError, match=r"b\.jpg has no scene; write the number of its place, or remove the column"):
         read_scenes(tmp_path / "split.csv")
+
+
+def test_the_places_of_images_that_validate_stand_in_the_split(tmp_path):
+    names = ("a.jpg", "b.jpg", "c.jpg")
+    archive = Archive("images", {name: Path(name) for name in names}, Labels("", dict.fromkeys(names, ())))
+    split = tmp_path / "split.csv"
+    split.write_text("ImageId,split,scene\nc.jpg,valid,7\na.jpg,valid,coast\nb.jpg,train,7\nd.jpg,valid,8\n")
+
+    assert validation_places(archive, split) == {"a.jpg": "coast", "c.jpg": "7"}
