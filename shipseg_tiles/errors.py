@@ -16,6 +16,11 @@ class NetError(InputError):
     """The net is to blame, not the image that it was shown: it would fail with all others as well."""
 
 
+def missing_extra(complaint: str, extra: str) -> InputError:
+    """Return the error that something is lacking which an extra of this package brings."""
+    return InputError(f"{complaint}; in the project's folder: .venv/bin/pip install -e '.[{extra}]'")
+
+
 class SkippedImageWarning(UserWarning):
     """One bad image among many was left out; the run goes on without it."""
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, missing_extra
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -83,7 +83,7 @@ def _dask(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client, KilledWorker
     except ImportError:
-        raise InputError(f"--cluster {address} needs Dask: pip install 'shipseg-tiles[cluster]'") from None
+        raise missing_extra(f"--cluster {address} needs Dask", "cluster") from None
     with _scheduler(address) as scheduler:
         try:
             client = Client(scheduler, timeout=5, set_as_default=False)

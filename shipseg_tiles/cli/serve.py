@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from shipseg_tiles.cli.common import GateOptions, Outcome, SceneOptions, option, quiet_import
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import missing_extra
 
 _EXTRA = ("shapely", "starlette", "uvicorn")
 """What the extra `serve` brings and nothing works without."""
@@ -68,4 +68,4 @@ def run(options: Options) -> Outcome:
 def _check_extra() -> None:
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
-        raise InputError(f"serve needs {', '.join(missing)}: pip install 'shipseg-tiles[serve]'")
+        raise missing_extra(f"serve needs {', '.join(missing)}", "serve")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.archive.simulate import SMALLEST_SIZE, simulate_scene
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, missing_extra
 from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.tiling import TileGrid
@@ -132,4 +132,4 @@ def import_extra(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise InputError(f"{error.name} is not installed: pip install 'shipseg-tiles[{extra}]'") from None
+        raise missing_extra(f"{error.name} is not installed", extra) from None

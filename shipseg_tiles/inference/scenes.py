@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, missing_extra
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import MAXIMUM_PIXELS, TILE_PIXELS
 from shipseg_tiles.tiling import WHOLE_NUMBER
@@ -259,7 +259,7 @@ def import_rasterio() -> Any:
     try:
         import rasterio
     except ModuleNotFoundError:
-        raise InputError("GeoTIFF needs rasterio: pip install 'shipseg-tiles[scenes]'") from None
+        raise missing_extra("GeoTIFF needs rasterio", "scenes") from None
     return rasterio
 
 

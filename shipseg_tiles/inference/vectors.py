@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import missing_extra
 from shipseg_tiles.files import write_json
 from shipseg_tiles.inference.scenes import Georeference
 from shipseg_tiles.rle import PixelIndices
@@ -97,7 +97,7 @@ def import_shapely() -> Any:
     try:
         import shapely
     except ModuleNotFoundError:
-        raise InputError("GeoJSON needs shapely: pip install 'shipseg-tiles[scenes]'") from None
+        raise missing_extra("GeoJSON needs shapely", "scenes") from None
     return shapely
 
 

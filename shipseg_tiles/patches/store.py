@@ -37,7 +37,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import parse_labels
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, missing_extra
 from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, SPLITS, Slots
 
 FORMAT_VERSION = 3
@@ -449,7 +449,7 @@ def _compressed(path: Path, dataset: h5py.Dataset) -> h5py.Dataset:
     if not compression:
         raise InputError(f"{path}: {dataset.name} is not packed by one of {', '.join(FILTERS)}; make it again")
     if not h5py.h5z.filter_avail(FILTERS[compression]):
-        raise InputError(f"{path} is compressed with {compression}: pip install 'shipseg-tiles[compression]'")
+        raise missing_extra(f"{path} is compressed with {compression}, which needs hdf5plugin", "compression")
     largest = 0
 
     def measure(chunk: Any) -> None:

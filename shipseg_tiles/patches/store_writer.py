@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import missing_extra
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
@@ -148,7 +148,7 @@ def _packing(compression: str) -> dict[str, Any]:
     try:
         import hdf5plugin
     except ImportError:
-        raise InputError(f"compression {compression} needs more: pip install 'shipseg-tiles[compression]'") from None
+        raise missing_extra(f"compression {compression} needs hdf5plugin", "compression") from None
     return dict({"lz4": hdf5plugin.LZ4(), "zstd": hdf5plugin.Zstd()}[compression])
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from shipseg_tiles.archive.labels import read_labels
 from shipseg_tiles.cli.main import main
-from shipseg_tiles.errors import SkippedImageWarning
+from shipseg_tiles.errors import SkippedImageWarning, missing_extra
 from shipseg_tiles.nets.contract import checksum, contract_path, read_contract, write_contract
 
 HEADER = "ImageId,EncodedPixels\n"
@@ -625,7 +625,7 @@ def test_what_a_scene_needs_is_asked_for_before_the_run(predict, deep, tmp_path,
     status, complaint, _, _ = predict("--images", deep, "--bands", "3,2,1", "--scale", "0,3000")
 
     assert status == 2
-    assert complaint == f"error: {complains} {module}: pip install 'shipseg-tiles[scenes]'\n"
+    assert complaint == str(missing_extra(f"error: {complains} {module}", "scenes")) + "\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -634,7 +634,7 @@ def test_vectors_of_images_need_shapely_and_nothing_else_does(predict, tmp_path,
 
     status, complaint, _, _ = predict("--vectors")
 
-    assert (status, complaint) == (2, "error: GeoJSON needs shapely: pip install 'shipseg-tiles[scenes]'\n")
+    assert (status, complaint) == (2, str(missing_extra("error: GeoJSON needs shapely", "scenes")) + "\n")
     assert not (tmp_path / "out").exists()
     assert predict()[0] == 0
 
