@@ -48,7 +48,9 @@ def _local(workers: int) -> Iterator[Executor]:
         try:
             yield processes
         except BrokenProcessPool:
-            raise InputError("a worker process was killed, most likely out of memory; use fewer --workers") from None
+            raise InputError(
+                "a worker process was killed, most likely out of memory; free some, or use fewer --workers"
+            ) from None
         finally:
             processes.shutdown(cancel_futures=True)  # or Ctrl-C would wait for everything that was planned
 

@@ -128,7 +128,8 @@ class BackingOff:
                     raise
                 if self.parts >= len(tiles):
                     raise TileTooLargeError(
-                        f"memory does not suffice for a tile of {tiles.shape[1]} px; use a smaller --tile"
+                        f"memory does not suffice for a tile of {tiles.shape[1]} px; use a smaller one, by --tile"
+                        " or in the contract"
                     ) from None
                 self.parts *= 2
                 warnings.warn(

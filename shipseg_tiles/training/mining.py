@@ -104,7 +104,7 @@ def find_hard_negatives(
     if not len(found):
         raise NoMistakeError(
             f"the net makes no mistake of {contract.minimum_area} pixels above {contract.threshold} on"
-            f" {len(tables)} images of {archive.source}: there is nothing to mine; lower --threshold"
+            f" {len(tables)} images of {archive.source}: there is nothing to mine; mine --threshold takes a lower one"
         )
     return HardNegatives(
         plan=_plan(found, max_patches, store.options["seed"]),

@@ -92,7 +92,7 @@ def test_only_what_trains_by_the_split_of_the_store_is_mined(mine, scenes, tmp_p
         ({"images": "gone"}, "gone is no folder, zip or image"),
         ({"labels": "gone.csv"}, "gone.csv does not exist"),
         ({"threshold": 1.5}, "threshold 1.5 must be above 0 and below 1"),
-        ({"threshold": 0.999}, "there is nothing to mine; lower --threshold"),
+        ({"threshold": 0.999}, "there is nothing to mine; mine --threshold takes a lower one"),
         ({"max_patches": 0}, "max patches 0 must be 1 or more"),
         ({"workers": 0}, "workers 0 must be 1 or more"),
     ],

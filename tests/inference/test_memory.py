@@ -97,7 +97,9 @@ def test_all_parts_have_the_same_size_and_filler_is_not_answered():
 def test_a_single_tile_that_is_too_large_is_refused_with_the_remedy(count):
     net = Limited(0)
 
-    with pytest.raises(InputError, match="memory does not suffice for a tile of 16 px; use a smaller --tile"):
+    with pytest.raises(
+        InputError, match="memory does not suffice for a tile of 16 px; use a smaller one, by --tile or in"
+    ):
         BackingOff(net)(noise(count))
 
     assert net.sizes[-1] == 1

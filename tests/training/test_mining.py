@@ -339,7 +339,9 @@ def test_a_net_that_answers_no_numbers_is_not_taken_for_damaged_images(save_net,
 
 
 def test_a_net_without_mistakes_leaves_nothing_to_mine(weights, archive, processes, tmp_path):
-    with pytest.raises(InputError, match=r"no mistake of 17 pixels above 0\.5 on 4 images of .*lower --threshold"):
+    with pytest.raises(
+        InputError, match=r"no mistake of 17 pixels above 0\.5 on 4 images of .*mine --threshold takes a lower one"
+    ):
         find(weights, archive, make_store(archive, tmp_path), processes, minimum_area=17)
 
 
