@@ -40,7 +40,8 @@ def written_whole(path: Path) -> Iterator[Path]:
             error.filename = str(path)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only disk refuses even what is not there; the error that led here says more
+            temporary.unlink()
 
 
 @lru_cache(maxsize=256)

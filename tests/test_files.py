@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -54,6 +55,17 @@ def test_exception_before_anything_is_written(tmp_path):
         raise RuntimeError
 
     assert names_in(tmp_path) == []
+
+
+def test_an_error_names_the_file_even_if_what_was_begun_cannot_be_removed(tmp_path):
+    """As on a disk that is read-only, where even to remove what is not there fails; here a folder stands in the way."""
+    path = tmp_path / "mask.png"
+
+    with pytest.raises(OSError, match="mask") as raised, written_whole(path) as temporary:
+        temporary.mkdir()
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(temporary))
+
+    assert (raised.value.errno, raised.value.filename) == (errno.EROFS, str(path))
 
 
 def test_new_file_replaces_the_old(tmp_path):

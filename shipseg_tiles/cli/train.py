@@ -99,7 +99,7 @@ def run(options: Options) -> Outcome:
 
     chosen = {field.name: getattr(options, field.name) for field in fields(TrainOptions)}
     chosen |= {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
-    with interrupts("the finished epochs are kept: go on with the same command and --resume"):
+    with interrupts("finished epochs are kept: once there is one, go on with the same command and --resume"):
         trained = train(
             store, options.out, TrainOptions(**chosen), mined=mined, resume=options.resume, notes=options.notes
         )
