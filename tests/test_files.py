@@ -61,9 +61,13 @@ def test_an_error_names_the_file_even_if_what_was_begun_cannot_be_removed(tmp_pa
     """As on a disk that is read-only, where even to remove what is not there fails; here a folder stands in the way."""
     path = tmp_path / "mask.png"
 
-    with pytest.raises(OSError, match="mask") as raised, written_whole(path) as temporary:
-        temporary.mkdir()
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(temporary))
+    def fail():
+        with written_whole(path) as temporary:
+            temporary.mkdir()
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(temporary))
+
+    with pytest.raises(OSError, match="mask") as raised:
+        fail()
 
     assert (raised.value.errno, raised.value.filename) == (errno.EROFS, str(path))
 

@@ -132,7 +132,7 @@ def _predict(
     if job.resumed:
         folder.take_up(paths)
     else:
-        folder.forget()  # of a run whose record somebody removed, to begin anew
+        folder.begin()
         job.save()
     todo = {path.name: path for path in paths if path.name not in folder.records}
     try:

@@ -94,6 +94,26 @@ class PredictionFolder:
         """Whether there is nothing in it that another run could take up."""
         return not self.records and not self.strips.exists()
 
+    def begin(self) -> None:
+        """Begin anew: remove what an earlier run has left for this one to take up.
+
+        Raises:
+            InputError: If others' files would be written over, such as labels, or the images themselves.
+        """
+        if (self.out / _JOURNAL).exists():
+            write_text(self.out / _JOURNAL, "")
+        elif not (self.out / _RUN).exists():
+            self._refuse_others_files()
+        shutil.rmtree(self.strips, ignore_errors=True)
+
+    def _refuse_others_files(self) -> None:
+        for name in ("masks", "pictures", "vectors", *FOLDERS.values()):
+            if (self.out / name).is_dir():
+                raise InputError(
+                    f"{self.out / name} would be written over, and no {_RUN} says that a prediction wrote it;"
+                    " choose another --out"
+                )
+
     def take_up(self, paths: Iterable[AnyPath]) -> None:
         """Read what an earlier run with the same options has done; images that were replaced since are not done.
 
@@ -118,6 +138,8 @@ class PredictionFolder:
             InputError: If the image turns out to be bad.
             OSError: If the disk is full.
         """
+        self.out.mkdir(parents=True, exist_ok=True)
+        (self.out / _JOURNAL).touch()  # which says whose folder it is, as run.json did
         for told in (_SUBMISSION, _RUN):
             (self.out / told).unlink(missing_ok=True)
         ships = [encode_indices(ship) for ship in prediction.pixels]

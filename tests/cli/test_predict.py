@@ -323,6 +323,32 @@ def test_a_journal_without_the_record_of_its_run_is_passed_over(predict, tmp_pat
     assert (status, submission, record["resumed"]) == (0, f"{HEADER}sea.png,\n{SHIP}", False)
 
 
+@pytest.mark.parametrize("name", ["masks", "pictures"])
+def test_what_no_prediction_wrote_is_not_written_over(predict, images, tmp_path, name):
+    """Labels beside the images may be called masks, and the images themselves may lie in a folder pictures."""
+    theirs = tmp_path / "out" / name
+    shutil.copytree(images, theirs)
+
+    status, complaint, submission, _ = predict("--images", theirs)
+
+    assert (status, submission) == (2, None)
+    told = f"{theirs} would be written over, and no run.json says that a prediction wrote it; choose another --out"
+    assert complaint == f"error: {told}\n"
+    assert contents(theirs) == contents(images)
+
+
+def test_masks_of_a_run_that_began_anew_and_did_nothing_are_written_over(predict, tmp_path):
+    out = tmp_path / "out"
+    predict()
+    (out / "run.json").unlink()
+    (out / JOURNAL).touch()
+
+    with pytest.warns(SkippedImageWarning):
+        assert predict("--region", "100,0,10,10")[0] == 2
+
+    assert predict()[0] == 0
+
+
 def test_a_run_that_fails_among_the_masks_of_another_leaves_nothing_that_tells_of_either(predict, tmp_path):
     """sea.png is predicted first; the mask of ship.png cannot be written. Nothing is lost if nothing was written."""
     out = tmp_path / "out"
