@@ -29,7 +29,19 @@ from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.true_dice import measure_true_dice
 
 TINY = TrainOptions(width=4, depth=1, epochs=3, batch_size=8, learning_rate=3e-2, seed=1)
-SCHEDULED = replace(TINY, epochs=3, ship_fraction="0.8:0.6")
+STILL = replace(TINY, epochs=4, ship_fraction="0.8:0.5", learning_rate=1e-9, patience=2)
+"""A learning rate that moves nothing."""
+
+COURSE = replace(
+    TINY,
+    epochs=4,
+    ship_fraction="0.8:0.6",
+    stages=("decoder:1:3e-2",),
+    schedule="cosine",
+    moving_average=0.8,
+    warm_up=0.5,
+)
+"""A stage of one epoch, then three at the rate of a cosine; batches hold fewer and fewer ships."""
 
 
 def history(out):
@@ -181,160 +193,137 @@ def test_a_training_may_be_prolonged_and_keeps_its_best_weights(straight, easy, 
     assert (out.read_bytes() == kept) == stays
 
 
-@pytest.fixture(scope="module")
-def scheduled(easy, tmp_path_factory):
-    """Three epochs under a schedule without a break."""
-    return trained_whole(easy, tmp_path_factory.mktemp("scheduled"), SCHEDULED)
-
-
 def steps(out):
-    """Return the number of batches that were trained on."""
+    """Return the number of batches that the optimizer, which is a fresh one in each stage, has seen."""
     (checkpoint,) = out.with_suffix(".training").glob("checkpoint-*.weights.h5")
     with h5py.File(checkpoint) as file:
         return int(file["optimizer/vars/0"][()])
 
 
-def test_a_schedule_decides_how_many_batches_an_epoch_has(scheduled, easy):
+@pytest.fixture(scope="module")
+def still(easy, tmp_path_factory):
+    """A training that ends before its four epochs, by its patience."""
+    out = tmp_path_factory.mktemp("still") / "net.keras"
+    return train(easy, out, STILL), out
+
+
+def test_a_schedule_decides_how_many_batches_an_epoch_has(still, easy):
     """0.8, 0.7 and 0.6 of 8 patches are 6.4, 5.6 and 4.8, so 6, 6 and 5 ships.
 
     The store has 87: 15 batches of 6 (90), twice; 18 of 5 (90). Together 48.
     """
-    trained, out = scheduled
+    trained, out = still
 
     assert len(easy.sets["train", "ship"]) == 87
-    assert trained.epochs == 3
     assert steps(out) == 15 + 15 + 18
-    assert trained.contract.trained_on["training"]["ship_fraction"] == "0.8:0.6"
+    assert trained.contract.trained_on["training"]["ship_fraction"] == "0.8:0.5"
 
 
-def test_the_best_epoch_is_the_best_of_all_fits_of_a_schedule(scheduled, easy):
-    trained, out = scheduled
+def test_patience_counts_over_the_fits_of_a_schedule(still):
+    """A net that stands still is never better than in epoch 1: a patience of 2 ends after epoch 3, the second fit."""
+    assert still[0].epochs == 3
+
+
+def test_a_scheduled_training_cannot_be_prolonged(still, easy):
+    """Among more epochs, those that were trained would have had other shares."""
+    with pytest.raises(InputError, match="begun with another epochs;"):
+        train(easy, still[1], replace(STILL, epochs=5), resume=True)
+
+
+@pytest.fixture(scope="module")
+def course(easy, tmp_path_factory):
+    """A training in three fits without a break: the stage, an epoch with 6 ships a batch, and two with 5."""
+    return trained_whole(easy, tmp_path_factory.mktemp("course"), COURSE)
+
+
+def test_the_rate_follows_stages_and_schedule(course):
+    """The last of 15 batches begins at 14/15 of its epoch, of 18 at 17/18; the cosine takes three epochs."""
+    rates = history(course[1])["learning_rate"]
+
+    expected = [3e-2 * (1 + np.cos(np.pi * part / 3)) / 2 for part in (14 / 15, 1 + 17 / 18, 2 + 17 / 18)]
+    assert rates.tolist() == pytest.approx([3e-2, *expected], rel=1e-4)
+
+
+def test_the_best_epoch_is_the_best_of_all_fits_and_what_is_averaged_is_saved(course, easy):
+    """Its weights, predicted anew, score what was logged under the moving average."""
+    trained, out = course
     scores = history(out)["val_true_dice"].to_numpy()
 
+    assert trained.epochs == 4
+    assert trained.contract.trained_on["training"]["ship_fraction"] == "0.8:0.6"
     assert trained.contract.trained_on["epoch"] == scores.argmax() + 1
     again = measure_true_dice(Predictor.load(out), list(easy.full_images()))
     assert again["dice_mean_all_images"] == pytest.approx(scores.max(), abs=1e-3)
 
 
-@pytest.mark.parametrize(("epoch", "batches"), [(1, 15), (2, 15 + 15)])
-def test_a_scheduled_training_with_a_break_is_the_one_without(scheduled, easy, tmp_path, epoch, batches):
-    """The break is once inside the fit of the two epochs with 6 ships, and once between two fits."""
-    out = after(scheduled, epoch, tmp_path)
-    assert len(history(out)) == epoch
-    assert steps(out) == batches
+def test_a_training_with_a_break_between_two_stages_is_the_one_without(course, easy, tmp_path):
+    out = after(course, 1, tmp_path)
+    assert len(history(out)) == 1
+    assert steps(out) == 15
 
-    resumed = train(easy, out, SCHEDULED, resume=True)
+    resumed = train(easy, out, COURSE, resume=True)
 
-    assert steps(out) == steps(scheduled[1])
-    assert_same_course(resumed, out, scheduled)
+    assert steps(out) == steps(course[1]) == 15 + 18 + 18
+    assert_same_course(resumed, out, course)
 
 
-def test_ctrl_c_leaves_what_can_be_resumed(scheduled, easy, tmp_path, monkeypatch):
-    """The same files as stand there when an uninterrupted training tells that the epoch is done, and the curves."""
+def test_ctrl_c_leaves_what_can_be_resumed(course, easy, tmp_path):
+    """A break between two fits of a stage, whose moving average goes on, and then Ctrl-C inside of the next fit.
+
+    That leaves the files that stand there when an uninterrupted training tells that the epoch is done, and the curves.
+    """
 
     def press_ctrl_c(epoch):
         raise KeyboardInterrupt
 
-    out, expected = tmp_path / "net.keras", after(scheduled, 1, tmp_path / "expected")
-    with monkeypatch.context() as context:
+    out, expected = after(course, 2, tmp_path), after(course, 3, tmp_path / "expected")
+    assert (len(history(out)), steps(out)) == (2, 15)
+    with pytest.MonkeyPatch.context() as context:
         context.setattr(sys, "stderr", Terminal(press_ctrl_c))
         with pytest.raises(KeyboardInterrupt):
-            train(easy, out, SCHEDULED)
+            train(easy, out, COURSE, resume=True)
 
-    assert steps(out) == steps(expected)
+    assert steps(out) == steps(expected) == 15 + 18
     pd.testing.assert_frame_equal(history(out), history(expected), rtol=2e-2, atol=2e-3)
     folders = [path.with_suffix(".training") for path in (out, expected)]
-    left, right = (sorted(path.name for path in folder.iterdir()) for folder in folders)
-    assert left == sorted([*right, "curves.png"])
+    left, right = ({path.name for path in folder.iterdir()} for folder in folders)
+    assert left == right | {"curves.png"}
 
+    resumed = train(easy, out, COURSE, resume=True)
 
-def test_a_scheduled_training_cannot_be_prolonged(scheduled, easy):
-    """Among more epochs, those that were trained would have had other shares."""
-    with pytest.raises(InputError, match="begun with another epochs;"):
-        train(easy, scheduled[1], replace(SCHEDULED, epochs=4), resume=True)
-
-
-@pytest.fixture(scope="module")
-def still(easy, tmp_path_factory):
-    """A training of four epochs at most, with a learning rate that moves nothing and a patience of 2."""
-    out = tmp_path_factory.mktemp("still") / "net.keras"
-    options = replace(SCHEDULED, epochs=4, ship_fraction="0.8:0.5", learning_rate=1e-9, patience=2)
-    return train(easy, out, options), out
-
-
-def test_patience_counts_over_the_fits_of_a_schedule(still):
-    """A net that stands still is never better than in epoch 1: a patience of 2 ends after epoch 3, the second fit."""
-    trained, out = still
-
-    assert trained.epochs == 3
-    assert steps(out) == 15 + 15 + 18
-
-
-STAGED = replace(
-    TINY, net="unet", depth=1, epochs=3, stages=("decoder:1:3e-2",), schedule="cosine", moving_average=0.8, warm_up=0.5
-)
+    assert steps(out) == steps(course[1])
+    assert_same_course(resumed, out, course)
 
 
 @pytest.fixture(scope="module")
-def staged(easy, tmp_path_factory):
-    """A stage, then two epochs of a cosine with a moving average, without a break."""
-    return trained_whole(easy, tmp_path_factory.mktemp("staged"), STAGED)
+def further(easy, straight, tmp_path_factory):
+    """An epoch of the decoder, from trained weights, at a learning rate that changes next to nothing."""
+    out = tmp_path_factory.mktemp("further") / "net.keras"
+    train(easy, out, replace(TINY, epochs=1, layers="decoder", learning_rate=1e-6, start_from=str(straight[1])))
+    return out
 
 
-def test_the_rate_follows_stages_and_schedule(staged):
-    """Of 22 batches an epoch the last one begins at 21/22 of it: the cosine of 2 epochs is 43/44 over at last."""
-    rates = history(staged[1])["learning_rate"]
-
-    expected = [3e-2 * (1 + np.cos(np.pi * part)) / 2 for part in (21 / 44, 43 / 44)]
-    assert rates.tolist() == pytest.approx([3e-2, *expected], rel=1e-4)
+def test_a_training_can_start_from_trained_weights(further, still):
+    """The loss begins where the trained net is, not where fresh ones are."""
+    begun, fresh = (history(out)["val_loss"][0] for out in (further, still[1]))
+    assert begun < 0.7 * fresh
 
 
-@pytest.mark.parametrize("epoch", [1, 2])
-def test_a_staged_training_with_a_break_is_the_one_without(staged, easy, tmp_path, epoch):
-    """The break is once between two stages, and once inside the last, whose moving average goes on."""
-    out = after(staged, epoch, tmp_path)
-
-    resumed = train(easy, out, STAGED, resume=True)
-
-    assert_same_course(resumed, out, staged)
-
-
-def test_a_stage_trains_its_layers_alone(straight, easy, tmp_path):
+def test_a_stage_trains_its_layers_alone(straight, further):
     """After a stage of the decoder the encoder is that of the weights that the training started from."""
-    first, second = straight[1], tmp_path / "net.keras"
-
-    train(easy, second, replace(TINY, epochs=1, layers="decoder", start_from=str(first)))
 
     def parts(path):
         net = Predictor.load(path).net
         return net.get_layer("encoder").get_weights(), net.get_layer("probability").get_weights()
 
-    for before, after_stage in zip(parts(first)[0], parts(second)[0], strict=True):
-        assert np.array_equal(before, after_stage)
-    assert not np.array_equal(parts(first)[1][0], parts(second)[1][0])
-
-
-def test_what_is_averaged_is_saved(staged, easy):
-    """The weights of the best epoch, predicted anew, score what was logged under the moving average."""
-    _, out = staged
-    scores = measure_true_dice(Predictor.load(out), list(easy.full_images()))
-
-    assert scores["dice_mean_all_images"] == pytest.approx(history(out)["val_true_dice"].max(), abs=1e-3)
-
-
-def test_a_training_may_end_by_the_clock(easy, tmp_path):
-    """Time that is over before the first batch ends it after that batch: its weights are judged and kept."""
-    out = tmp_path / "net.keras"
-
-    trained = train(easy, out, replace(TINY, minutes=1e-12))
-
-    assert trained.epochs == 1
-    assert steps(out) == 1
-    assert read_contract(out).scores["images"] == 4
+    before, after_stage = parts(straight[1]), parts(further)
+    for one, other in zip(before[0], after_stage[0], strict=True):
+        assert np.array_equal(one, other)
+    assert not np.array_equal(before[1][0], after_stage[1][0])
 
 
 CLASSIFIER = replace(TINY, net="classifier", width=8, depth=2, loss="focal", epochs=4, moving_average=0.5)
-GATE = replace(TINY, net="gate", width=8, depth=4, epochs=4, miss_rate=0.1)
+GATE = replace(TINY, net="gate", width=8, depth=2, epochs=4, miss_rate=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -391,7 +380,7 @@ def test_a_gate_learns_where_no_ship_is(gate):
 
 def test_a_gate_may_start_from_another(easy, gate, straight, tmp_path):
     """With a learning rate that moves nothing but the averages of normalisations, its weights are the other's."""
-    options, out = replace(GATE, epochs=1, learning_rate=1e-9), tmp_path / "net.keras"
+    options, out = replace(GATE, minutes=1e-12, learning_rate=1e-9), tmp_path / "net.keras"
 
     train(easy, out, replace(options, start_from=str(gate[1])))
 
@@ -412,13 +401,26 @@ def test_a_gate_refuses_patches_that_are_not_whole_cells_or_were_resized(scenes,
         train(PatchStore(tmp_path / "small.h5"), tmp_path / "net.keras", replace(TINY, net="gate"))
 
 
-def test_a_segmenter_takes_over_the_encoder_of_a_classifier(classifier, easy, tmp_path):
+@pytest.fixture(scope="module")
+def brief(classifier, easy, tmp_path_factory):
+    """A training of the decoder on the encoder of a classifier, whose time is over before the first batch."""
+    out = tmp_path_factory.mktemp("brief") / "net.keras"
+    shape = {"width": CLASSIFIER.width, "depth": CLASSIFIER.depth, "layers": "decoder"}
+    return train(easy, out, replace(TINY, minutes=1e-12, encoder_weights=str(classifier[1]), **shape)), out
+
+
+def test_a_training_may_end_by_the_clock(brief):
+    """Time that is over before the first batch ends it after that batch: its weights are judged and kept."""
+    trained, out = brief
+
+    assert trained.epochs == 1
+    assert steps(out) == 1
+    assert read_contract(out).scores["images"] == 4
+
+
+def test_a_segmenter_takes_over_the_encoder_of_a_classifier(classifier, brief):
     """The encoder learns nothing here, so it stays what it was in the classifier."""
-    options = replace(TINY, epochs=1, width=8, depth=2, layers="decoder", encoder_weights=str(classifier[1]))
-
-    train(easy, tmp_path / "net.keras", options)
-
-    nets = [Classifier.load(classifier[1]).net, Predictor.load(tmp_path / "net.keras").net]
+    nets = [Classifier.load(classifier[1]).net, Predictor.load(brief[1]).net]
     taken, given = (net.get_layer("encoder").get_weights() for net in nets)
     for one, other in zip(taken, given, strict=True):
         assert np.array_equal(one, other)
@@ -575,22 +577,6 @@ def test_a_place_that_cannot_be_written_is_found_out_before_training(store, tmp_
         train(store, tmp_path / "file" / "net.keras", TINY)
 
 
-def test_a_training_that_runs_away_ends_with_a_remedy(store, tmp_path):
-    with pytest.raises(InputError, match="lower learning rate"):
-        train(store, tmp_path / "net.keras", replace(TINY, width=1, depth=1, learning_rate=1e30))
-    assert not (tmp_path / "net.keras").exists()
-
-
-def test_a_training_can_start_from_trained_weights(straight, still, easy, tmp_path):
-    """With a learning rate that moves nothing, the loss begins where the trained net is not where fresh ones are."""
-    options = replace(TINY, epochs=1, learning_rate=1e-9, start_from=str(straight[1]))
-
-    train(easy, tmp_path / "further.keras", options)
-
-    further, fresh = (history(out)["val_loss"][0] for out in (tmp_path / "further.keras", still[1]))
-    assert further < 0.7 * fresh
-
-
 def test_weights_of_another_net_are_no_start(straight, easy, store, tmp_path):
     _, out = straight
     with pytest.raises(InputError, match="does not fit unet with these options"):
@@ -600,12 +586,13 @@ def test_weights_of_another_net_are_no_start(straight, easy, store, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_training_anew_forgets_the_earlier_training(straight, easy, tmp_path):
-    """A run that is killed in its first epoch must not be resumed as the one before it."""
+def test_a_training_that_runs_away_ends_with_a_remedy_and_forgets_the_earlier_one(straight, easy, tmp_path):
+    """A run that ends in its first epoch must not be resumed as the one before it."""
     _, out = straight
     shutil.copytree(out.with_suffix(".training"), tmp_path / "net.training")
     with pytest.raises(InputError, match="lower learning rate"):
         train(easy, tmp_path / "net.keras", replace(TINY, learning_rate=1e30))
+    assert not (tmp_path / "net.keras").exists()
     with pytest.raises(InputError, match="nothing to resume"):
         train(easy, tmp_path / "net.keras", TINY, resume=True)
 
