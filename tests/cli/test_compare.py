@@ -1,12 +1,14 @@
 import json
 import re
-import subprocess
-import sys
+import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from shipseg_tiles.archive.archive import open_archive
+from shipseg_tiles.cli.main import main
 
 
 def words(archive, out, *flags):
@@ -14,12 +16,6 @@ def words(archive, out, *flags):
     given = ["compare", "--images", archive.source, "--labels", archive.labels.source, "--out", out]
     small = ["--minutes", "0.02", "--folds", "4", "--valid-fraction", "0.25", "--workers", "1"]
     return [str(word) for word in (*given, *small, *flags)]
-
-
-def compare(*given):
-    """Run it in a process of its own."""
-    command = [sys.executable, "-m", "shipseg_tiles", *words(*given)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +39,20 @@ def archive(scenes, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folded(archive, own, tmp_path_factory):
-    """The plain preset on two of four folds."""
+    """The plain preset on two of four folds, and what was said."""
     out = tmp_path_factory.mktemp("compared")
-    done = compare(archive, out, "--presets", own / "plain.yaml", "--test-folds", 2, "--json", out / "result.json")
-    assert done.returncode == 0, done.stderr
-    return out, done
+    asked = words(archive, out, "--presets", own / "plain.yaml", "--test-folds", 2, "--json", out / "result.json")
+    with pytest.MonkeyPatch.context() as context, redirect_stdout(StringIO()) as said:
+        context.setattr(warnings, "formatwarning", warnings.formatwarning)  # main sets it for good
+        with pytest.raises(SystemExit) as ended:
+            main(asked)
+    assert ended.value.code == 0
+    return out, said.getvalue()
 
 
 def test_each_fold_is_scored_by_a_net_of_its_own(folded):
     """Each of four folds of 16 images holds 4."""
-    out, done = folded
+    out, said = folded
     result = json.loads((out / "result.json").read_text())
     images = []
     for number in (1, 2):
@@ -65,9 +65,9 @@ def test_each_fold_is_scored_by_a_net_of_its_own(folded):
     assert result["presets"]["plain"]["images"] == 8
     assert result["presets"]["plain"]["dice_difference"] is None
     assert json.loads((out / "comparison.json").read_text()) == result["presets"]
-    assert done.stdout.startswith("8 test images, ")
-    assert "in 2 of 4 folds; 0.02 minutes each\n" in done.stdout
-    assert (out / "comparison.md").read_text().strip() in done.stdout
+    assert said.startswith("8 test images, ")
+    assert "in 2 of 4 folds; 0.02 minutes each\n" in said
+    assert (out / "comparison.md").read_text().strip() in said
     assert "<td>plain</td>" in (out / "comparison.html").read_text()
     assert not (out / "fold-3").exists()
 
@@ -102,6 +102,7 @@ def test_what_is_scored_is_not_trained_again_when_presets_are_added_or_folds_cha
     assert {name: row["images"] for name, row in rows.items()} == {"plain": 4, "filtered": 4}
     dices = [row["dice_mean_all_images"] for row in rows.values()]
     assert rows["filtered"]["dice_difference"] == pytest.approx(dices[1] - dices[0])
+    assert output.startswith("4 test images, ")  # and nothing that the verbs said in their processes
     assert "| difference to plain |" in output
     assert_mined(out / "fold-1" / "filtered")
     assert (out / "fold-1" / "first" / "net.keras").is_file()

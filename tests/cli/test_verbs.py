@@ -69,7 +69,7 @@ def user(tmp_path_factory):
     user.converted = user("convert-labels", "--labels", labels, "--out", "masks")
     user("convert-labels", "--labels", "masks", "--out", "again.csv")
     user.made = user("make-patches", "--images", images, "--labels", labels, "--out", "p.h5", "--valid-fraction", 0.25)
-    small = ["--width", 4, "--depth", 2, "--epochs", 1]
+    small = ["--width", 2, "--depth", 1, "--epochs", 1]
     user.trained = user("train", "--patches", "p.h5", "--out", "weights/net.keras", *small)
     user.threshold = threshold_for(user.folder)
     options = ["--threshold", user.threshold, "--minimum-area", 3, "--pictures", 2, "--overlap", 0.25, "--tile", 256]
