@@ -91,38 +91,66 @@ def kill(process):
     process.communicate()
 
 
-@pytest.mark.parametrize("share", [0, 0.01, 0.3])
-def test_killed_run_goes_on_to_the_same_bytes(share, scenes, whole, tmp_path):
-    """Killed without warning once the file is there and such a share of the patches is in it."""
-    out, partial = tmp_path / "patches.h5", tmp_path / ".patches.h5.partial"
-    process = start(scenes, out)
-    least = share * filled(whole)
+def start_and_kill(scenes, whole, out, share):
+    """Kill a run without warning once its file is there and such a share of the patches in it; return its workers."""
+    process, partial, least = start(scenes, out), out.with_name(f".{out.name}.partial"), share * filled(whole)
     wait_until(lambda: partial.exists() and filled(partial) >= least, process)
+    workers = children(process)
     kill(process)
+    return workers
 
+
+def children(process):
+    path = f"/proc/{process.pid}/task/{process.pid}/children"
+    with open(path) as file:  # noqa: PTH123
+        return [int(number) for number in file.read().split()]
+
+
+def assert_it_goes_on(scenes, whole, out):
+    """The same command makes the same bytes of what a killed run left, and leaves nothing else behind."""
     assert not out.exists()
-    assert filled(partial) < filled(whole)
+    assert filled(out.with_name(f".{out.name}.partial")) < filled(whole)
     assert start(scenes, out).wait() == 0
     assert out.read_bytes() == whole.read_bytes()
-    assert list(tmp_path.iterdir()) == [out]
+    assert list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("share", [0, 0.01])
+def test_run_that_was_killed_early_goes_on_to_the_same_bytes(share, scenes, whole, tmp_path):
+    start_and_kill(scenes, whole, tmp_path / "patches.h5", share)
+
+    assert_it_goes_on(scenes, whole, tmp_path / "patches.h5")
 
 
 @pytest.fixture(scope="module")
-def stopped_folder(scenes, tmp_path_factory):
-    """What a run left that was killed when a part of its patches was written."""
-    folder = tmp_path_factory.mktemp("stopped")
-    process = start(scenes, folder / "patches.h5")
-    partial = folder / ".patches.h5.partial"
-    wait_until(lambda: partial.exists() and filled(partial) >= 1000, process)
-    kill(process)
-    return folder
+def killed(scenes, whole, tmp_path_factory):
+    """The folder of a run that was killed when 0.3 of its patches were written, and the workers that it had."""
+    folder = tmp_path_factory.mktemp("killed")
+    return folder, start_and_kill(scenes, whole, folder / "patches.h5", 0.3)
+
+
+def test_workers_end_with_a_parent_that_is_killed(killed):
+    _, workers = killed
+
+    def all_gone():
+        return not any(os.path.exists(f"/proc/{worker}/fd/0") for worker in workers)  # noqa: PTH110
+
+    deadline = time.monotonic() + 20
+    while not all_gone():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert len(workers) >= 2
 
 
 @pytest.fixture
-def stopped(stopped_folder, tmp_path):
+def stopped(killed, tmp_path):
     """The file that a killed run was to write, in a copy of its folder."""
-    shutil.copytree(stopped_folder, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(killed[0], tmp_path, dirs_exist_ok=True)
     return tmp_path / "patches.h5"
+
+
+def test_run_that_was_killed_late_goes_on_to_the_same_bytes(stopped, scenes, whole):
+    assert_it_goes_on(scenes, whole, stopped)
 
 
 def test_patch_that_was_written_by_half_is_written_again(stopped, scenes, whole):
@@ -199,12 +227,6 @@ def test_two_runs_at_once_are_refused(scenes, tmp_path):
             make_patches(scenes, tmp_path / "patches.h5", OPTIONS)
 
 
-def children(process):
-    path = f"/proc/{process.pid}/task/{process.pid}/children"
-    with open(path) as file:  # noqa: PTH123
-        return [int(number) for number in file.read().split()]
-
-
 def test_killed_worker_ends_the_run_in_one_line_and_it_can_go_on(scenes, whole, tmp_path):
     out, partial = tmp_path / "patches.h5", tmp_path / ".patches.h5.partial"
     process = start(scenes, out)
@@ -216,22 +238,6 @@ def test_killed_worker_ends_the_run_in_one_line_and_it_can_go_on(scenes, whole, 
     assert complaint.decode().splitlines()[-1].startswith("error: a worker process was killed")
     make_patches(scenes, out, OPTIONS)
     assert out.read_bytes() == whole.read_bytes()
-
-
-def test_workers_end_with_a_parent_that_is_killed(scenes, tmp_path):
-    process = start(scenes, tmp_path / "patches.h5")
-    wait_until(lambda: (tmp_path / ".patches.h5.partial").exists(), process)
-    workers = children(process)
-    kill(process)
-
-    def all_gone():
-        return not any(os.path.exists(f"/proc/{worker}/fd/0") for worker in workers)  # noqa: PTH110
-
-    deadline = time.monotonic() + 20
-    while not all_gone():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert len(workers) >= 2
 
 
 def test_killed_run_keeps_the_shards_that_are_complete(scenes, tmp_path):
