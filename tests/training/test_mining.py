@@ -62,16 +62,15 @@ def processes():
         yield processes
 
 
-@pytest.fixture
-def archive(tmp_path):
-    """The six images above."""
-    (tmp_path / "images").mkdir()
+def draw(folder):
+    """Make an archive of the six images above."""
+    (folder / "images").mkdir()
     for name, of_image in WHITE.items():
         white = boxes((32, 48), *of_image) * np.uint8(255)
-        Image.fromarray(np.repeat(white[..., np.newaxis], 3, axis=2)).save(tmp_path / "images" / name)
+        Image.fromarray(np.repeat(white[..., np.newaxis], 3, axis=2)).save(folder / "images" / name)
     ships = {name: (encode(boxes((32, 48), SHIPS[name])),) if name in SHIPS else () for name in WHITE}
-    files = {name: tmp_path / "images" / name for name in WHITE}
-    return Archive(str(tmp_path / "images"), files, Labels("labels.csv", ships))
+    files = {name: folder / "images" / name for name in WHITE}
+    return Archive(str(folder / "images"), files, Labels("labels.csv", ships))
 
 
 def make_store(archive, folder, sides=SIDES, **changes):
@@ -80,6 +79,19 @@ def make_store(archive, folder, sides=SIDES, **changes):
     options = MakeOptions(**{"patch": PATCH, "stride": PATCH, "background_ratio": 0.0, "full_images": 2} | changes)
     make_patches(archive, path, options, sides=sides)
     return PatchStore(path)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """The six images, which may be changed."""
+    return draw(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """The store of the six images, which may not be changed."""
+    folder = tmp_path_factory.mktemp("cut")
+    return make_store(draw(folder), folder)
 
 
 def find(weights, archive, store, processes, *, sides=SIDES, most=10_000, **changes):
@@ -94,7 +106,7 @@ def rows_of(found):
 FOUND = [("a ship.png", 16, 16), ("b sea.png", 0, 0), ("c border.png", 0, 16), ("n new.png", 0, 0)]
 
 
-def test_hard_negatives_by_hand(weights, archive, processes, tmp_path):
+def test_hard_negatives_by_hand(weights, archive, cut, processes):
     """Patches of 16 px begin at rows 0, 16 and columns 0, 16, 32; one needs 10 false pixels.
 
     - a: the box at row 2 is a ship; the other one is 12 pixels in the patch (16, 16)
@@ -103,7 +115,7 @@ def test_hard_negatives_by_hand(weights, archive, processes, tmp_path):
     - n, of which the store keeps nothing: 12 in (0, 0)
     - v and w validate
     """
-    found = find(weights, archive, make_store(archive, tmp_path), processes)
+    found = find(weights, archive, cut, processes)
 
     assert rows_of(found) == FOUND
     assert (found.images, found.images_with_false_ships, found.patches, found.skipped) == (4, 4, 4, {})
@@ -128,21 +140,19 @@ def test_a_patch_with_a_ship_is_none_however_much_else_the_net_sees(weights, arc
         ({"minimum_area": 0}, [("b sea.png", 16, 32), ("c border.png", 0, 0)]),
     ],
 )
-def test_threshold_and_minimum_area_are_those_of_the_predictor(weights, archive, processes, tmp_path, changes, more):
+def test_threshold_and_minimum_area_are_those_of_the_predictor(weights, archive, cut, processes, changes, more):
     """Of all patches with a false pixel, none has fewer than 8; patches without one are never mined."""
-    store = make_store(archive, tmp_path)
-
-    found = find(weights, archive, store, processes, **changes)
+    found = find(weights, archive, cut, processes, **changes)
 
     assert rows_of(found) == sorted(FOUND + more)
 
 
 @pytest.mark.parametrize(("gray", "mined"), [(127, False), (129, True)])
-def test_pixels_count_above_the_threshold(weights, archive, processes, tmp_path, gray, mined):
+def test_pixels_count_above_the_threshold(weights, archive, cut, processes, gray, mined):
     """127 / 255 is below a half and 129 / 255 above."""
     Image.new("RGB", (48, 32), (gray, gray, gray)).save(archive.files["n new.png"])
 
-    found = find(weights, archive, make_store(archive, tmp_path), processes)
+    found = find(weights, archive, cut, processes)
 
     assert ("n new.png" in found.plan.table["image"].tolist()) == mined
 
@@ -150,9 +160,9 @@ def test_pixels_count_above_the_threshold(weights, archive, processes, tmp_path,
 @pytest.mark.parametrize(
     ("most", "kept"), [(1, [2]), (2, [2, 0]), (3, [2, 0, 3]), (4, [2, 0, 3, 1]), (5, [0, 1, 2, 3])]
 )
-def test_the_worst_patches_are_kept_and_of_equals_the_first_by_name(weights, archive, processes, tmp_path, most, kept):
+def test_the_worst_patches_are_kept_and_of_equals_the_first_by_name(weights, archive, cut, processes, most, kept):
     """16 pixels in c, 12 in a and in n, 10 in b."""
-    found = find(weights, archive, make_store(archive, tmp_path), processes, most=most)
+    found = find(weights, archive, cut, processes, most=most)
 
     assert rows_of(found) == sorted(FOUND[index] for index in kept)
     assert (found.patches, found.images_with_false_ships) == (4, 4)
@@ -176,18 +186,16 @@ def test_an_image_that_is_on_neither_side_is_not_mined(weights, archive, process
 
 
 @pytest.mark.parametrize("sides", [None, SIDES | {"t test.png": "train"}])
-def test_a_store_that_was_cut_by_another_split_is_not_mined_with(weights, archive, processes, tmp_path, sides):
-    store = make_store(archive, tmp_path)
-
+def test_a_store_that_was_cut_by_another_split_is_not_mined_with(weights, archive, cut, processes, sides):
     with pytest.raises(InputError, match=r"patches\.h5 was cut with another --split; give the same file to --split"):
-        find(weights, archive, store, processes, sides=sides)
+        find(weights, archive, cut, processes, sides=sides)
 
 
-def test_the_split_of_a_second_store_counts_as_well(weights, archive, processes, tmp_path):
+def test_the_split_of_a_second_store_counts_as_well(weights, archive, cut, processes, tmp_path):
     """The first one is split by place, by which all images may be mined."""
     options = MakeOptions(patch=PATCH, stride=PATCH, valid_fraction=0.0, full_images=0)
     make_patches(archive, tmp_path / "first.h5", options)
-    stores = PatchStore(tmp_path / "first.h5", *make_store(archive, tmp_path).paths)
+    stores = PatchStore(tmp_path / "first.h5", *cut.paths)
 
     with pytest.raises(InputError, match=r"store/patches\.h5 was cut with another --split"):
         find(weights, archive, stores, processes, sides=None)
@@ -220,22 +228,18 @@ def test_an_image_of_a_place_that_validates_is_left_alone(weights, processes, tm
     assert found.images == 1
 
 
-def test_places_of_validating_images_that_are_not_there_are_not_left_alone_in_silence(
-    weights, archive, processes, tmp_path
-):
+def test_places_of_validating_images_that_are_not_there_are_not_left_alone_in_silence(weights, archive, cut, processes):
     """Other images than those of the store may be mined, but nobody can tell whether they show the place of v or w."""
-    store = make_store(archive, tmp_path)
-
     said = r"images that validate in .*patches\.h5 are missing or damaged in .*images: v valid\.png, w whole\.png;"
     with pytest.warns(UserWarning, match=said):
-        found = find(weights, archive.only(["b sea.png"]), store, processes)
+        found = find(weights, archive.only(["b sea.png"]), cut, processes)
 
     assert rows_of(found) == FOUND[1:2]
 
 
-def test_what_is_found_is_written_as_a_store(weights, archive, processes, tmp_path):
-    store, out = make_store(archive, tmp_path), tmp_path / "deep" / "mined.h5"
-    found = find(weights, archive, store, processes)
+def test_what_is_found_is_written_as_a_store(weights, archive, cut, processes, tmp_path):
+    out = tmp_path / "deep" / "mined.h5"
+    found = find(weights, archive, cut, processes)
 
     write_hard_negatives(found, archive, out, processes)
 
@@ -250,9 +254,9 @@ def test_what_is_found_is_written_as_a_store(weights, archive, processes, tmp_pa
     assert not masks.any()
     verification = verify_store(out)
     assert (verification.patches, verification.problems) == (4, [])
-    assert mined.options == store.options | {
+    assert mined.options == cut.options | {
         "mined_with": checksum(weights),
-        "mined_from": store.fingerprint,
+        "mined_from": cut.fingerprint,
         "threshold": 0.5,
         "minimum_area": 10,
         "max_patches": 10_000,
@@ -261,10 +265,9 @@ def test_what_is_found_is_written_as_a_store(weights, archive, processes, tmp_pa
     assert [path.name for path in out.parent.iterdir()] == ["mined.h5"]
 
 
-def test_equal_runs_write_equal_bytes(weights, archive, processes, tmp_path):
-    store = make_store(archive, tmp_path)
+def test_equal_runs_write_equal_bytes(weights, archive, cut, processes, tmp_path):
     for name in ("one.h5", "two.h5"):
-        found = find(weights, archive, store, processes)
+        found = find(weights, archive, cut, processes)
         write_hard_negatives(found, archive, tmp_path / name, processes)
 
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
@@ -315,14 +318,14 @@ def test_an_image_smaller_than_a_patch_is_mirrored(weights, archive, processes, 
     assert np.array_equal(pixels, TileGrid(10, 12, PATCH, PATCH).pad(read_image(archive.files["n new.png"])))
 
 
-def test_bad_images_are_skipped_with_a_warning(weights, archive, processes, tmp_path):
+def test_bad_images_are_skipped_with_a_warning(weights, archive, cut, processes, tmp_path):
     """b is no image any more, and the labels of n name a pixel behind its 32 * 48 = 1536."""
-    store, out = make_store(archive, tmp_path), tmp_path / "mined.h5"
+    out = tmp_path / "mined.h5"
     archive.files["b sea.png"].write_bytes(b"no image")
     labels = Labels("labels.csv", archive.labels.ships | {"n new.png": ("1536 2",)})
 
     with pytest.warns(SkippedImageWarning) as warned:
-        found = find(weights, replace(archive, labels=labels), store, processes)
+        found = find(weights, replace(archive, labels=labels), cut, processes)
     write_hard_negatives(found, archive, out, processes)
 
     assert rows_of(found) == [FOUND[0], FOUND[2]]
@@ -331,31 +334,29 @@ def test_bad_images_are_skipped_with_a_warning(weights, archive, processes, tmp_
     assert sorted(PatchStore(out).left_out) == ["b sea.png", "n new.png"]
 
 
-def test_a_net_that_answers_no_numbers_is_not_taken_for_damaged_images(save_net, archive, processes, tmp_path):
+def test_a_net_that_answers_no_numbers_is_not_taken_for_damaged_images(save_net, archive, cut, processes, tmp_path):
     broken = save_net(tmp_path / "broken.keras", keras.layers.Rescaling(float("nan")))
 
     with pytest.raises(NetError, match="the net answers nan"):
-        find(broken, archive, make_store(archive, tmp_path), processes)
+        find(broken, archive, cut, processes)
 
 
-def test_a_net_without_mistakes_leaves_nothing_to_mine(weights, archive, processes, tmp_path):
+def test_a_net_without_mistakes_leaves_nothing_to_mine(weights, archive, cut, processes):
     with pytest.raises(
         InputError, match=r"no mistake of 17 pixels above 0\.5 on 4 images of .*mine --threshold takes a lower one"
     ):
-        find(weights, archive, make_store(archive, tmp_path), processes, minimum_area=17)
+        find(weights, archive, cut, processes, minimum_area=17)
 
 
-def test_images_that_validate_alone_cannot_be_mined(weights, archive, processes, tmp_path):
-    store = make_store(archive, tmp_path)
-
+def test_images_that_validate_alone_cannot_be_mined(weights, archive, cut, processes):
     with pytest.raises(InputError, match=r"none of the 2 images in .* can be mined: they validate in .*patches\.h5"):
-        find(weights, archive.only(["v valid.png", "w whole.png"]), store, processes)
+        find(weights, archive.only(["v valid.png", "w whole.png"]), cut, processes)
 
 
-def test_a_mined_store_is_none_to_mine_with(weights, archive, processes, tmp_path):
+def test_a_mined_store_is_none_to_mine_with(weights, archive, cut, processes, tmp_path):
     """It does not know which images validate."""
-    store, out = make_store(archive, tmp_path), tmp_path / "mined.h5"
-    write_hard_negatives(find(weights, archive, store, processes), archive, out, processes)
+    out = tmp_path / "mined.h5"
+    write_hard_negatives(find(weights, archive, cut, processes), archive, out, processes)
 
     with pytest.raises(InputError, match=r"mined\.h5 holds mined patches; give the store that they were mined with"):
         find(weights, archive, PatchStore(out), processes)
@@ -373,9 +374,9 @@ class Interrupted(Executor):
         raise KeyboardInterrupt
 
 
-def test_what_does_not_come_to_its_end_leaves_no_file(weights, archive, processes, tmp_path):
+def test_what_does_not_come_to_its_end_leaves_no_file(weights, archive, cut, processes, tmp_path):
     """An image that is gone when it is to be cut, and Ctrl-C."""
-    found = find(weights, archive, make_store(archive, tmp_path), processes)
+    found = find(weights, archive, cut, processes)
     out = tmp_path / "out" / "mined.h5"
 
     with pytest.raises(KeyboardInterrupt):
