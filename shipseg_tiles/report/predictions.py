@@ -108,7 +108,7 @@ class PredictionFolder:
 
     def _refuse_others_files(self) -> None:
         for name in ("masks", "pictures", "vectors", *FOLDERS.values()):
-            if (self.out / name).is_dir():
+            if any((self.out / name).glob("*")):
                 raise InputError(
                     f"{self.out / name} would be written over, and no {_RUN} says that a prediction wrote it;"
                     " choose another --out"

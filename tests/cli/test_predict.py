@@ -337,6 +337,12 @@ def test_what_no_prediction_wrote_is_not_written_over(predict, images, tmp_path,
     assert contents(theirs) == contents(images)
 
 
+def test_folders_that_somebody_made_beforehand_are_used(predict, tmp_path):
+    (tmp_path / "out/masks").mkdir(parents=True)
+
+    assert predict()[0] == 0
+
+
 def test_masks_of_a_run_that_began_anew_and_did_nothing_are_written_over(predict, tmp_path):
     out = tmp_path / "out"
     predict()
