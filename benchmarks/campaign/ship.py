@@ -1,9 +1,10 @@
 """Train the weights that ship: `python benchmarks/campaign/ship.py --images DIR --labels CSV --out DIR`.
 
 Divides the images by place into three parts; trains, mines, puts nets together and calibrates on two of them as
-shipped.yaml says; and scores what came out on full images of the third. In the end the settings are chosen once more,
-on the second and the third part together, and kept where they are better on places that had no say. Writes OUT/weights
-and OUT/scores.md. A phase whose weights are there is not trained again, so the command can be repeated after a break.
+shipped.yaml says; and scores what came out on full images of the third. Then the settings are chosen once more, on the
+second and the third part together, and kept where they are better on places that had no say. What ships is trained once
+more on nearly all images, and takes settings and scores of what was trained alike without these. Writes OUT/weights and
+OUT/scores.md. A phase whose weights are there is not trained again, so the command can be repeated after a break.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from shutil import copy
 from typing import Any
@@ -21,13 +23,18 @@ from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.scenes import find_scenes
 from shipseg_tiles.archive.split import TRAIN, VALID, choose_sides, write_split
 from shipseg_tiles.cli.common import flag_words, quiet_import
+from shipseg_tiles.nets.contract import read_contract, write_contract
 from shipseg_tiles.processes import open_workers
 
 with quiet_import():
     from shipseg_tiles.training.comparison import measure, table_text, tabulate
 
 RECIPES = Path(__file__).with_name("shipped.yaml")
+SPLIT = "split.csv"
+ALL_IMAGES = "all-images.csv"
+"""All images train but those that are watched, a few of those that validate in SPLIT."""
 NOT_TRAINED_ON = "not-trained-on.csv"
+"""What neither trains nor is left out in SPLIT: the images that validate and those that test."""
 FOREVER = 1_000_000
 """Epochs of a phase that its minutes end."""
 
@@ -47,7 +54,7 @@ def main() -> None:
     given = parser.parse_args()
     recipes = yaml.safe_load(given.recipes.read_text(encoding="utf-8"))
     archive = open_archive(given.images, given.labels)
-    test = divide(archive, recipes, given.out / "split.csv")
+    test = divide(archive, recipes, given.out)
     for name, recipe in recipes["nets"].items():
         train(name, recipe, given)
     for name, recipe in recipes["ensembles"].items():
@@ -59,26 +66,35 @@ def main() -> None:
             copy_net(shipped(given.out, gate), shipped(given.out, f"{name}.gate"))
     minutes = spent(recipes)
     for name in minutes:
-        call("calibrate", data(given), weights=shipped(given.out, name), split=given.out / "split.csv")
+        call("calibrate", data(given), weights=shipped(given.out, name), split=given.out / SPLIT)
     measured = {name: [measure(shipped(given.out, name), None, test, minutes[name])] for name in minutes}
     table = table_text(tabulate(measured))
     (given.out / "scores.md").write_text(table + "\n", encoding="utf-8")
     print(f"{len(test.files)} test images\n{table}")
     for name in minutes:
         settle(shipped(given.out, name), given)
+    for name, twin in recipes["settings_of"].items():
+        take_settings(shipped(given.out, name), shipped(given.out, twin))
 
 
-def divide(archive: Archive, recipes: dict[str, Any], split: Path) -> Archive:
-    """Write which images train and which validate, and beside it which ones do not train; return those that test."""
+def divide(archive: Archive, recipes: dict[str, Any], out: Path) -> Archive:
+    """Write which images train and which do not, at first and in the end; return those that test at first."""
     with open_workers(os.cpu_count() or 1) as processes:
         scenes, _ = find_scenes(archive.files, processes)
     ships = {name: len(archive.labels.ships[name]) for name in scenes}
     outer = choose_sides(ships, scenes, recipes["test_fraction"], recipes["seed"])
     others = {name: count for name, count in ships.items() if outer[name] != VALID}
     sides = choose_sides(others, scenes, recipes["valid_fraction"], recipes["seed"])
-    write_split(split, sides, scenes)
+    write_split(out / SPLIT, sides, scenes)
     not_trained_on = {name: VALID for name in ships if sides.get(name) != TRAIN}
-    write_split(split.with_name(NOT_TRAINED_ON), not_trained_on, scenes)
+    write_split(out / NOT_TRAINED_ON, not_trained_on, scenes)
+    watched = choose_sides(
+        {name: ships[name] for name, side in sides.items() if side == VALID},
+        scenes,
+        recipes["watched_fraction"],
+        recipes["seed"],
+    )
+    write_split(out / ALL_IMAGES, {name: watched.get(name, TRAIN) for name in ships}, scenes)
     return archive.only(sorted(ships.keys() - others.keys()))
 
 
@@ -92,9 +108,18 @@ def settle(weights: Path, given: argparse.Namespace) -> None:
         call("calibrate", flags)
 
 
+def take_settings(weights: Path, twin: Path) -> None:
+    """Give weights that have seen all images the settings and scores of their twin, which has not."""
+    measured = read_contract(twin)
+    names = ("threshold", "minimum_area", "minimum_score", "separate_touching", "gate", "calibration")
+    scores = measured.scores | {"data": f"{measured.scores['data']}; of weights trained alike without these images"}
+    settings = {name: getattr(measured, name) for name in names}
+    write_contract(replace(read_contract(weights), scores=scores, **settings), weights)
+
+
 def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:
     """Train a net, phase by phase, and put the last weights where those are that ship."""
-    folder, split = given.out / name, given.out / "split.csv"
+    folder, split = given.out / name, given.out / recipe.get("split", SPLIT)
     before = shipped(given.out, recipe["start_from"]) if "start_from" in recipe else None
     store = folder / "patches.h5"
     if not store.is_file():
@@ -133,15 +158,17 @@ def shipped(out: Path, name: str) -> Path:
 def spent(recipes: dict[str, Any]) -> dict[str, float]:
     """Return the minutes of training of each net that segments, and of each ensemble those of its members.
 
-    Phases of so many epochs count for nothing.
+    Phases of so many epochs count for nothing. Nets that have seen the images that test are left out.
     """
     minutes = {
         name: float(sum(phase.get("minutes", 0) for phase in recipe["phases"]))
         for name, recipe in recipes["nets"].items()
-        if name not in recipes["gates"]
+        if name not in recipes["gates"] and "split" not in recipe
     }
     members = {name: recipe["members"] for name, recipe in recipes["ensembles"].items()}
-    return minutes | {name: sum(map(minutes.__getitem__, nets)) for name, nets in members.items()}
+    return minutes | {
+        name: sum(map(minutes.__getitem__, nets)) for name, nets in members.items() if minutes.keys() >= set(nets)
+    }
 
 
 def data(given: argparse.Namespace) -> dict[str, Any]:
