@@ -1,14 +1,13 @@
 """Train the weights that ship: `python benchmarks/campaign/ship.py --images DIR --labels CSV --out DIR`.
 
-Divides the images by place into three parts; trains, mines, puts nets together and calibrates on two of them as
-shipped.yaml says; and scores what came out on full images of the third. Then the settings are chosen once more, on the
-second and the third part together, and kept where they are better on places that had no say. What ships is trained once
-more on nearly all images, and takes settings and scores of what was trained alike without these. Writes OUT/weights and
-OUT/scores.md. A phase whose weights are there is not trained again, so the command can be repeated after a break.
+Divides the images by place into three parts; trains, mines and puts nets together on two of them as shipped.yaml says,
+and chooses the settings on the second and the third part together, on images that no training has seen. What ships is
+trained once more on nearly all images, and takes settings and scores of what was trained alike without these. Writes
+OUT/weights and OUT/scores.md. A phase whose weights are there is not trained again, so the command can be repeated
+after a break.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -22,19 +21,17 @@ import yaml
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.scenes import find_scenes
 from shipseg_tiles.archive.split import TRAIN, VALID, choose_sides, write_split
-from shipseg_tiles.cli.common import flag_words, quiet_import
+from shipseg_tiles.cli.calibrate import held_out_scores
+from shipseg_tiles.cli.common import flag_words
 from shipseg_tiles.nets.contract import read_contract, write_contract
 from shipseg_tiles.processes import open_workers
-
-with quiet_import():
-    from shipseg_tiles.training.comparison import measure, table_text, tabulate
 
 RECIPES = Path(__file__).with_name("shipped.yaml")
 SPLIT = "split.csv"
 ALL_IMAGES = "all-images.csv"
 """All images train but those that are watched, a few of those that validate in SPLIT."""
 NOT_TRAINED_ON = "not-trained-on.csv"
-"""What neither trains nor is left out in SPLIT: the images that validate and those that test."""
+"""All images that do not train in SPLIT, to choose settings on."""
 FOREVER = 1_000_000
 """Epochs of a phase that its minutes end."""
 
@@ -54,7 +51,7 @@ def main() -> None:
     given = parser.parse_args()
     recipes = yaml.safe_load(given.recipes.read_text(encoding="utf-8"))
     archive = open_archive(given.images, given.labels)
-    test = divide(archive, recipes, given.out)
+    divide(archive, recipes, given.out)
     for name, recipe in recipes["nets"].items():
         train(name, recipe, given)
     for name, recipe in recipes["ensembles"].items():
@@ -64,21 +61,18 @@ def main() -> None:
     for gate, names in recipes["gates"].items():
         for name in names:
             copy_net(shipped(given.out, gate), shipped(given.out, f"{name}.gate"))
-    minutes = spent(recipes)
-    for name in minutes:
-        call("calibrate", data(given), weights=shipped(given.out, name), split=given.out / SPLIT)
-    measured = {name: [measure(shipped(given.out, name), None, test, minutes[name])] for name in minutes}
-    table = table_text(tabulate(measured))
-    (given.out / "scores.md").write_text(table + "\n", encoding="utf-8")
-    print(f"{len(test.files)} test images\n{table}")
-    for name in minutes:
-        settle(shipped(given.out, name), given)
+    measured = [name for name in segmenters(recipes) if name not in recipes["settings_of"]]
+    for name in measured:
+        call("calibrate", data(given), weights=shipped(given.out, name), split=given.out / NOT_TRAINED_ON)
     for name, twin in recipes["settings_of"].items():
         take_settings(shipped(given.out, name), shipped(given.out, twin))
+    table = held_out_table([shipped(given.out, name) for name in measured])
+    (given.out / "scores.md").write_text(table + "\n", encoding="utf-8")
+    print(table)
 
 
-def divide(archive: Archive, recipes: dict[str, Any], out: Path) -> Archive:
-    """Write which images train and which do not, at first and in the end; return those that test at first."""
+def divide(archive: Archive, recipes: dict[str, Any], out: Path) -> None:
+    """Write which images train and which do not, at first and in the end."""
     with open_workers(os.cpu_count() or 1) as processes:
         scenes, _ = find_scenes(archive.files, processes)
     ships = {name: len(archive.labels.ships[name]) for name in scenes}
@@ -95,25 +89,15 @@ def divide(archive: Archive, recipes: dict[str, Any], out: Path) -> Archive:
         recipes["seed"],
     )
     write_split(out / ALL_IMAGES, {name: watched.get(name, TRAIN) for name in ships}, scenes)
-    return archive.only(sorted(ships.keys() - others.keys()))
-
-
-def settle(weights: Path, given: argparse.Namespace) -> None:
-    """Choose the settings anew on all images that did not train; keep them if they are better on other places."""
-    told = given.out / f"{weights.stem}.json"
-    flags: dict[str, Any] = data(given) | {"weights": weights, "split": given.out / NOT_TRAINED_ON}
-    call("calibrate", flags, dry_run=True, json=told)
-    found = json.loads(told.read_text(encoding="utf-8"))
-    if found["held_out"]["true_dice"] > found["current"]["true_dice"]:
-        call("calibrate", flags)
 
 
 def take_settings(weights: Path, twin: Path) -> None:
-    """Give weights that have seen all images the settings and scores of their twin, which has not."""
+    """Give weights that have seen all images the settings and scores of a twin that has not."""
     measured = read_contract(twin)
     names = ("threshold", "minimum_area", "minimum_score", "separate_touching", "gate", "calibration")
-    scores = measured.scores | {"data": f"{measured.scores['data']}; of weights trained alike without these images"}
     settings = {name: getattr(measured, name) for name in names}
+    scores = held_out_scores(measured.calibration)
+    scores["data"] += f"; of {twin.stem}, trained alike without these images"
     write_contract(replace(read_contract(weights), scores=scores, **settings), weights)
 
 
@@ -155,20 +139,17 @@ def shipped(out: Path, name: str) -> Path:
     return out / "weights" / f"{name}.keras"
 
 
-def spent(recipes: dict[str, Any]) -> dict[str, float]:
-    """Return the minutes of training of each net that segments, and of each ensemble those of its members.
+def segmenters(recipes: dict[str, Any]) -> list[str]:
+    return [name for name in recipes["nets"] if name not in recipes["gates"]] + list(recipes["ensembles"])
 
-    Phases of so many epochs count for nothing. Nets that have seen the images that test are left out.
-    """
-    minutes = {
-        name: float(sum(phase.get("minutes", 0) for phase in recipe["phases"]))
-        for name, recipe in recipes["nets"].items()
-        if name not in recipes["gates"] and "split" not in recipe
-    }
-    members = {name: recipe["members"] for name, recipe in recipes["ensembles"].items()}
-    return minutes | {
-        name: sum(map(minutes.__getitem__, nets)) for name, nets in members.items() if minutes.keys() >= set(nets)
-    }
+
+def held_out_table(nets: list[Path]) -> str:
+    """Tell as Markdown what weights reach, each image predicted with the setting that other places chose."""
+    lines = ["| weights | true dice, all images | F2 | false ships on empties |", "|---|---|---|---|"]
+    for weights in nets:
+        told = read_contract(weights).calibration["held_out"]
+        lines.append(f"| {weights.stem} | {told['true_dice']:.3f} | {told['f2']:.3f} | {told['false_ships']:.0%} |")
+    return "\n".join(lines)
 
 
 def data(given: argparse.Namespace) -> dict[str, Any]:

@@ -89,14 +89,17 @@ def _calibrated(
     gate = measured.use_of_gate(found.chosen) or contract.gate
     scores = contract.scores
     if not scores or "folds" in scores:
-        scores = _held_out(told)
+        scores = held_out_scores(told)
     elif found.chosen != found.current:
         scores = {"measured_with": asdict(found.current)} | scores
     return replace(contract, **chosen | {"gate": gate, "scores": scores, "calibration": told})
 
 
-def _held_out(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the held-out scores as contracts call them, for weights that training gave none, such as ensembles."""
+def held_out_scores(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the held-out scores of a calibration as contracts call them.
+
+    Weights get them that training gave none, such as ensembles.
+    """
     held_out = told["held_out"]
     return {
         "data": f"{told['count']} images that the setting was chosen on, each scored with the one of other folds",
