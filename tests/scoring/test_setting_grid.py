@@ -36,11 +36,11 @@ def test_what_stands_there_already_is_not_tried_twice():
 
 
 def test_gate_thresholds_are_quantiles_that_a_gate_can_have():
-    """Parts of 32 of the peaks 0, 1/32 ... 1: without 0 and 1 themselves. Where most peaks are 0, so are quantiles."""
-    peaks = np.arange(33, dtype=np.float32) / 32
+    """Parts of 64 of the peaks 0, 1/64 ... 1: without 0 and 1 themselves. Where most peaks are 0, so are quantiles."""
+    peaks = np.arange(65, dtype=np.float32) / 64
 
-    assert gate_thresholds(peaks) == pytest.approx([step / 32 for step in range(1, 32)])
-    assert gate_thresholds(np.array([0] * 17 + [0.5] * 16, dtype=np.float32)) == [0.5]
+    assert gate_thresholds(peaks) == pytest.approx([step / 64 for step in range(1, 64)])
+    assert gate_thresholds(np.array([0] * 33 + [0.5] * 32, dtype=np.float32)) == [0.5]
     assert gate_thresholds(np.ones(3, dtype=np.float32)) == []
 
 
