@@ -14,6 +14,7 @@ from shipseg_tiles.nets.augmentation_light import add_haze, add_jpeg_noise, blur
 from shipseg_tiles.nets.augmentation_paste import paste_ships
 
 _MOST = {"contrast": 1, "rotation": 45, "scale": 1, "paste": 1, "haze": 1}
+"""The largest value of an option, where it is not 255."""
 
 
 @dataclass(frozen=True)
