@@ -81,8 +81,8 @@ class AugmentationOptions:
         return cls(**values)
 
 
-AS_SHIPPED = AugmentationOptions()
-"""What the shipped weights were trained with."""
+USUAL = AugmentationOptions()
+"""What is changed unless something else is asked for."""
 
 
 class AugmentedNet(keras.Model):
@@ -98,7 +98,7 @@ class AugmentedNet(keras.Model):
         options: What is changed.
     """
 
-    def __init__(self, net: keras.Model, seed: int, options: AugmentationOptions = AS_SHIPPED) -> None:
+    def __init__(self, net: keras.Model, seed: int, options: AugmentationOptions = USUAL) -> None:
         """Wrap `net`; `seed` decides all that is random."""
         super().__init__()
         self.net = net
