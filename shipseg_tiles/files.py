@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and names that cannot leave their folder."""
 
+import errno
 import json
 import os
 import platform
@@ -9,6 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from shipseg_tiles.errors import InputError
@@ -84,6 +86,19 @@ def _started(process: int) -> int | None:
     except OSError:
         return None
     return -1 if state in "ZX" else int(others[18])
+
+
+def check_writable(path: Path) -> None:
+    """Find out, before long work, that its result could not be written to a file. Folders above it are made.
+
+    Raises:
+        OSError: If it is a folder, or its own folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=path.parent):
+        pass
 
 
 def write_text(path: Path, text: str) -> None:

@@ -14,7 +14,7 @@ from argparse_dataclass import ArgumentParser
 from shipseg_tiles import __version__
 from shipseg_tiles.cli.common import Outcome, flag_words, interrupts
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import read_yaml
+from shipseg_tiles.files import check_writable, read_yaml, write_json
 
 VERBS = {
     "simulate": "make synthetic scenes with their labels",
@@ -77,6 +77,8 @@ def _run(arguments: list[str]) -> None:
         raise InputError(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}")
     module = import_module(f"shipseg_tiles.cli.{verb.replace('-', '_')}")
     options = parse_options(verb, module.Options, rest)
+    if options.json:
+        check_writable(options.json)
     _report(module.run(options), options.json)
 
 
@@ -123,8 +125,6 @@ def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) 
 def _report(outcome: Outcome, json_file: Path | None) -> None:
     print(outcome.summary)
     if json_file:
-        from shipseg_tiles.files import write_json
-
         write_json(json_file, outcome.data)
 
 
@@ -147,6 +147,8 @@ def _overview() -> str:
 def _explained(error: OSError) -> str:
     """Say what the system refused, and for which file."""
     text = error.strerror or " ".join(str(error).split())
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        text = "a file is where a folder should be; choose another place"
     return f"{error.filename}: {text}" if error.filename else text
 
 

@@ -110,6 +110,8 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
     from shipseg_tiles.inference.vectors import import_shapely
     from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract, read_contract
 
+    if options.pictures < 0:
+        raise InputError(f"pictures {options.pictures} must be 0 or more")
     values = vars(options) | _parsed(options)
     changed_contract(options.segmenter(), **{name: values[name] for name in CHANGEABLE})
     for needed in (options.classifier, options.gate_weights()):

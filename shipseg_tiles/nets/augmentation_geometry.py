@@ -29,8 +29,7 @@ def zoom(pixels: Any, masks: Any, factors: Any) -> tuple[Any, Any]:
         masks: float32 (N, side, side, 1) of 0 and 1.
         factors: float32 (N,), by which lengths grow; more than a third, as there is one mirror image to each side.
     """
-    zoomed = filter_separably(ops.concatenate([pixels, masks], axis=3), _zooming(pixels.shape[1], factors))
-    return zoomed[..., :3], ops.cast(zoomed[..., 3:] > 0.5, "float32")
+    return _apart(filter_separably(_together(pixels, masks), _zooming(pixels.shape[1], factors)))
 
 
 def rotate(pixels: Any, masks: Any, angles: Any) -> tuple[Any, Any]:
@@ -49,9 +48,18 @@ def rotate(pixels: Any, masks: Any, angles: Any) -> tuple[Any, Any]:
     x_from = [cosine, sine, centre * (1 - cosine - sine)]
     y_from = [-sine, cosine, centre * (1 + sine - cosine)]
     transforms = ops.stack([*x_from, *y_from, zero, zero], axis=1)
-    both = ops.concatenate([pixels, masks], axis=3)
-    rotated = ops.image.affine_transform(both, transforms, "bilinear", "reflect", data_format="channels_last")
-    return rotated[..., :3], ops.cast(rotated[..., 3:] > 0.5, "float32")
+    both = _together(pixels, masks)
+    return _apart(ops.image.affine_transform(both, transforms, "bilinear", "reflect", data_format="channels_last"))
+
+
+def _together(pixels: Any, masks: Any) -> Any:
+    """Put masks behind the colours, (N, side, side, 4), so that both are interpolated alike."""
+    return ops.concatenate([pixels, masks], axis=3)
+
+
+def _apart(both: Any) -> tuple[Any, Any]:
+    """Return what was `_together`, masks of 0 and 1 again."""
+    return both[..., :3], ops.cast(both[..., 3:] > 0.5, "float32")
 
 
 def _zooming(side: int, factors: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import shipseg_tiles
-from shipseg_tiles.cli import make_patches, predict, simulate, train
+from shipseg_tiles.cli import make_patches, predict, score, simulate, train
 from shipseg_tiles.cli.main import VERBS, parse_options
 from shipseg_tiles.errors import InputError
 
@@ -324,7 +324,18 @@ def test_a_place_that_cannot_be_written_is_refused_by_its_name(shipseg, monkeypa
 
     assert status == 2
     assert complaint.startswith(f"error: {reason}")
+    assert "choose another place" in complaint
     assert complaint.count("\n") == 1
+
+
+def test_a_result_that_could_not_be_written_is_refused_before_the_work(refused, monkeypatch, archive):
+    (archive / "s.json").mkdir()
+    monkeypatch.setattr(score, "run", lambda options: pytest.fail("the work began"))
+
+    labels = archive / "labels.csv"
+    complaint = refused("score", "--labels", labels, "--predictions", labels, "--json", archive / "s.json")
+
+    assert complaint == f"error: {archive / 's.json'}: Is a directory\n"
 
 
 def test_a_folder_where_a_file_should_be_written_is_refused(shipseg, archive):

@@ -488,6 +488,7 @@ def test_ships_of_a_low_score_are_dropped(predict, images):
         (["--tile", "60"], "tile 60 must be a multiple of 16"),
         (["--threshold", "1"], "threshold 1.0 must be"),
         (["--minimum-score", "1"], "minimum score 1.0 must be at least 0 and below 1"),
+        (["--pictures", "-1"], "pictures -1 must be 0 or more"),
         (["--gate", "none.keras"], "none.keras does not exist"),
         (["--gate", "{nets}/net.keras"], "net.keras is no gate"),
         (["--images", "{nets}/none"], "none is no folder"),
