@@ -128,6 +128,13 @@ class TilingOptions(GateOptions, WindowOptions):
         type=int,
         choices=[1, 2, 8],
     )
+    pixel_size: float | None = option(
+        "metres from one pixel of the images to the next, where they are others than those that the net was trained on;"
+        " it then sees ships in the size that it knows (default: the contract's)",
+        default=None,
+        type=float,
+        metavar="M",
+    )
 
 
 @dataclass(kw_only=True)

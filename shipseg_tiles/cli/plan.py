@@ -84,20 +84,20 @@ def run(options: Options) -> Outcome:
 
 def _gate(options: Options) -> Path | None:
     """Return the weights of the gate; None if there is none, or it lets the net see all tiles of that size."""
-    from shipseg_tiles.nets.contract import gate_threshold, read_contract
+    from shipseg_tiles.nets.contract import changed_contract, gate_threshold
 
     weights, contract = options.gate_weights(), _contract(options)
-    if weights is None or gate_threshold(read_contract(weights), contract.tile, contract.gate) is None:
+    if weights is None:
         return None
-    return weights
+    gate = changed_contract(weights, pixel_size=options.pixel_size)
+    return None if gate_threshold(gate, contract.tile, contract.gate) is None else weights
 
 
 def _contract(options: Options) -> "Contract":
     from shipseg_tiles.nets.contract import changed_contract
 
-    return changed_contract(
-        options.segmenter(), tile=options.tile, overlap=options.overlap, symmetries=options.symmetries
-    )
+    names = ("tile", "overlap", "symmetries", "pixel_size")
+    return changed_contract(options.segmenter(), **{name: getattr(options, name) for name in names})
 
 
 def _planned(options: Options) -> "tuple[list[SizePlan], int]":

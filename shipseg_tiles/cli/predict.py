@@ -108,15 +108,15 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
     from shipseg_tiles.inference.scenes import import_rasterio, is_scene
     from shipseg_tiles.inference.vectors import import_shapely
-    from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract, read_contract
+    from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract
 
     if options.pictures < 0:
         raise InputError(f"pictures {options.pictures} must be 0 or more")
     values = vars(options) | _parsed(options)
     changed_contract(options.segmenter(), **{name: values[name] for name in CHANGEABLE})
-    for needed in (options.classifier, options.gate_weights()):
+    for needed, pixel_size in ((options.classifier, None), (options.gate_weights(), options.pixel_size)):
         if needed:
-            read_contract(needed)
+            changed_contract(needed, pixel_size=pixel_size)
     has_scenes = any(is_scene(path) for path in paths)
     if has_scenes:
         import_rasterio()
@@ -207,7 +207,7 @@ def _origin(options: Options, how: "PredictOptions") -> dict[str, Any]:
         "weights_sha256": predictor.contract.weights_sha256,
         "options": _in_use(options, how, predictor.contract),
         "classifier": classifier and _net_record(how.classifier, classifier.contract),
-        "gate": how.gate and _gate_record(how.gate, predictor.contract),
+        "gate": how.gate and _gate_record(how.gate, predictor.contract, how.pixel_size),
     }
 
 
@@ -226,11 +226,11 @@ def _net_record(weights: Path | None, contract: "Contract") -> dict[str, Any]:
     return {"weights": str(weights), "weights_sha256": contract.weights_sha256, "threshold": contract.threshold}
 
 
-def _gate_record(weights: Path, segmenter: "Contract") -> dict[str, Any]:
+def _gate_record(weights: Path, segmenter: "Contract", pixel_size: float | None) -> dict[str, Any]:
     """Say above which peak tiles of the recommended side were seen, and whether calibration chose that."""
-    from shipseg_tiles.nets.contract import gate_threshold, read_contract
+    from shipseg_tiles.nets.contract import changed_contract, gate_threshold
 
-    gate, chosen = read_contract(weights), segmenter.gate
+    gate, chosen = changed_contract(weights, pixel_size=pixel_size), segmenter.gate
     return _net_record(weights, gate) | {
         "threshold": gate_threshold(gate, segmenter.tile, chosen),
         "calibrated": chosen is not None and chosen.holds_for(gate, segmenter.tile),

@@ -84,6 +84,9 @@ class Options(CommonOptions):
     )
     seed: int = option("seed of weights, order and augmentation", default=0, metavar="S")
     resume: bool = option("go on where an earlier run with the same options stopped", default=False)
+    pixel_size: float | None = option(
+        "metres from one pixel of the images to the next, for the contract", default=None, type=float, metavar="M"
+    )
     notes: str = option("words about the data for the contract, such as their terms", default="", metavar="TEXT")
 
 
@@ -101,7 +104,13 @@ def run(options: Options) -> Outcome:
     chosen |= {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
     with interrupts("finished epochs are kept: once there is one, go on with the same command and --resume"):
         trained = train(
-            store, options.out, TrainOptions(**chosen), mined=mined, resume=options.resume, notes=options.notes
+            store,
+            options.out,
+            TrainOptions(**chosen),
+            mined=mined,
+            resume=options.resume,
+            pixel_size=options.pixel_size,
+            notes=options.notes,
         )
     scores = trained.contract.scores
     summary = f"{options.out} after {trained.epochs} epochs, {options.keep} {trained.contract.trained_on['epoch']}"

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.engines import run_by
+from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
-from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, read_contract
+from shipseg_tiles.nets.contract import Contract, GateUse, changed_contract, gate_threshold
 from shipseg_tiles.nets.folding import fold_normalisation
 from shipseg_tiles.nets.gate import CELL, REACH, answers_cells
 from shipseg_tiles.nets.saved import load_model
@@ -30,7 +31,8 @@ PIXELS_AT_ONCE = 4 * PIXELS_PER_BATCH
 class Gate:
     """Says which tiles of an image may show a ship.
 
-    It sees images as they are, whatever scale the segmenter behind it sees them at.
+    It sees images as they are, whatever scale the segmenter behind it sees them at, unless its contract was changed for
+    other pixels.
 
     Attributes:
         net: Keras model, or another engine's, from uint8 (N, height, width, 3), sides multiples of `CELL`, to the
@@ -45,18 +47,26 @@ class Gate:
         self.calibrated = calibrated
 
     @classmethod
-    def load(cls, weights: Path, calibrated: GateUse | None = None, engine: str = "keras") -> "Gate":
+    def load(
+        cls,
+        weights: Path,
+        calibrated: GateUse | None = None,
+        engine: str = "keras",
+        *,
+        pixel_size: float | None = None,
+    ) -> "Gate":
         """Load weights with their contract.
 
         Args:
             weights: `.keras` file with its contract beside it.
             calibrated: How the contract of the segmenter says that a gate is used.
             engine: One of `ENGINES`, which runs it in float32, the precision that thresholds are found in.
+            pixel_size: Of the images in metres; None for the contract's.
 
         Raises:
             InputError: If the files do not belong together or hold no gate, or the engine is not installed.
         """
-        contract = read_contract(weights)
+        contract = changed_contract(weights, pixel_size=pixel_size)
         return cls(run_by(engine, load_gate_net(weights), contract), contract, calibrated)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -99,9 +109,10 @@ class Gate:
         Returns:
             float32 (N,), 0 to 1.
         """
-        highest = self.probabilities(band).max(axis=0)
-        firsts = np.maximum(columns // CELL - MARGIN, 0).tolist()
-        ends = ((columns + tile - 1) // CELL + MARGIN + 1).tolist()
+        highest = self.probabilities(at_training_scale(band, self.contract)).max(axis=0)
+        cell = CELL * self.contract.patch / (self.contract.resize or self.contract.patch)
+        firsts = np.maximum(columns // cell - MARGIN, 0).astype(np.int64).tolist()
+        ends = ((columns + tile - 1) // cell + MARGIN + 1).astype(np.int64).tolist()
         return np.array([highest[first:end].max() for first, end in zip(firsts, ends, strict=True)], dtype=np.float32)
 
     def sees(self, band: NDArray[np.uint8], columns: NDArray[np.int64], tile: int) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Image files to ships, on this machine or on many, in a way that can be stopped and taken up again."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -17,9 +18,10 @@ from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.detection import Ship, Strip
 from shipseg_tiles.inference.engines import load_engine
 from shipseg_tiles.inference.gate import Gate
+from shipseg_tiles.inference.georeference import Georeference
 from shipseg_tiles.inference.memory import images_at_once
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.inference.scenes import Georeference, is_scene, open_scene
+from shipseg_tiles.inference.scenes import is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder, strips_of
 from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract
 from shipseg_tiles.processes import map_ahead, map_in_chunks
@@ -29,6 +31,9 @@ from shipseg_tiles.zipped import AnyPath
 
 LARGE = 2**24
 """An image of more pixels is predicted by itself: it fills a batch, and two of them might fill the memory."""
+
+_ALIKE = 1.33
+"""How many times larger or smaller pixels may be than the net expects before a warning says so."""
 
 Progress = Callable[[int, int], None]
 """Told of each row of tiles that is done: how many are, and of how many. What it raises ends the prediction."""
@@ -52,6 +57,7 @@ class PredictOptions:
         engine: One of `ENGINES`, for the gate too.
         precision: One of `PRECISIONS`; the gate computes in float32.
         symmetries: In how many symmetries the net is shown a tile; None for the contract's.
+        pixel_size: Metres from one pixel of the images to the next; None for the contract's.
         region: The part of each image that is predicted; None for all of it.
         bands: Numbers, from 1, of the bands of a scene that are red, green and blue; None if it has just these.
         scale: Values of a scene that become 0 and 255; None if it has 8 bits.
@@ -71,6 +77,7 @@ class PredictOptions:
     engine: str = "keras"
     precision: str = "float32"
     symmetries: int | None = None
+    pixel_size: float | None = None
     region: Region | None = None
     bands: tuple[int, ...] | None = None
     scale: tuple[float, float] | None = None
@@ -154,11 +161,14 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
     """
     changes = {name: getattr(options, name) for name in CHANGEABLE}
     contract = changed_contract(options.weights, **changes)  # before the slow part
+    gate = None
+    if options.gate:
+        gate = Gate.load(options.gate, contract.gate, options.engine, pixel_size=options.pixel_size)
     predictor = Predictor(
         load_engine(options.weights, options.engine, options.precision),
         contract,
         options.window,
-        sees=Gate.load(options.gate, contract.gate, options.engine).sees if options.gate else None,
+        sees=gate.sees if gate else None,
     )
     return predictor, Classifier.load(options.classifier) if options.classifier else None
 
@@ -291,6 +301,8 @@ def predict_scene(
     with open_scene(path, options.bands, options.scale) as scene:
         height, width = scene.shape[:2]
         georeference = scene.georeference
+    if georeference:
+        _warn_of_other_pixels(path, georeference.pixel_size(height, width), predictor.contract.pixel_size)
     bands = predictor.grid(height, width).bands(options.region_in(height, width))
     missing = [band for band in bands if not strips.begins_at(band.top)]
     done, hidden = len(bands) - len(missing), True if progress else None
@@ -309,6 +321,16 @@ def predict_scene(
         georeference=georeference,
         counts=_tile_counts(options, (height, width), strips),
     )
+
+
+def _warn_of_other_pixels(path: Path, size: float, expected: float | None) -> None:
+    """Warn that ships of a scene look larger or smaller than those that the net learned to find."""
+    if expected is not None and not 1 / _ALIKE <= size / expected <= _ALIKE:
+        warnings.warn(
+            f"{path.name} has pixels of {size:.3g} m, and the net is for {expected:.3g} m;"
+            f" --pixel-size {size:.3g} lets it see ships in the size that it knows",
+            stacklevel=2,
+        )
 
 
 def _tile_counts(options: PredictOptions, shape: tuple[int, int], strips: Sequence[Strip]) -> TileCounts:

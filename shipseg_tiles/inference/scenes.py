@@ -11,7 +11,6 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from PIL import Image
 from shipseg_tiles.errors import InputError, missing_extra
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import MAXIMUM_PIXELS, TILE_PIXELS
+from shipseg_tiles.inference.georeference import Georeference
 from shipseg_tiles.tiling import WHOLE_NUMBER
 from shipseg_tiles.zipped import AnyPath
 
@@ -90,39 +90,6 @@ def _checked_scale(low: float, high: float) -> tuple[float, float]:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"scale {low:g},{high:g}: the value of white must be above that of black, such as 0,3000")
     return low, high
-
-
-@dataclass(frozen=True)
-class Georeference:
-    """Where the pixels of a scene lie; plain values, which can be sent to other processes.
-
-    Attributes:
-        crs: Coordinate reference system as WKT.
-        transform: (a, b, c, d, e, f) that take column and row to x = a column + b row + c, y = d column + e row + f.
-            Whole numbers are the corners of pixels: (0, 0) is the upper left corner of the upper left pixel.
-    """
-
-    crs: str
-    transform: tuple[float, float, float, float, float, float]
-
-    def to_degrees(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Find the WGS84 longitude and latitude of points: (N, 2) of column and row to (N, 2).
-
-        Raises:
-            InputError: If one of them is nowhere on earth.
-        """
-        from rasterio.warp import transform
-
-        a, b, c, d, e, f = self.transform
-        columns, rows = points.T
-        try:
-            degrees = transform(self.crs, "EPSG:4326", a * columns + b * rows + c, d * columns + e * rows + f)
-        except Exception as error:  # GDAL's own errors, which have no public class
-            raise InputError(f"pixels lie nowhere on earth ({error})") from None
-        located = np.stack(degrees, axis=1)
-        if not np.all(np.isfinite(located)) or np.any(np.abs(located[:, 1]) > 90):
-            raise InputError("pixels lie nowhere on earth")
-        return located
 
 
 class Scene:

@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.errors import missing_extra
 from shipseg_tiles.files import write_json
-from shipseg_tiles.inference.scenes import Georeference
+from shipseg_tiles.inference.georeference import Georeference, metres_per_degree
 from shipseg_tiles.rle import PixelIndices
-
-_EQUATOR_RADIUS = 6_378_137.0
-_ECCENTRICITY_SQUARED = 0.00669437999014
-"""The ellipsoid of WGS84, in metres."""
 
 _DECIMALS = {"m": 7, "px": 3}
 """Of coordinates: 0.0000001 degrees are a centimetre."""
@@ -137,11 +133,7 @@ class _Plane:
         origins = (np.minimum.reduceat(coordinates, firsts) + np.maximum.reduceat(coordinates, firsts)) / 2
         if not in_degrees:
             return cls(origins, np.ones_like(origins))
-        latitudes = np.radians(origins[:, 1])
-        curvature = 1 - _ECCENTRICITY_SQUARED * np.sin(latitudes) ** 2
-        eastwards = _EQUATOR_RADIUS / np.sqrt(curvature) * np.cos(latitudes)
-        northwards = _EQUATOR_RADIUS * (1 - _ECCENTRICITY_SQUARED) / curvature**1.5
-        return cls(origins, np.radians(np.stack((eastwards, northwards), axis=1)))
+        return cls(origins, metres_per_degree(origins[:, 1]))
 
     def flattened(self, coordinates: NDArray[np.float64], owners: NDArray[np.int64]) -> NDArray[np.float64]:
         """Take coordinates (N, 2) of the ships `owners` (N,) into the plane of each."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import reprlib
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -10,15 +11,27 @@ from typing import Any, get_origin
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json
+from shipseg_tiles.tiling import round_up
 from shipseg_tiles.zipped import AnyPath
 
 FORMAT_VERSION = 1
 
-_LATER = ("miss_rate", "thresholds", "separate_touching", "calibration", "minimum_score", "symmetries", "resizes")
-"""What contracts do not name that were written before there were gates, calibration, minimum scores, and views."""
+_LATER = (
+    *("miss_rate", "thresholds", "separate_touching", "calibration", "minimum_score", "symmetries", "resizes"),
+    "pixel_size",
+)
+"""What contracts do not name that were written before there were gates, calibration, minimum scores, views, and pixel
+sizes."""
 
-CHANGEABLE = ("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching", "symmetries")
+CHANGEABLE = (
+    *("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching", "symmetries"),
+    "pixel_size",
+)
 """What the contract says and an option of the same name may change."""
+
+MOST_FINER = 8
+"""How many times finer or coarser pixels may be than those of the training: tiles 8 times as long take 64 times the
+memory."""
 
 SYMMETRIES = (1, 2, 8)
 """Of the square, in which a tile may be shown: as it is, mirrored as well, or all of them."""
@@ -87,6 +100,7 @@ class Contract:
         thresholds: Of a gate: above which probability a tile is seen, by the side in pixels of the smallest tiles that
             this is good for; `threshold` is that for `tile`. Empty for others.
         trained_on: Store fingerprint, counts, ratio and options of the training.
+        pixel_size: Metres on the ground from one pixel of the images to the next; None if nobody said.
         scores: Scores, with the data that they were measured on.
         calibration: What threshold, minimum area and score, gate and separation were chosen by, and under `images` the
             `image_digest` of each image that they were chosen on. Empty if training chose them.
@@ -111,6 +125,7 @@ class Contract:
     separate_touching: bool = False
     miss_rate: float | None = None
     thresholds: dict[str, float] = field(default_factory=dict)
+    pixel_size: float | None = None
     trained_on: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
@@ -140,6 +155,8 @@ class Contract:
             raise InputError("calibration must hold a list of images, or nothing")
 
     def _check_views(self) -> None:
+        if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:
+            raise InputError(f"pixel size {self.pixel_size} must be above 0, in metres")
         if self.symmetries not in SYMMETRIES:
             raise InputError(f"symmetries {self.symmetries} must be one of {', '.join(map(str, SYMMETRIES))}")
         if len(self.resizes) > _MOST_RESIZES:
@@ -173,6 +190,39 @@ class Contract:
     def sides(self) -> list[int] | list[int | None]:
         """Sides to which patches are resized at inference; None if they are not."""
         return self.resizes or [self.resize]
+
+    def for_pixels_of(self, size: float) -> "Contract":
+        """Return how the net is used on images of other pixels: it sees as much ground as in training.
+
+        Args:
+            size: Metres from one pixel to the next.
+
+        Raises:
+            InputError: If the contract does not say which pixels it is for, or they are not at all alike.
+        """
+        if self.pixel_size is None:
+            raise InputError("the contract does not say which pixels it is for; add its pixel_size, in metres")
+        scale = size / self.pixel_size
+        if not 1 / MOST_FINER <= scale <= MOST_FINER:  # NaN is not either
+            lowest, highest = self.pixel_size / MOST_FINER, self.pixel_size * MOST_FINER
+            raise InputError(f"pixel size {size:g} must be from {lowest:g} to {highest:g} m for this net")
+
+        def seen(side: int) -> int:
+            return max(1, round(side * scale))
+
+        def longer(side: int) -> int:
+            return round_up(math.ceil(round(side / scale, 6)), self.tile_multiple)  # 768 / 0.4 is a little above 1920
+
+        return replace(
+            self,
+            pixel_size=size,
+            resize=seen(self.resize or self.patch),
+            resizes=[seen(side) for side in self.resizes],
+            tile=longer(self.tile),
+            minimum_area=round(self.minimum_area / scale**2),
+            gate=self.gate and replace(self.gate, tile=longer(self.gate.tile)),
+            thresholds={str(math.floor(int(side) / scale)): threshold for side, threshold in self.thresholds.items()},
+        )
 
     def was_calibrated_on(self, path: AnyPath) -> bool:
         """Say whether an image file is one of those that the contract was calibrated on, whatever its name is.
@@ -236,8 +286,18 @@ def read_contract(weights: Path) -> Contract:
 
 
 def changed_contract(weights: Path, **changes: Any) -> Contract:
-    """Read the contract of weights and change values in it; None keeps the contract's."""
-    return replace(read_contract(weights), **{name: value for name, value in changes.items() if value is not None})
+    """Read the contract of weights and change values in it; None keeps the contract's.
+
+    A `pixel_size` changes what depends on it as well, see `Contract.for_pixels_of`, unless that is changed too.
+    """
+    contract = read_contract(weights)
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if "pixel_size" in changes:
+        try:
+            contract = contract.for_pixels_of(changes["pixel_size"])
+        except InputError as error:
+            raise InputError(f"{contract_path(weights)}: {error}") from None
+    return replace(contract, **changes)
 
 
 def gate_threshold(gate: Contract, tile: int, calibrated: GateUse | None = None) -> float | None:

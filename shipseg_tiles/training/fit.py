@@ -58,6 +58,7 @@ def train(
     *,
     mined: PatchStore | None = None,
     resume: bool = False,
+    pixel_size: float | None = None,
     notes: str = "",
 ) -> Trained:
     """Train a net and keep the weights of its best epoch, or of its last one, as the options say.
@@ -72,15 +73,17 @@ def train(
         options: See `TrainOptions`.
         mined: Background on which a net saw ships, see `RatioFeed`.
         resume: Go on where an earlier run with the same options stopped.
+        pixel_size: Of the images, in metres, for the contract; None if nobody knows.
         notes: Words about the data, such as their terms, for the contract.
 
     Raises:
         InputError: If an option is out of its range, does not fit the store, or there is nothing to resume.
     """
     _check(store, out, options)
+    usage = _usage(store, options, pixel_size)
     devices = choose_devices(options)
     with devices.place(out, resume) as place:
-        training = _Training(store, mined, place, options, devices, notes)
+        training = _Training(store, mined, place, options, devices, usage, notes)
         if resume:
             training.take_up()
         else:
@@ -147,9 +150,11 @@ class _Training:
         out: Path,
         options: TrainOptions,
         devices: Devices,
+        usage: Contract,
         notes: str,
     ) -> None:
-        self.store, self.out, self.options, self.devices, self.notes = store, out, options, devices, notes
+        self.store, self.out, self.options, self.devices = store, out, options, devices
+        self.usage, self.notes = usage, notes
         self.schedule = options.stages_and_rates()
         fraction = ShipFraction.parse(options.ship_fraction, options.epochs)
         self.feed = RatioFeed(
@@ -187,7 +192,7 @@ class _Training:
         """Train for the epochs that the journal lacks."""
         judging = JudgeEpoch(
             self.judge,
-            _usage(self.store, self.options),
+            self.usage,
             self.options.moving_average > 0,
             self.journal,
             self._save,
@@ -264,7 +269,7 @@ def _content(store: PatchStore) -> list[Any]:
     return [store.fingerprint, *(PatchStore(path).options for path in store.paths)]
 
 
-def _usage(store: PatchStore, options: TrainOptions) -> Contract:
+def _usage(store: PatchStore, options: TrainOptions, pixel_size: float | None) -> Contract:
     """Say how a net that is trained with `options` is to be used; the rest of the contract comes with its weights."""
     patch, resize = store.options["patch"], store.options["resize"]
     needed = side_multiple(options.net, options.depth)
@@ -280,6 +285,7 @@ def _usage(store: PatchStore, options: TrainOptions) -> Contract:
         tile_multiple=needed,
         receptive_field=None,
         resize=resize,
+        pixel_size=pixel_size,
     )
 
 

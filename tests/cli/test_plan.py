@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import keras
 import pytest
@@ -162,6 +163,18 @@ def test_a_run_that_tells_no_rate_is_refused(plan, folder, changes, reason):
     assert reason in complaint
     assert complaint.startswith("error: ")
     assert complaint.count("\n") == 1
+
+
+def test_of_finer_pixels_tiles_hold_more(plan, gate):
+    """Of half the size, tiles of 64 px become 128: an image of 100 x 150 px takes two, the small one is mirrored to
+    one of 64 px. The gate is for tiles of as much ground."""
+    write_its_contract(Path("net.keras"), pixel_size=3.0)
+    write_its_contract(gate, thresholds={"64": 0.5}, pixel_size=3.0)
+
+    status, _, _, result = plan("--pixel-size", 1.5, "--gate", gate)
+
+    assert (status, result["gate"]) == (0, str(gate))
+    assert [(size["tile"], size["tiles"]) for size in result["sizes"]] == [(128, 4), (64, 1)]
 
 
 def test_symmetries_take_eight_times_as_much(plan):

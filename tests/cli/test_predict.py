@@ -88,6 +88,19 @@ def predict(shipseg, nets, images, tmp_path):
     return run
 
 
+@pytest.fixture
+def with_pixels_of(nets):
+    """Write that `net` is for pixels of some metres, under another name, and return that."""
+
+    def write(size):
+        copy = nets / f"pixels_{size:g}.keras"
+        shutil.copy(nets / "net.keras", copy)
+        write_contract(replace(read_contract(nets / "net.keras"), pixel_size=size), copy)
+        return copy.name
+
+    return write
+
+
 def command(nets, many, out, *more):
     return ["predict", "--weights", nets / "net.keras", "--images", many, "--out", out, "--probabilities", *more]
 
@@ -414,6 +427,7 @@ def test_a_run_records_its_options_as_they_came_to_be_used(predict, nets, images
             "engine": "keras",
             "precision": "float32",
             "symmetries": 1,
+            "pixel_size": None,
             "region": None,
             "bands": None,
             "scale": None,
@@ -727,6 +741,57 @@ def test_a_region_is_predicted_whatever_is_wrong_elsewhere(predict, scenes, tmp_
         expected[5:55, 10:70] = True
         assert np.array_equal(known, expected)
         assert np.count_nonzero(mask) == {"a.tif": 4 * 6, "b.tif": 43 * 20}[name]
+
+
+WRONG_SIZE = r"a\.tif has pixels of 10 m, and the net is for 5 m; --pixel-size 10 lets it see ships in the size that it"
+
+
+def test_a_scene_of_other_pixels_than_the_net_is_for_is_a_warning(predict, nets, scenes, with_pixels_of):
+    """Each of its pixels is shown as 2 x 2 of the net's when its size is said, for which a tile holds a quarter."""
+    write_scene(scenes / "a.tif", 100, BOX)
+    weights = with_pixels_of(5.0)
+
+    with pytest.warns(UserWarning, match=WRONG_SIZE):
+        as_it_is = predict("--images", scenes, weights=weights)
+    with warnings.catch_warnings(action="error"):
+        enlarged = predict("--images", scenes, "--pixel-size", "10", weights=weights)
+
+    assert as_it_is[2] == HEADER + SHIP.replace("ship.png", "a.tif")
+    assert (enlarged[0], enlarged[3]["ships"]) == (0, 1)
+    used = [record["options"] for *_, record in (as_it_is, enlarged)]
+    assert [options["pixel_size"] for options in used] == [5.0, 10.0]
+    assert used[0]["tile"] == 2 * used[1]["tile"]
+
+
+def test_pixels_that_are_nearly_as_the_net_expects_are_no_warning(predict, scenes, with_pixels_of):
+    write_scene(scenes / "a.tif", 100, BOX)
+
+    with warnings.catch_warnings(action="error"):
+        assert predict("--images", scenes, weights=with_pixels_of(8.0))[0] == 0
+
+
+def test_the_pixel_size_of_images_is_taken_at_its_word(predict, images, tmp_path, with_pixels_of):
+    """The same white box, each of its pixels 3 x 3, of a third of the size: 12 x 18 px from row 30, column 60, of which
+    interpolation takes at most three pixels at each corner."""
+    pixels = np.asarray(Image.open(images / "ship.png"))
+    shutil.rmtree(images)
+    images.mkdir()
+    Image.fromarray(pixels.repeat(3, axis=0).repeat(3, axis=1)).save(images / "ship.png")
+
+    status, _, submission, record = predict("--pixel-size", "0.5", weights=with_pixels_of(1.5))
+
+    runs = [f"{(60 + column) * 300 + 31} 12" for column in range(2, 16)]
+    assert (status, record["ships"]) == (0, 1)
+    assert f" {' '.join(runs)} " in submission
+    mask = np.asarray(Image.open(tmp_path / "out" / "masks" / "ship.png")) > 0
+    assert mask[30:42, 60:78].sum() == mask.sum() >= 12 * 18 - 4 * 3
+
+
+def test_a_pixel_size_needs_that_of_the_net(predict):
+    status, complaint, _, _ = predict("--pixel-size", "0.5")
+
+    assert status == 2
+    assert "net.json: the contract does not say which pixels it is for; add its pixel_size, in metres" in complaint
 
 
 def test_a_scene_whose_ships_lie_nowhere_on_earth_is_skipped_and_the_others_are_not(predict, scenes, tmp_path):

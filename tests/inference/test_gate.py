@@ -12,7 +12,15 @@ from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.nets.contract import Contract, GateUse, checksum, contract_path, gate_path, write_contract
+from shipseg_tiles.nets.contract import (
+    Contract,
+    GateUse,
+    changed_contract,
+    checksum,
+    contract_path,
+    gate_path,
+    write_contract,
+)
 from shipseg_tiles.tiling import TileGrid
 
 
@@ -93,6 +101,21 @@ def test_tiles_need_not_begin_where_cells_do():
 def test_a_ship_in_the_last_pixel_of_a_band_that_ends_within_a_cell_is_seen():
     """Of 70 px, the last 6 lie in cell 2; the tile of 32 px from 0 touches cell 0 alone, the one from 38 cells 1-2."""
     assert sees(band(32, 70, (31, 69)), 0, 38, tile=32) == [False, True]
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_of_finer_pixels_as_much_ground_is_seen(tmp_path, times):
+    """Each pixel of the other test is now 2 x 2 or 3 x 3, of half or a third of the size."""
+    weights = tmp_path / "net.gate.keras"
+    weights.write_bytes(b"")
+    write_contract(
+        contract(weights_sha256=checksum(weights), patch=384, thresholds={"32": 0.5}, pixel_size=1.5), weights
+    )
+    gate = Gate(Brightest(), changed_contract(weights, pixel_size=1.5 / times))
+    finer = band(96, 300, (95, 170)).repeat(times, axis=0).repeat(times, axis=1)
+
+    assert gate.sees(finer, times * np.array([10, 106, 204]), 96 * times).tolist() == [False, True, True]
+    assert gate.net.shapes == [(1, 96, 320, 3)]
 
 
 def test_a_probability_at_the_threshold_is_not_above_it():

@@ -10,6 +10,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import (
     Contract,
     GateUse,
+    changed_contract,
     checksum,
     chosen_gate,
     contract_path,
@@ -68,6 +69,7 @@ def test_the_file_names_everything_that_the_design_promises(weights):
         "minimum_score",
         "separate_touching",
         "calibration",
+        "pixel_size",
         "format_version",
     }
     assert set(values) - set(VALUES) == later
@@ -83,9 +85,10 @@ def test_keys_that_a_later_version_may_add_are_no_harm(weights):
 
 
 @pytest.mark.parametrize(
-    "names", [("miss_rate", "thresholds"), ("separate_touching", "calibration"), ("minimum_score",)]
+    "names",
+    [("miss_rate", "thresholds"), ("separate_touching", "calibration"), ("minimum_score",), ("pixel_size",)],
 )
-def test_a_contract_of_the_time_before_gates_calibration_or_minimum_scores_is_read(weights, names):
+def test_a_contract_of_the_time_before_gates_calibration_minimum_scores_or_pixel_sizes_is_read(weights, names):
     values = json.loads(contract_path(weights).read_text())
     for name in names:
         del values[name]
@@ -325,3 +328,66 @@ def test_the_default_weights_have_their_contract():
 
     assert contract.trained_on
     assert contract.scores
+
+
+# Other pixels
+
+
+@pytest.fixture
+def pixels_of_1_5_m(weights):
+    """Weights for patches of 128 px resized to 64, of pixels of 1.5 m."""
+    gate = GateUse("abc", 768, 0.6)
+    values = {"resize": 64, "pixel_size": 1.5, "minimum_area": 12, "gate": gate}
+    write_contract(Contract(**VALUES | values), weights)
+    return weights
+
+
+def test_of_finer_pixels_a_tile_holds_more_and_the_net_sees_them_smaller(pixels_of_1_5_m):
+    """0.6 m are 0.4 of 1.5 m: what was 64 px is 25.6, tiles of 768 px become 1,920 and ships of 12 px 75."""
+    changed = changed_contract(pixels_of_1_5_m, pixel_size=0.6)
+
+    assert (changed.pixel_size, changed.patch, changed.resize, changed.resizes) == (0.6, 128, 26, [])
+    assert (changed.tile, changed.minimum_area) == (1920, 75)
+    assert (changed.gate.tile, changed.gate.threshold) == (1920, 0.6)
+
+
+def test_of_coarser_pixels_a_tile_holds_fewer_and_the_net_sees_them_larger(pixels_of_1_5_m):
+    """5 m are 3.33 times 1.5 m: tiles of 768 px become 230.4, the next multiple of 16 is 240."""
+    changed = changed_contract(pixels_of_1_5_m, pixel_size=5.0)
+
+    assert (changed.resize, changed.tile, changed.minimum_area, changed.gate.tile) == (213, 240, 1, 240)
+
+
+def test_all_sides_of_a_net_that_sees_several_change_alike(weights):
+    write_contract(Contract(**VALUES | {"resizes": [64, 96], "pixel_size": 1.0}), weights)
+
+    assert changed_contract(weights, pixel_size=0.5).sides == [32, 48]
+
+
+def test_the_thresholds_of_a_gate_are_for_tiles_of_as_much_ground(weights):
+    """A tile of 1,536 px of 0.75 m shows as much as one of 768 px of 1.5 m; one of 7 px less shows less."""
+    write_contract(Contract(**VALUES | {"thresholds": {"256": 0.2, "768": 0.3}, "pixel_size": 1.5}), weights)
+    gate = changed_contract(weights, pixel_size=0.75)
+
+    assert [gate_threshold(gate, tile) for tile in (511, 512, 1529, 1536)] == [None, 0.2, 0.2, 0.3]
+
+
+def test_the_same_pixels_change_nothing(pixels_of_1_5_m):
+    assert changed_contract(pixels_of_1_5_m, pixel_size=1.5) == read_contract(pixels_of_1_5_m)
+
+
+def test_what_is_changed_beside_the_pixels_is_taken_as_it_is(pixels_of_1_5_m):
+    changed = changed_contract(pixels_of_1_5_m, pixel_size=0.6, tile=512, minimum_area=5)
+
+    assert (changed.tile, changed.minimum_area, changed.resize) == (512, 5, 26)
+
+
+@pytest.mark.parametrize("size", [0.0, -1.5, 0.187, 12.1, float("inf"), float("nan")])
+def test_pixels_that_are_not_at_all_alike_are_refused(pixels_of_1_5_m, size):
+    with pytest.raises(InputError, match=r"net\.json: pixel size .* must be from 0\.1875 to 12 m for this net"):
+        changed_contract(pixels_of_1_5_m, pixel_size=size)
+
+
+def test_other_pixels_than_nobody_knows_are_refused(weights):
+    with pytest.raises(InputError, match=r"net\.json: the contract does not say which pixels it is for; add its"):
+        changed_contract(weights, pixel_size=1.5)

@@ -112,7 +112,7 @@ def assert_same_course(resumed, out, whole):
 @pytest.fixture(scope="module")
 def straight(easy, tmp_path_factory):
     """Three epochs without a break."""
-    return trained_whole(easy, tmp_path_factory.mktemp("straight"), TINY, notes="synthetic")
+    return trained_whole(easy, tmp_path_factory.mktemp("straight"), TINY, notes="synthetic", pixel_size=1.5)
 
 
 def test_everything_that_is_promised_appears(straight):
@@ -160,6 +160,7 @@ def test_the_contract_says_how_to_use_the_weights_and_where_they_come_from(strai
     }
     assert origin["training"]["ship_fraction"] == "0.5"
     assert origin["notes"] == "synthetic"
+    assert contract.pixel_size == 1.5
     assert contract.scores["images"] == 4
     assert "4 validation images" in contract.scores["data"]
 
