@@ -46,8 +46,8 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
         calibrated; it remembers all images that any member was calibrated on.
 
     Raises:
-        InputError: If a member is no segmenter, sees images enlarged or at no simple fraction of what another sees, a
-            view cannot be, or `out` has another suffix.
+        InputError: If a member is no segmenter, is for other pixels than another, sees images enlarged or at no simple
+            fraction of what another sees, a view cannot be, or `out` has another suffix.
     """
     if out.suffix != ".keras":
         raise InputError(f"{out} must end in .keras")
@@ -55,7 +55,8 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
     shrinks = [_shrink(path, contract) for path, contract in zip(weights, contracts, strict=True)]
     further = [shrink / min(shrinks) for shrink in shrinks]
     _check_views(weights, further, scales)
-    contract = replace(_contract(contracts, further, scales), symmetries=symmetries)
+    pixel_size = _pixel_size(weights, contracts)
+    contract = replace(_contract(contracts, further, scales), symmetries=symmetries, pixel_size=pixel_size)
     save_packed(build_ensemble([load_net(path) for path in weights], further), out)
     members = [
         {"weights": path.name, "weights_sha256": of.weights_sha256, "shrink": float(shrink), **of.trained_on}
@@ -98,6 +99,15 @@ def _shrink(weights: Path, contract: Contract) -> Fraction:
             " nets that see images as they are or smaller"
         )
     return shrink
+
+
+def _pixel_size(weights: Sequence[Path], contracts: Sequence[Contract]) -> float | None:
+    """Return which pixels all members are for; None if no contract says it."""
+    known = {of.pixel_size: path for path, of in zip(weights, contracts, strict=True) if of.pixel_size is not None}
+    if len(known) > 1:
+        (size, path), (other_size, other) = list(known.items())[:2]
+        raise InputError(f"{path} is for pixels of {size:g} m, {other} for {other_size:g} m; give nets for the same")
+    return next(iter(known), None)
 
 
 def _check_views(weights: Sequence[Path], further: Sequence[Fraction], scales: Sequence[float]) -> None:

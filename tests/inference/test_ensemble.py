@@ -156,6 +156,21 @@ def test_the_contract_says_how_an_ensemble_is_used(saved, tmp_path):
     }
 
 
+def test_an_ensemble_is_for_the_pixels_that_its_members_are_for(saved, tmp_path):
+    members = [saved("unknown"), saved("fine", pixel_size=0.5), saved("fine too", pixel_size=0.5)]
+
+    assert write_ensemble(members, tmp_path / "out.keras").pixel_size == 0.5
+    assert write_ensemble(members[:1], tmp_path / "other.keras").pixel_size is None
+
+
+def test_members_for_other_pixels_are_refused(saved, tmp_path):
+    members = [saved("fine", pixel_size=0.5), saved("coarse", pixel_size=1.5)]
+
+    with pytest.raises(InputError, match=r"fine\.keras is for pixels of 0\.5 m, .*coarse\.keras for 1\.5 m; give nets"):
+        write_ensemble(members, tmp_path / "out.keras")
+    assert not (tmp_path / "out.keras").exists()
+
+
 def test_an_ensemble_of_ensembles(saved, tmp_path):
     first, second = saved("first"), saved("second", power=2)
     write_ensemble([first, second], tmp_path / "inner.keras")
