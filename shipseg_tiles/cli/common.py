@@ -111,7 +111,20 @@ class GateOptions(SegmenterOptions):
 
 
 @dataclass(kw_only=True)
-class TilingOptions(GateOptions, WindowOptions):
+class PixelOptions(SegmenterOptions):
+    """Options of verbs that find ships in images of whatever satellite."""
+
+    pixel_size: float | None = option(
+        "metres from one pixel of the images to the next, where they are others than those that the net was trained on;"
+        " it then sees ships in the size that it knows (default: the contract's)",
+        default=None,
+        type=float,
+        metavar="M",
+    )
+
+
+@dataclass(kw_only=True)
+class TilingOptions(PixelOptions, GateOptions, WindowOptions):
     """Options of verbs that predict images in tiles as `predict` does, or tell what that takes."""
 
     tile: int | None = option("side of a tile in pixels (default: the contract's)", default=None, type=int, metavar="N")
@@ -127,13 +140,6 @@ class TilingOptions(GateOptions, WindowOptions):
         default=None,
         type=int,
         choices=[1, 2, 8],
-    )
-    pixel_size: float | None = option(
-        "metres from one pixel of the images to the next, where they are others than those that the net was trained on;"
-        " it then sees ships in the size that it knows (default: the contract's)",
-        default=None,
-        type=float,
-        metavar="M",
     )
 
 

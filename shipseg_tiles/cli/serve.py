@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from shipseg_tiles.cli.common import GateOptions, Outcome, SceneOptions, option, quiet_import
+from shipseg_tiles.cli.common import GateOptions, Outcome, PixelOptions, SceneOptions, option, quiet_import
 from shipseg_tiles.errors import missing_extra
 
 _EXTRA = ("shapely", "starlette", "uvicorn")
@@ -14,7 +14,7 @@ _EXTRA = ("shapely", "starlette", "uvicorn")
 
 
 @dataclass(kw_only=True)
-class Options(SceneOptions, GateOptions):
+class Options(SceneOptions, PixelOptions, GateOptions):
     """Options of `serve`."""
 
     engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
@@ -29,15 +29,15 @@ class Options(SceneOptions, GateOptions):
 
 def run(options: Options) -> Outcome:
     """Serve until stopped."""
-    from shipseg_tiles.nets.contract import read_contract
+    from shipseg_tiles.nets.contract import changed_contract
 
     _check_extra()
     from shipseg_tiles.serving.server import listen, run_server
 
     bands_and_scale = options.bands_and_scale()
     for needed in (options.segmenter(), options.gate_weights()):
-        if needed:
-            read_contract(needed)  # before the slow import, so that a wrong path is answered at once
+        if needed:  # before the slow import, so that a wrong path is answered at once
+            changed_contract(needed, pixel_size=options.pixel_size)
     with listen(options.host, options.port) as listener:
         with quiet_import():
             from shipseg_tiles.inference.prediction import PredictOptions, load_nets
@@ -52,6 +52,7 @@ def run(options: Options) -> Outcome:
             gate=options.gate_weights(),
             engine=options.engine,
             precision=options.precision,
+            pixel_size=options.pixel_size,
             **bands_and_scale,
         )
         load_nets(how)

@@ -121,6 +121,7 @@ class Prediction:
         calibrated: Whether the contract was calibrated on this image, so that its score is flattered.
         georeference: Where the image lies; None if nobody knows.
         counts: What the net was shown of it.
+        remark: What speaks against trusting the ships; empty if nothing does.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Prediction:
     calibrated: bool = False
     georeference: Georeference | None = None
     counts: TileCounts = TileCounts()
+    remark: str = ""
 
     @property
     def in_memory(self) -> bool:
@@ -301,8 +303,9 @@ def predict_scene(
     with open_scene(path, options.bands, options.scale) as scene:
         height, width = scene.shape[:2]
         georeference = scene.georeference
-    if georeference:
-        _warn_of_other_pixels(path, georeference.pixel_size(height, width), predictor.contract.pixel_size)
+    remark = _remark_on_pixels(georeference, (height, width), predictor.contract.pixel_size)
+    if remark:
+        warnings.warn(f"{path.name} {remark}", stacklevel=2)
     bands = predictor.grid(height, width).bands(options.region_in(height, width))
     missing = [band for band in bands if not strips.begins_at(band.top)]
     done, hidden = len(bands) - len(missing), True if progress else None
@@ -320,17 +323,21 @@ def predict_scene(
         calibrated=predictor.contract.was_calibrated_on(path),
         georeference=georeference,
         counts=_tile_counts(options, (height, width), strips),
+        remark=remark,
     )
 
 
-def _warn_of_other_pixels(path: Path, size: float, expected: float | None) -> None:
-    """Warn that ships of a scene look larger or smaller than those that the net learned to find."""
-    if expected is not None and not 1 / _ALIKE <= size / expected <= _ALIKE:
-        warnings.warn(
-            f"{path.name} has pixels of {size:.3g} m, and the net is for {expected:.3g} m;"
-            f" --pixel-size {size:.3g} lets it see ships in the size that it knows",
-            stacklevel=2,
-        )
+def _remark_on_pixels(georeference: Georeference | None, shape: tuple[int, int], expected: float | None) -> str:
+    """Say whether ships of a scene look larger or smaller than those that the net learned to find."""
+    if georeference is None or expected is None:
+        return ""
+    size = georeference.pixel_size(*shape)
+    if 1 / _ALIKE <= size / expected <= _ALIKE:
+        return ""
+    return (
+        f"has pixels of {size:.3g} m, and the net is for {expected:.3g} m;"
+        f" --pixel-size {size:.3g} lets it see ships in the size that it knows"
+    )
 
 
 def _tile_counts(options: PredictOptions, shape: tuple[int, int], strips: Sequence[Strip]) -> TileCounts:

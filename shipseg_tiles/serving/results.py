@@ -39,9 +39,9 @@ class Result:
     """What was found in an image.
 
     Attributes:
-        data: What the page shows: `height`, `width`, `shrunk` (how many times the preview is smaller), `seconds`, and
-            `ships`, the properties of each ship's Feature (see `ship_features`) with `outline`, the corners of its
-            rectangle as column and row.
+        data: What the page shows: `height`, `width`, `shrunk` (how many times the preview is smaller), `seconds`,
+            `remark` (what speaks against trusting the ships; empty if nothing does) and `ships`, the properties of each
+            ship's Feature (see `ship_features`) with `outline`, the corners of its rectangle as column and row.
         files: `preview` (JPEG), `overlay` (PNG, transparent where no ship is), `mask`, `csv` and `geojson`.
     """
 
@@ -74,7 +74,8 @@ def make_result(options: PredictOptions, path: Path, name: str, progress: Progre
     _write_overlay(overlay, union(prediction.pixels), prediction.shape, shrunk)
     vectors = path.parent / "vectors" / f"{path.stem}.geojson"
     mask = path.parent / "masks" / f"{path.stem}{'.png' if prediction.in_memory else '.tif'}"
-    data = {"height": height, "width": width, "shrunk": shrunk, "ships": _ships(prediction, vectors)}
+    data = {"height": height, "width": width, "shrunk": shrunk, "remark": prediction.remark}
+    data["ships"] = _ships(prediction, vectors)
     prediction.forget_strips()
     path.unlink()
     files = {"preview": preview, "overlay": overlay, "mask": mask, "csv": csv, "geojson": vectors}

@@ -17,8 +17,8 @@ BOXES = [(40, 5, 10, 3), (10, 20, 4, 6), (70, 60, 5, 10)]
 
 @pytest.fixture(scope="session")
 def weights(save_net, tmp_path_factory):
-    """A net that answers the brightness of each pixel, 0 to 1."""
-    return save_net(tmp_path_factory.mktemp("weights") / "net.keras")
+    """A net that answers the brightness of each pixel, 0 to 1, and is for pixels of 5 m."""
+    return save_net(tmp_path_factory.mktemp("weights") / "net.keras", pixel_size=5.0)
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +44,21 @@ def encoded():
         return file.getvalue()
 
     return encode
+
+
+@pytest.fixture
+def scene(tmp_path, drawn):
+    """A GeoTIFF of three bands, with pixels of 10 m."""
+    rasterio = pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
+
+    def write(count=3, dtype="uint8"):
+        place = {"crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 6_000_000)}
+        layout = {"driver": "GTiff", "height": 100, "width": 80, "count": count, "dtype": dtype}
+        with rasterio.open(tmp_path / "scene.tif", "w", **layout, **place) as dataset:
+            dataset.write(np.resize(drawn().transpose(2, 0, 1), (count, 100, 80)).astype(dtype))
+        return (tmp_path / "scene.tif").read_bytes()
+
+    return write
 
 
 @pytest.fixture(scope="session")

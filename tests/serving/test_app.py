@@ -36,7 +36,7 @@ def test_ships_of_an_image_are_found(finished, site, drawn, encoded):
     identity, task = finished(encoded(pixels), "three.png")
 
     seconds, ships = task.pop("seconds"), task.pop("ships")
-    assert task == {"name": "three.png", "state": "done", "height": 100, "width": 80, "shrunk": 1}
+    assert task == {"name": "three.png", "state": "done", "height": 100, "width": 80, "shrunk": 1, "remark": ""}
     assert seconds >= 0
     told = [[ship[name] for name in ("number", "pixels", "length", "width", "heading", "unit")] for ship in ships]
     assert told == [[1, 30, 10, 3, 0, "px"], [2, 24, 6, 4, 90, "px"], [3, 50, 10, 5, 90, "px"]]
@@ -82,27 +82,13 @@ def test_users_at_once_get_the_results_of_their_own_images(finished, site, drawn
         assert text == f"ImageId,EncodedPixels\n{number}.png,{runs}\n"
 
 
-@pytest.fixture
-def scene(tmp_path, drawn):
-    """A GeoTIFF of three bands, with pixels of 10 m."""
-    rasterio = pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
-
-    def write(count=3, dtype="uint8"):
-        place = {"crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 6_000_000)}
-        layout = {"driver": "GTiff", "height": 100, "width": 80, "count": count, "dtype": dtype}
-        with rasterio.open(tmp_path / "scene.tif", "w", **layout, **place) as dataset:
-            dataset.write(np.resize(drawn().transpose(2, 0, 1), (count, 100, 80)).astype(dtype))
-        return (tmp_path / "scene.tif").read_bytes()
-
-    return write
-
-
 def test_a_scene_is_measured_in_metres_and_keeps_its_place(finished, site, scene):
     """Its left border is the middle of the zone, where the projection shortens by 0.9996: 10 px are 100.04 m."""
     rasterio = pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
 
     identity, task = finished(scene(), "harbour.tif")
 
+    assert task["remark"].startswith("has pixels of 10 m, and the net is for 5 m; --pixel-size 10 lets it see ")
     assert [ship["unit"] for ship in task["ships"]] == ["m"] * 3
     assert [ship["length"] for ship in task["ships"]] == pytest.approx([100.04, 60.02, 100.04], abs=0.02)
     assert sorted(map(tuple, task["ships"][0]["outline"])) == [(5, 40), (5, 50), (8, 40), (8, 50)]

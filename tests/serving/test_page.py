@@ -141,6 +141,17 @@ def test_names_are_text_and_never_code(page, tmp_path, drawn, encoded):
     assert not shown(page, "ships").is_displayed()
 
 
+def test_the_page_says_that_a_scene_has_other_pixels_than_the_net_expects(page, tmp_path, drawn, encoded, scene):
+    upload(page, tmp_path, "harbour.tif", scene())
+    wait_for(page, "result")
+    assert shown(page, "remark").text.startswith("harbour.tif has pixels of 10 m, and the net is for 5 m; --pixel-size")
+
+    page.refresh()
+    upload(page, tmp_path, "picture.png", encoded(drawn([])))
+    WebDriverWait(page, 60).until(lambda page: shown(page, "headline").text == "No ship in picture.png")
+    assert not shown(page, "remark").is_displayed()
+
+
 def test_nothing_is_wider_than_a_phone(three):
     three.set_window_size(500, 900)  # the least that Chromium can do
     try:

@@ -30,10 +30,11 @@ def long(weights, tmp_path_factory):
         dataset.write(pixels.transpose(2, 0, 1))
     told = []
     options = PredictOptions(weights=weights)
-    results = {
-        path.parent.name: make_result(options, path, "long.png", lambda *progress: told.append(progress))
-        for path in (folder / "image" / "image.png", folder / "scene" / "image.tif")
-    }
+    with pytest.warns(UserWarning, match=r"image\.tif has pixels of 10 m, and the net is for 5 m"):
+        results = {
+            path.parent.name: make_result(options, path, "long.png", lambda *progress: told.append(progress))
+            for path in (folder / "image" / "image.png", folder / "scene" / "image.tif")
+        }
     yield results, told
     shutil.rmtree(folder)
 

@@ -80,6 +80,8 @@ function showResult(id, task) {
   at("headline").textContent = `${task.ships.length ? count(task.ships.length, "ship") : "No ship"} in ${task.name}`;
   const shrunk = task.shrunk > 1 ? `, shown at 1/${task.shrunk} of its size` : "";
   at("facts").textContent = `${task.width} × ${task.height} pixels${shrunk}; ${task.seconds.toFixed(1)} s`;
+  at("remark").textContent = `${task.name} ${task.remark}`;
+  at("remark").hidden = !task.remark;
   at("ships").hidden = !task.ships.length;
   for (const kind of ["mask", "csv", "geojson"]) at(kind).href = `/tasks/${id}/${kind}`;
   drawPicture(id, task);
