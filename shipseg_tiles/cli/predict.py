@@ -114,9 +114,9 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
         raise InputError(f"pictures {options.pictures} must be 0 or more")
     values = vars(options) | _parsed(options)
     changed_contract(options.segmenter(), **{name: values[name] for name in CHANGEABLE})
-    for needed, pixel_size in ((options.classifier, None), (options.gate_weights(), options.pixel_size)):
+    for needed in (options.classifier, options.gate_weights()):
         if needed:
-            changed_contract(needed, pixel_size=pixel_size)
+            changed_contract(needed, pixel_size=options.pixel_size)
     has_scenes = any(is_scene(path) for path in paths)
     if has_scenes:
         import_rasterio()

@@ -1,7 +1,6 @@
 """A trained classifier with its contract: ship or no ship, for images of any size."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.predictor import at_training_scale, load_net, readable_images
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
-from shipseg_tiles.nets.contract import Contract, read_contract
+from shipseg_tiles.nets.contract import Contract, changed_contract
 from shipseg_tiles.tiling import TileGrid, round_up
 from shipseg_tiles.zipped import AnyPath
 
@@ -29,19 +28,18 @@ class Classifier:
         self.contract = contract
 
     @classmethod
-    def load(cls, weights: Path, threshold: float | None = None) -> "Classifier":
+    def load(cls, weights: Path, threshold: float | None = None, *, pixel_size: float | None = None) -> "Classifier":
         """Load weights with their contract.
 
         Args:
             weights: `.keras` file with its contract beside it.
             threshold: Used instead of the contract's; None keeps that.
+            pixel_size: Of the images in metres; None for the contract's.
 
         Raises:
             InputError: If the files do not belong together or hold no such net, or the threshold is out of range.
         """
-        contract = read_contract(weights)
-        if threshold is not None:
-            contract = replace(contract, threshold=threshold)
+        contract = changed_contract(weights, threshold=threshold, pixel_size=pixel_size)
         return cls(load_net(weights, "classifier"), contract)
 
     def probability(self, image: NDArray[np.uint8]) -> float:

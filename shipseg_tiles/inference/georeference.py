@@ -44,7 +44,7 @@ class Georeference:
             raise InputError("pixels lie nowhere on earth")
         return located
 
-    def pixel_size(self, height: int, width: int) -> float:
+    def pixel_size(self, height: int, width: int) -> float | None:
         """Measure on the ground how many metres it is, in the middle of a scene, from one pixel to the next.
 
         Args:
@@ -52,13 +52,13 @@ class Georeference:
             width: Likewise.
 
         Returns:
-            The side of a square as large as a pixel.
-
-        Raises:
-            InputError: If the middle is nowhere on earth.
+            The side of a square as large as a pixel; None if the middle is nowhere on earth.
         """
         middle = np.array((width / 2, height / 2))
-        here, right, below = self.to_degrees(middle + np.array([(0, 0), (1, 0), (0, 1)]))
+        try:
+            here, right, below = self.to_degrees(middle + np.array([(0, 0), (1, 0), (0, 1)]))
+        except InputError:
+            return None
         steps = (np.stack((right, below)) - here + 180) % 360 - 180  # 180 lies beside -180
         across, down = steps * metres_per_degree(here[1])
         return float(np.sqrt(abs(across[0] * down[1] - across[1] * down[0])))

@@ -163,16 +163,15 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
     """
     changes = {name: getattr(options, name) for name in CHANGEABLE}
     contract = changed_contract(options.weights, **changes)  # before the slow part
-    gate = None
-    if options.gate:
-        gate = Gate.load(options.gate, contract.gate, options.engine, pixel_size=options.pixel_size)
+    size = {"pixel_size": options.pixel_size}
+    gate = Gate.load(options.gate, contract.gate, options.engine, **size) if options.gate else None
     predictor = Predictor(
         load_engine(options.weights, options.engine, options.precision),
         contract,
         options.window,
         sees=gate.sees if gate else None,
     )
-    return predictor, Classifier.load(options.classifier) if options.classifier else None
+    return predictor, Classifier.load(options.classifier, **size) if options.classifier else None
 
 
 def predict_files(
@@ -329,10 +328,8 @@ def predict_scene(
 
 def _remark_on_pixels(georeference: Georeference | None, shape: tuple[int, int], expected: float | None) -> str:
     """Say whether ships of a scene look larger or smaller than those that the net learned to find."""
-    if georeference is None or expected is None:
-        return ""
-    size = georeference.pixel_size(*shape)
-    if 1 / _ALIKE <= size / expected <= _ALIKE:
+    size = georeference.pixel_size(*shape) if georeference else None
+    if size is None or expected is None or 1 / _ALIKE <= size / expected <= _ALIKE:
         return ""
     return (
         f"has pixels of {size:.3g} m, and the net is for {expected:.3g} m;"

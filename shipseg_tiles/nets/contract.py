@@ -207,17 +207,14 @@ class Contract:
             lowest, highest = self.pixel_size / MOST_FINER, self.pixel_size * MOST_FINER
             raise InputError(f"pixel size {size:g} must be from {lowest:g} to {highest:g} m for this net")
 
-        def seen(side: int) -> int:
-            return max(1, round(side * scale))
-
         def longer(side: int) -> int:
             return round_up(math.ceil(round(side / scale, 6)), self.tile_multiple)  # 768 / 0.4 is a little above 1920
 
         return replace(
             self,
             pixel_size=size,
-            resize=seen(self.resize or self.patch),
-            resizes=[seen(side) for side in self.resizes],
+            patch=max(1, round(self.patch / scale)),
+            resize=self.resize or self.patch,
             tile=longer(self.tile),
             minimum_area=round(self.minimum_area / scale**2),
             gate=self.gate and replace(self.gate, tile=longer(self.gate.tile)),

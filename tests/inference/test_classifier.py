@@ -120,6 +120,15 @@ def test_images_are_resized_as_the_patches_were(resize, side):
     assert net.shapes == [(6, side, side, 3)]
 
 
+def test_of_finer_pixels_as_much_ground_is_seen_at_once():
+    """Of half the size, 128 x 128 px are what 64 x 64 were."""
+    net = Recording()
+    finer = contract(pixel_size=1.5).for_pixels_of(0.75)
+
+    assert Classifier(net, finer).probability(scene(128, 128, (0, 0, 64, 64))) == 0.25
+    assert net.shapes == [(1, 64, 64, 3)]
+
+
 def test_a_whole_image_that_was_shrunk_in_training_is_one_tile():
     """768 px that became 256 in training: the image is seen at once, and one of 800 x 800 px, now 267, in 2 x 2."""
     net = Recording()

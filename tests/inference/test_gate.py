@@ -108,9 +108,7 @@ def test_of_finer_pixels_as_much_ground_is_seen(tmp_path, times):
     """Each pixel of the other test is now 2 x 2 or 3 x 3, of half or a third of the size."""
     weights = tmp_path / "net.gate.keras"
     weights.write_bytes(b"")
-    write_contract(
-        contract(weights_sha256=checksum(weights), patch=384, thresholds={"32": 0.5}, pixel_size=1.5), weights
-    )
+    write_contract(contract(weights_sha256=checksum(weights), thresholds={"32": 0.5}, pixel_size=1.5), weights)
     gate = Gate(Brightest(), changed_contract(weights, pixel_size=1.5 / times))
     finer = band(96, 300, (95, 170)).repeat(times, axis=0).repeat(times, axis=1)
 

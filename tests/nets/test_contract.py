@@ -342,26 +342,28 @@ def pixels_of_1_5_m(weights):
     return weights
 
 
-def test_of_finer_pixels_a_tile_holds_more_and_the_net_sees_them_smaller(pixels_of_1_5_m):
-    """0.6 m are 0.4 of 1.5 m: what was 64 px is 25.6, tiles of 768 px become 1,920 and ships of 12 px 75."""
+def test_of_finer_pixels_patches_and_tiles_hold_more_and_the_net_sees_as_many(pixels_of_1_5_m):
+    """0.6 m are 0.4 of 1.5 m: what was 128 px is 320, tiles of 768 px become 1,920 and ships of 12 px 75."""
     changed = changed_contract(pixels_of_1_5_m, pixel_size=0.6)
 
-    assert (changed.pixel_size, changed.patch, changed.resize, changed.resizes) == (0.6, 128, 26, [])
+    assert (changed.pixel_size, changed.patch, changed.resize, changed.resizes) == (0.6, 320, 64, [])
     assert (changed.tile, changed.minimum_area) == (1920, 75)
     assert (changed.gate.tile, changed.gate.threshold) == (1920, 0.6)
 
 
-def test_of_coarser_pixels_a_tile_holds_fewer_and_the_net_sees_them_larger(pixels_of_1_5_m):
-    """5 m are 3.33 times 1.5 m: tiles of 768 px become 230.4, the next multiple of 16 is 240."""
+def test_of_coarser_pixels_patches_and_tiles_hold_fewer(pixels_of_1_5_m):
+    """5 m are 3.33 times 1.5 m: what was 128 px is 38.4, tiles of 768 px become 230.4, the next multiple is 240."""
     changed = changed_contract(pixels_of_1_5_m, pixel_size=5.0)
 
-    assert (changed.resize, changed.tile, changed.minimum_area, changed.gate.tile) == (213, 240, 1, 240)
+    assert (changed.patch, changed.resize, changed.tile, changed.minimum_area) == (38, 64, 240, 1)
+    assert changed.gate.tile == 240
 
 
-def test_all_sides_of_a_net_that_sees_several_change_alike(weights):
-    write_contract(Contract(**VALUES | {"resizes": [64, 96], "pixel_size": 1.0}), weights)
+def test_a_net_that_saw_patches_as_they_were_sees_finer_ones_shrunk(weights):
+    write_contract(Contract(**VALUES | {"pixel_size": 1.0}), weights)
+    changed = changed_contract(weights, pixel_size=0.5)
 
-    assert changed_contract(weights, pixel_size=0.5).sides == [32, 48]
+    assert (changed.patch, changed.sides) == (256, [128])
 
 
 def test_the_thresholds_of_a_gate_are_for_tiles_of_as_much_ground(weights):
@@ -379,7 +381,7 @@ def test_the_same_pixels_change_nothing(pixels_of_1_5_m):
 def test_what_is_changed_beside_the_pixels_is_taken_as_it_is(pixels_of_1_5_m):
     changed = changed_contract(pixels_of_1_5_m, pixel_size=0.6, tile=512, minimum_area=5)
 
-    assert (changed.tile, changed.minimum_area, changed.resize) == (512, 5, 26)
+    assert (changed.tile, changed.minimum_area, changed.patch) == (512, 5, 320)
 
 
 @pytest.mark.parametrize("size", [0.0, -1.5, 0.187, 12.1, float("inf"), float("nan")])
