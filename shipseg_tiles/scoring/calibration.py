@@ -13,9 +13,6 @@ from shipseg_tiles.scoring.setting_grid import Axes, Setting, Sums, score_grid
 NOISE = 0.001
 """Settings whose scores differ by no more are taken to be equally good."""
 
-GATE_PRICE = 0.002
-"""What a gate may cost of the score: it is there to spare time."""
-
 OBJECTIVES = {"true-dice": "true_dice", "f2": "f2"}
 """What can be made highest, and what it is called in `Sums` and among scores."""
 
@@ -159,7 +156,7 @@ def _told(sums: Sums, places: Sequence[Place]) -> dict[str, Any]:
 
 
 def choose_setting(scores: NDArray[np.float64]) -> Place:
-    """Choose a setting as `choose` does, then raise its gate to the highest that costs no more than `GATE_PRICE`.
+    """Choose a setting as `choose` does, then raise its gate, which is there to spare time, to the highest as good.
 
     A gate in between may cost more: ships are lost one by one, and what makes up for them is false ships, of which few
     empty images have some.
@@ -173,7 +170,7 @@ def choose_setting(scores: NDArray[np.float64]) -> Place:
     *others, gate = choose(scores)
     of_gates = scores[tuple(others)]
     costs = of_gates[gate] - of_gates[gate:]
-    return (*others, gate + int(np.flatnonzero(costs <= GATE_PRICE)[-1]))
+    return (*others, gate + int(np.flatnonzero(costs <= NOISE)[-1]))
 
 
 def choose(scores: NDArray[np.float64]) -> Place:
