@@ -8,7 +8,7 @@ demo: .venv/ready  ## the main job on synthetic scenes, in under 5 minutes on 2 
 	$(BIN)/shipseg-tiles demo --out demo
 
 test: lint  ## everything that is checked
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/ready-for-tests
 	$(BIN)/ruff check .

@@ -80,10 +80,9 @@ def train(
         InputError: If an option is out of its range, does not fit the store, or there is nothing to resume.
     """
     _check(store, out, options)
-    usage = _usage(store, options, pixel_size)
     devices = choose_devices(options)
     with devices.place(out, resume) as place:
-        training = _Training(store, mined, place, options, devices, usage, notes)
+        training = _Training(store, mined, place, options, devices, pixel_size, notes)
         if resume:
             training.take_up()
         else:
@@ -150,11 +149,10 @@ class _Training:
         out: Path,
         options: TrainOptions,
         devices: Devices,
-        usage: Contract,
+        pixel_size: float | None,
         notes: str,
     ) -> None:
-        self.store, self.out, self.options, self.devices = store, out, options, devices
-        self.usage, self.notes = usage, notes
+        self.store, self.out, self.options, self.devices, self.notes = store, out, options, devices, notes
         self.schedule = options.stages_and_rates()
         fraction = ShipFraction.parse(options.ship_fraction, options.epochs)
         self.feed = RatioFeed(
@@ -173,6 +171,7 @@ class _Training:
         keras.utils.set_random_seed(options.seed)
         with devices.scope():
             self.model = build_model(options, devices.net_class)
+        self.usage = _usage(store, options, pixel_size)
         for stage in self.schedule.stages:  # so that what is wrong with one is known before the first begins
             self._prepare(stage)
         self.journal = Journal(out.with_suffix(".training"), _identity(store, mined, options, fraction))

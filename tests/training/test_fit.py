@@ -566,6 +566,12 @@ def test_options_out_of_range_are_refused_before_anything_is_written(store, tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_a_pixel_size_that_cannot_be_is_refused_before_anything_is_written(store, tmp_path):
+    with pytest.raises(InputError, match=r"pixel size -1\.5 must be above 0, in metres"):
+        train(store, tmp_path / "net.keras", TINY, pixel_size=-1.5)
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_of_another_suffix_are_refused(store, tmp_path):
     with pytest.raises(InputError, match=r"net\.h5 must end in \.keras"):
         train(store, tmp_path / "net.h5", TINY)
