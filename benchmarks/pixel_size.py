@@ -17,8 +17,7 @@ from shipseg_tiles.archive.split import validation_places
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.masks import connected_objects
-from shipseg_tiles.nets.contract import default_weights, gate_path, read_contract
-from shipseg_tiles.rle import mask_of, union
+from shipseg_tiles.nets.contract import chosen_gate, default_weights, read_contract
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
 
@@ -51,8 +50,8 @@ def main() -> None:
 
 
 def cells_of(archive: Archive, names: Sequence[str], weights: Path, times: float, size: float | None) -> list[str]:
-    gate = gate_path(weights) if gate_path(weights).is_file() else None
-    scores = summarise(list(scored(archive, names, PredictOptions(weights=weights, gate=gate, pixel_size=size), times)))
+    options = PredictOptions(weights=weights, gate=chosen_gate("", weights), pixel_size=size)
+    scores = summarise(list(scored(archive, names, options, times)))
     return [f"{scores[name]:.3f}" for name in COLUMNS]
 
 
@@ -62,7 +61,7 @@ def scored(archive: Archive, names: Sequence[str], options: PredictOptions, time
     for name in tqdm(names, disable=None):
         image = read_image(archive.files[name])
         shape = tuple(round(side / times) for side in image.shape[:2])
-        labelled = mask_of(union(archive.labels.ship_indices(name, image.shape[:2])), image.shape[:2])
+        labelled = archive.labels.mask(name, image.shape[:2])
         truth = np.flatnonzero(resize_image(255 * labelled, shape).T > 127)
         yield score_image(name, connected_objects(truth, shape[0]), predictor.ships(resize_image(image, shape)), shape)
 

@@ -17,19 +17,31 @@ from shipseg_tiles.zipped import AnyPath
 FORMAT_VERSION = 1
 
 _LATER = (
-    *("miss_rate", "thresholds", "separate_touching", "calibration", "minimum_score", "symmetries", "resizes"),
+    "miss_rate",
+    "thresholds",
+    "separate_touching",
+    "calibration",
+    "minimum_score",
+    "symmetries",
+    "resizes",
     "pixel_size",
 )
 """What contracts do not name that were written before there were gates, calibration, minimum scores, views, and pixel
 sizes."""
 
 CHANGEABLE = (
-    *("tile", "overlap", "threshold", "minimum_area", "minimum_score", "separate_touching", "symmetries"),
+    "tile",
+    "overlap",
+    "threshold",
+    "minimum_area",
+    "minimum_score",
+    "separate_touching",
+    "symmetries",
     "pixel_size",
 )
 """What the contract says and an option of the same name may change."""
 
-MOST_FINER = 8
+_MOST_FINER = 8
 """How many times finer or coarser pixels may be than those of the training: tiles 8 times as long take 64 times the
 memory."""
 
@@ -203,8 +215,8 @@ class Contract:
         if self.pixel_size is None:
             raise InputError("the contract does not say which pixels it is for; add its pixel_size, in metres")
         scale = size / self.pixel_size
-        if not 1 / MOST_FINER <= scale <= MOST_FINER:  # NaN is not either
-            lowest, highest = self.pixel_size / MOST_FINER, self.pixel_size * MOST_FINER
+        if not 1 / _MOST_FINER <= scale <= _MOST_FINER:  # NaN is not either
+            lowest, highest = self.pixel_size / _MOST_FINER, self.pixel_size * _MOST_FINER
             raise InputError(f"pixel size {size:g} must be from {lowest:g} to {highest:g} m for this net")
 
         def longer(side: int) -> int:
