@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,16 +29,23 @@ CALIBRATION_SIDE = 256
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 """What layers compute in, at each precision, but for those that were turned into integers."""
 
+_SHAPES_KEPT = 8
+"""Of tiles, for which a net is compiled: each holds weights and features of its own. With a gate there are several."""
+
 
 class OpenVinoNet:
     """A net that OpenVINO runs on the processor, with as many threads as it finds best.
 
+    It is compiled anew for each shape of tiles, for a tenth of a second or a few: knowing the shape it joins layers that it
+    keeps apart otherwise, which spares a fifth of the time.
+
     Attributes:
-        compiled: OpenVINO's compiled model; it takes any size that the net takes.
+        compiled: Compiles the model for a shape (N, height, width, 3), None for any that the net takes; what was
+            compiled last is kept.
     """
 
     def __init__(self, model: Any, precision: str = "float32") -> None:
-        """Compile an OpenVINO model, for one of `PRECISIONS`.
+        """Take an OpenVINO model, to compute in one of `PRECISIONS`.
 
         Raises:
             InputError: If OpenVINO cannot compute so on this processor.
@@ -45,16 +53,25 @@ class OpenVinoNet:
         core = import_openvino().Core()
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise InputError("precision bfloat16 is more than OpenVINO can do on this processor; choose float32")
-        # Without the hint it takes bfloat16 by itself wherever the processor is faster in it.
-        self.compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]})
-        self._of_thread = threading.local()
+        self.compiled = lru_cache(_SHAPES_KEPT)(partial(_compile, core, model, _HINTS[precision]))
+        self._turn = threading.Lock()
 
     def predict_on_batch(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Answer uint8 (N, height, width, 3) as the Keras net does; threads may ask at the same time."""
-        if not hasattr(self._of_thread, "request"):
-            self._of_thread.request = self.compiled.create_infer_request()  # which is busy while a thread uses it
-        answer: NDArray[np.float32] = self._of_thread.request.infer(tiles, share_inputs=True)[0]
+        # Tiles are squares of few sizes; bands, which a gate sees, may have any width.
+        shape = tiles.shape if tiles.shape[1] == tiles.shape[2] else None
+        with self._turn:  # each of them has all cores
+            answer: NDArray[np.float32] = self.compiled(shape)(tiles, share_inputs=True)[0]
         return answer
+
+
+def _compile(core: Any, model: Any, hint: str, shape: tuple[int, ...] | None) -> Any:
+    """Compile an OpenVINO model for a shape, None for any, to compute in the number format of a hint."""
+    if shape is not None:
+        model = model.clone()
+        model.reshape(shape)
+    # Without the hint it takes bfloat16 by itself wherever the processor is faster in it.
+    return core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
 
 
 def on_openvino(net: Any, precision: str, contract: Contract) -> OpenVinoNet:

@@ -63,9 +63,23 @@ def test_threads_may_ask_at_the_same_time(net):
 
 
 @needs_openvino
-def test_it_never_chooses_another_precision(net):
+def test_it_is_compiled_for_the_very_shape_of_tiles_and_once_for_all_bands(net):
+    """Which of the two it is depends on the shape alone, so that an answer does not depend on what came before."""
+    engine = on_openvino(net, "float32", contract())
+
+    for tiles in (noise(2, 32, 32), noise(1, 64, 64), noise(2, 32, 32), noise(1, 32, 48), noise(1, 32, 64)):
+        engine.predict_on_batch(tiles)
+
+    shapes = [engine.compiled(shape).inputs[0].partial_shape for shape in ((2, 32, 32, 3), (1, 64, 64, 3), None)]
+    assert [shape.is_static for shape in shapes] == [True, True, False]
+    assert engine.compiled.cache_info().misses == 3
+
+
+@needs_openvino
+@pytest.mark.parametrize("shape", [None, (1, 32, 32, 3)])
+def test_it_never_chooses_another_precision(net, shape):
     """Left alone it computes in bfloat16 wherever the processor is made for it."""
-    compiled = on_openvino(net, "float32", contract()).compiled
+    compiled = on_openvino(net, "float32", contract()).compiled(shape)
 
     assert compiled.get_property("INFERENCE_PRECISION_HINT") == import_openvino().Type.f32
 
