@@ -29,8 +29,8 @@ CALIBRATION_SIDE = 256
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 """What layers compute in, at each precision, but for those that were turned into integers."""
 
-_SHAPES_KEPT = 8
-"""Of tiles, for which a net is compiled: each holds weights and features of its own. With a gate there are several."""
+_SHAPES_KEPT = 16
+"""Of tiles, for which a net is compiled, some 60 MB each: images of up to 768 px take tiles of a dozen sizes."""
 
 
 class OpenVinoNet:
