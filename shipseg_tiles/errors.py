@@ -33,5 +33,9 @@ def warn_skipped(name: str, reason: object) -> None:
 def warn_all_skipped(names: Sequence[str], reason: str) -> None:
     """Warn in one line of images that one reason leaves out: it may be nearly all, as of a part of the competition."""
     if names:
-        more = f", like {len(names) - 1} more" if len(names) > 1 else ""
-        warn_skipped(names[0], f"{reason}{more}")
+        warn_skipped(names[0], f"{reason}{like_others(names)}")
+
+
+def like_others(names: Sequence[object]) -> str:
+    """Return what to say behind the first of some names, of which one line cannot tell all."""
+    return f", like {len(names) - 1} more" if len(names) > 1 else ""

@@ -134,7 +134,7 @@ def _predict(
     if job.resumed:
         folder.take_up(paths)
     else:
-        folder.begin()
+        folder.begin(paths)
         job.save()
     todo = {path.name: path for path in paths if path.name not in folder.records}
     try:

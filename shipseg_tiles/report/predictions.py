@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, like_others
 from shipseg_tiles.files import write_json, write_text, written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.prediction import Prediction, PredictOptions
@@ -94,8 +95,11 @@ class PredictionFolder:
         """Whether there is nothing in it that another run could take up."""
         return not self.records and not self.strips.exists()
 
-    def begin(self) -> None:
-        """Begin anew: remove what an earlier run has left for this one to take up.
+    def begin(self, paths: Iterable[AnyPath]) -> None:
+        """Begin anew: remove what an earlier run has left for this one to take up, and warn of masks that will stay.
+
+        Args:
+            paths: The images that will be predicted.
 
         Raises:
             InputError: If others' files would be written over, such as labels, or the images themselves.
@@ -105,6 +109,13 @@ class PredictionFolder:
         elif not (self.out / _RUN).exists():
             self._refuse_others_files()
         shutil.rmtree(self.strips, ignore_errors=True)
+        self._warn_of_others_masks({path.stem for path in paths})
+
+    def _warn_of_others_masks(self, stems: set[str]) -> None:
+        others = sorted(mask for mask in (self.out / "masks").glob("[!.]*") if mask.stem not in stems)
+        if others:
+            told = f"{others[0]} is of another image and stays{like_others(others)}"
+            warnings.warn(f"{told}; score would count it: remove it, or choose another --out", stacklevel=2)
 
     def _refuse_others_files(self) -> None:
         for name in ("masks", "pictures", "vectors", *FOLDERS.values()):

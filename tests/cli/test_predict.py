@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -348,6 +349,22 @@ def test_what_no_prediction_wrote_is_not_written_over(predict, images, tmp_path,
     told = f"{theirs} would be written over, and no run.json says that a prediction wrote it; choose another --out"
     assert complaint == f"error: {told}\n"
     assert contents(theirs) == contents(images)
+
+
+def test_masks_of_other_images_stay_and_are_told_of(predict, images, tmp_path):
+    """`score` would count what an earlier prediction, maybe by another net, says of them."""
+    predict()
+    shutil.copy(images / "ship.png", images / "boat.png")
+    predict()
+    for name in ("boat.png", "sea.png"):
+        (images / name).unlink()
+
+    told = f"{tmp_path / 'out/masks/boat.png'} is of another image and stays, like 1 more; score would count it: "
+    with pytest.warns(UserWarning, match=re.escape(told)):
+        status, _, submission, _ = predict()
+
+    assert (status, submission) == (0, f"{HEADER}{SHIP}")
+    assert (tmp_path / "out/masks/sea.png").exists()
 
 
 def test_folders_that_somebody_made_beforehand_are_used(predict, tmp_path):
