@@ -21,6 +21,9 @@ COLUMNS = ["ImageId", "EncodedPixels"]
 COMPETITION_SHAPE = (768, 768)
 """(height, width) in pixels of an image whose size nothing tells: all of the competition have it."""
 
+_MASKS = (".png", ".tif")
+"""Suffixes of the masks that `predict` writes, of images and of scenes."""
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -99,14 +102,19 @@ def read_predictions(source: Path) -> Labels:
     the sizes of the images.
 
     Raises:
-        InputError: As `read_labels`.
+        InputError: As `read_labels`, or if the prediction in the folder is not finished.
     """
     submission = source / "submission.csv"
     if not submission.is_file():
+        if (source / "masks").is_dir():
+            raise InputError(
+                f"{source} holds masks, but no {submission.name}: the prediction is not finished; run the same predict"
+                f" again, or give {source / 'masks'}"
+            )
         return read_labels(source)
     labels = read_labels(submission)
-    masks = {image: source / "masks" / f"{Path(image).stem}.png" for image in labels.ships}
-    return replace(labels, shapes={image: read_size(mask) for image, mask in masks.items() if mask.is_file()})
+    masks = {(image, source / "masks" / f"{Path(image).stem}{suffix}") for image in labels.ships for suffix in _MASKS}
+    return replace(labels, shapes={image: read_size(mask) for image, mask in masks if mask.is_file()})
 
 
 def parse_labels(data: bytes, source: str) -> Labels:
@@ -134,7 +142,7 @@ def parse_labels(data: bytes, source: str) -> Labels:
 
 
 def _from_masks(folder: Path) -> Labels:
-    paths = sorted(path for path in folder.glob("*.png") if not path.name.startswith("."))
+    paths = sorted(path for path in folder.glob("[!.]*") if path.suffix.lower() == ".png")
     if not paths:
         raise InputError(f"{folder} holds no mask; masks are files NAME.png")
     files = [read_mask(path) for path in paths]

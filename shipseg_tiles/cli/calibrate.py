@@ -86,7 +86,10 @@ def _calibrated(
 ) -> "Contract":
     """Write what was chosen into a contract; its scores stay those of training, if there are any, or are held out."""
     chosen = asdict(found.chosen)
-    gate = measured.use_of_gate(found.chosen) or contract.gate
+    gate = measured.use_of_gate(found.chosen)
+    if gate is None and contract.gate:  # it stays, and with it the images that its threshold was chosen on
+        gate = contract.gate
+        told = {**told, "images": sorted({*told["images"], *contract.calibration.get("images", [])})}
     scores = contract.scores
     if not scores or "folds" in scores:
         scores = held_out_scores(told)

@@ -29,6 +29,11 @@ from shipseg_tiles.zipped import AnyPath, identity_of
 FOLDERS = {"probability": "probabilities", "disagreement": "disagreement"}
 """Where the rasters of each name go."""
 
+_OUTPUTS = {"masks": (".png", ".tif"), "pictures": (".jpg",), "vectors": (".geojson",)} | dict.fromkeys(
+    FOLDERS.values(), (".png", ".tif")
+)
+"""All folders of what is written of an image, and the suffixes there."""
+
 _JOURNAL, _SUBMISSION, _RUN = ".journal.jsonl", "submission.csv", "run.json"
 
 _PICTURE_SIDE = 4096
@@ -115,10 +120,10 @@ class PredictionFolder:
         others = sorted(mask for mask in (self.out / "masks").glob("[!.]*") if mask.stem not in stems)
         if others:
             told = f"{others[0]} is of another image and stays{like_others(others)}"
-            warnings.warn(f"{told}; score would count it: remove it, or choose another --out", stacklevel=2)
+            warnings.warn(f"{told}; whoever takes all masks there takes it too", stacklevel=2)
 
     def _refuse_others_files(self) -> None:
-        for name in ("masks", "pictures", "vectors", *FOLDERS.values()):
+        for name in _OUTPUTS:
             if any((self.out / name).glob("*")):
                 raise InputError(
                     f"{self.out / name} would be written over, and no {_RUN} says that a prediction wrote it;"
@@ -143,7 +148,7 @@ class PredictionFolder:
     def add(self, prediction: Prediction, path: AnyPath) -> None:
         """Write the files of an image that is at `path`, then note that it is done.
 
-        What an earlier run tells of all files is removed, as it no longer holds.
+        What an earlier run has left of the image, or tells of all of them, is removed, as it no longer holds.
 
         Raises:
             InputError: If the image turns out to be bad.
@@ -153,6 +158,9 @@ class PredictionFolder:
         (self.out / _JOURNAL).touch()  # which says whose folder it is, as run.json did
         for told in (_SUBMISSION, _RUN):
             (self.out / told).unlink(missing_ok=True)
+        for name, suffixes in _OUTPUTS.items():
+            for suffix in suffixes:
+                (self.out / name / f"{Path(prediction.name).stem}{suffix}").unlink(missing_ok=True)
         ships = [encode_indices(ship) for ship in prediction.pixels]
         if self._vectors or not prediction.in_memory:
             self._write_vectors(prediction)

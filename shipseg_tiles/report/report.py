@@ -93,7 +93,7 @@ def _panels(measured: Measured) -> list[Panel]:
     panels = score_panels(measured.run.scores)
     if measured.history is not None:
         panels += training_panels(measured.history)
-    if measured.seams is not None:
+    if measured.seams is not None and len(measured.seams):  # there are none where each tile is a whole image
         panels.append(seam_panel(measured.seams))
     return panels
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from shipseg_tiles.archive.labels import Labels, read_labels, read_predictions
 from shipseg_tiles.errors import InputError
@@ -19,13 +20,18 @@ def calibrated_images(predictions: Path) -> frozenset[str]:
     Raises:
         InputError: If the `run.json` is damaged.
     """
+    return _record_of(predictions)[0]
+
+
+def _record_of(predictions: Path) -> tuple[frozenset[str], Any]:
+    """Read the calibrated images, and the region that was predicted, None for all of each image."""
     folder = predictions.parent if predictions.name in ("submission.csv", "masks") else predictions
     path = folder / "run.json"
     if not path.is_file():
-        return frozenset()
+        return frozenset(), None
     try:
-        names = json.loads(path.read_text(encoding="utf-8")).get("calibration_images", [])
-        return frozenset(map(str, names))
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return frozenset(map(str, record.get("calibration_images", []))), record.get("options", {}).get("region")
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error!r}); predict again, or remove it") from None
 
@@ -37,11 +43,19 @@ def read_judged(labels: Path, predictions: Path, leave_out: bool) -> tuple[Label
         The labels, the predictions, and the names without suffix of what was left out.
 
     Raises:
-        InputError: As `read_labels` and `refuse_calibrated`.
+        InputError: As `read_labels` and `refuse_calibrated`, if a part of each image only was predicted, or nothing is
+            left.
     """
     truth, predicted = read_labels(labels), read_predictions(predictions)
+    if _record_of(predictions)[1] is not None:
+        raise InputError(
+            f"{predictions} predicts a part of each image only, by --region; predict whole images to score"
+        )
     flattered = refuse_calibrated(truth, predictions, leave_out)
-    return without(truth, flattered), without(predicted, flattered), flattered
+    judged = without(truth, flattered)
+    if truth.ships and not judged.ships:
+        raise InputError(f"the weights of {predictions} were calibrated on all labelled images; give labels of others")
+    return judged, without(predicted, flattered), flattered
 
 
 def refuse_calibrated(truth: Labels, predictions: Path, leave_out: bool) -> frozenset[str]:

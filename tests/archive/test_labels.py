@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels, parse_labels, read_labels, read_predictions
 from shipseg_tiles.errors import InputError
@@ -210,6 +211,29 @@ def test_a_folder_of_predict_holds_its_submission_whatever_masks_lie_there(tmp_p
     assert labels.ships == {"a.tif": ("1 1",), "b.tif": ()}
     assert labels.shapes == {"a.tif": (2, 3)}
     assert labels.source == str(tmp_path / "submission.csv")
+
+
+def test_masks_of_scenes_tell_their_sizes_too(tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "submission.csv").write_text(HEADER + "a.tif,1 1\n")
+    Image.new("L", (3, 2)).save(tmp_path / "masks" / "a.tif")
+
+    assert read_predictions(tmp_path).shapes == {"a.tif": (2, 3)}
+
+
+def test_a_prediction_that_is_not_finished_is_called_so(tmp_path):
+    (tmp_path / "masks").mkdir()
+    write_mask(tmp_path / "masks" / "a.png", np.ones((2, 3)), "a.tif")
+
+    with pytest.raises(InputError, match=rf"the prediction is not finished; .* give {tmp_path / 'masks'}$"):
+        read_predictions(tmp_path)
+
+
+def test_masks_may_have_suffixes_in_capitals(tmp_path):
+    write_mask(tmp_path / "a.png", np.ones((1, 1)), "a.jpg")
+    (tmp_path / "a.png").rename(tmp_path / "a.PNG")
+
+    assert read_labels(tmp_path).ships == {"a.jpg": ("1 1",)}
 
 
 def test_predictions_may_be_a_csv_or_masks_as_well(tmp_path):

@@ -187,6 +187,21 @@ def test_with_the_gate_off_the_contract_says_of_it_what_it_said(calibrate, weigh
     assert read_contract(weights.parent / "gated.keras").gate is None
 
 
+def test_a_gate_that_stays_keeps_the_images_that_it_was_chosen_on(calibrate, weights, archive, tmp_path):
+    gated = weights.parent / "gated.keras"
+    calibrate(net="gated.keras")
+    before = read_contract(gated)
+    (tmp_path / "other.csv").write_text("ImageId,split,scene\n10.png,valid,5\n11.png,valid,6\n")
+
+    status, _, complaint, _ = calibrate(
+        "--gate", "off", "--split", tmp_path / "other.csv", "--folds", 2, net="gated.keras"
+    )
+
+    after = read_contract(gated)
+    assert (status, after.gate) == (0, before.gate), complaint
+    assert after.calibration["images"] == sorted(before.calibration["images"] + digests(archive, 10, 11))
+
+
 def test_bad_images_are_left_out(calibrate, archive, tmp_path):
     """Number 1 is no image, and 9 and 8 show one place."""
     images = shutil.copytree(archive / "images", tmp_path / "images")

@@ -352,14 +352,14 @@ def test_what_no_prediction_wrote_is_not_written_over(predict, images, tmp_path,
 
 
 def test_masks_of_other_images_stay_and_are_told_of(predict, images, tmp_path):
-    """`score` would count what an earlier prediction, maybe by another net, says of them."""
+    """They may be by another net."""
     predict()
     shutil.copy(images / "ship.png", images / "boat.png")
     predict()
     for name in ("boat.png", "sea.png"):
         (images / name).unlink()
 
-    told = f"{tmp_path / 'out/masks/boat.png'} is of another image and stays, like 1 more; score would count it: "
+    told = f"{tmp_path / 'out/masks/boat.png'} is of another image and stays, like 1 more; whoever takes all"
     with pytest.warns(UserWarning, match=re.escape(told)):
         status, _, submission, _ = predict()
 

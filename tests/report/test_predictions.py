@@ -167,6 +167,26 @@ def test_masks_and_submission_say_the_same(written):
     }
 
 
+def test_nothing_of_an_earlier_prediction_of_an_image_stays(written, images):
+    """Probabilities of another net, say, from which a report would draw masks anew."""
+    _, out = written
+    for name in ("probabilities", "disagreement", "vectors"):
+        (out / name).mkdir()
+    for stale in (
+        "probabilities/a.png",
+        "disagreement/a.png",
+        "vectors/a.geojson",
+        "masks/a.tif",
+        "probabilities/b.png",
+    ):
+        (out / stale).touch()
+
+    add(PredictionFolder(out, OPTIONS, 0, False), images, "a.jpg")
+
+    left = sorted(str(path.relative_to(out)) for path in out.rglob("*.*") if not path.name.startswith("."))
+    assert left == ["masks/a.png", "masks/b.png", "masks/c.png", "pictures/b.jpg", "probabilities/b.png"]
+
+
 def test_pictures_are_drawn_for_the_first_images_only(written):
     """Image, mask and both of 12 px each with gaps of 6."""
     _, out = written

@@ -125,6 +125,12 @@ def test_training_and_seams_are_charts_if_there_are_any(made):
     assert elements(text, "") == ["dice", "recall", "training0", "training2", "seams"]
 
 
+def test_tiles_that_are_whole_images_have_no_seams_to_draw(made):
+    seams = pd.DataFrame({"tile": [], "distance": [], "percentile_99": []})
+
+    assert "seams" not in elements(report_of(made, seams=seams)[1], "")
+
+
 def test_no_pictures_means_no_gallery(made):
     _, text = report_of(made, pictures=0)
 

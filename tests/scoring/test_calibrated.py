@@ -4,7 +4,7 @@ import pytest
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.scoring.calibrated import calibrated_images, refuse_calibrated, without
+from shipseg_tiles.scoring.calibrated import calibrated_images, read_judged, refuse_calibrated, without
 
 TRUTH = Labels("labels.csv", {f"{name}.jpg": ("1 2",) for name in "abcdef"})
 
@@ -15,7 +15,7 @@ def predicted(tmp_path):
 
     def make(*names):
         (tmp_path / "masks").mkdir(exist_ok=True)
-        (tmp_path / "submission.csv").touch()
+        (tmp_path / "submission.csv").write_text(TRUTH.to_csv())
         (tmp_path / "run.json").write_text(json.dumps({"images": 6, "calibration_images": names}))
         return tmp_path
 
@@ -69,3 +69,23 @@ def test_they_are_left_out_of_labels_and_predictions_alike(predicted):
 
     assert list(without(TRUTH, stems).ships) == ["b.jpg", "d.jpg", "e.jpg", "f.jpg"]
     assert without(Labels("masks", {"a.tif": (), "b.tif": ()}), stems).ships == {"b.tif": ()}
+
+
+def test_if_none_is_left_that_is_said(predicted, tmp_path):
+    (tmp_path / "labels.csv").write_text(TRUTH.to_csv())
+    folder = predicted(*TRUTH.ships)
+
+    with pytest.raises(InputError, match=r"were calibrated on all labelled images; give labels of others"):
+        read_judged(tmp_path / "labels.csv", folder, leave_out=True)
+
+
+@pytest.mark.parametrize("part", [".", "submission.csv"])
+def test_a_part_of_each_image_is_not_scored_as_if_it_were_the_whole(predicted, tmp_path, part):
+    (tmp_path / "labels.csv").write_text(TRUTH.to_csv())
+    folder = predicted()
+    (folder / "run.json").write_text(
+        json.dumps({"options": {"region": {"top": 0, "left": 0, "height": 9, "width": 9}}})
+    )
+
+    with pytest.raises(InputError, match=r"predicts a part of each image only, by --region; predict whole images"):
+        read_judged(tmp_path / "labels.csv", folder / part, leave_out=False)
