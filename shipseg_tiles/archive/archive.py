@@ -56,7 +56,7 @@ def open_archive(images: Path, labels: Path) -> Archive:
     present = {path.name: path for path in list_images(images)}
     all_labels = read_labels(labels)
     if labels.is_dir():
-        all_labels = _renamed(all_labels, set(present))
+        all_labels = named_after(all_labels, set(present))
     there = [name for name in all_labels.ships if name in present]
     if not there:
         raise InputError(f"{labels} labels none of the {len(present)} images in {images}; do they belong together?")
@@ -65,8 +65,8 @@ def open_archive(images: Path, labels: Path) -> Archive:
     return Archive(str(images), {name: present[name] for name in there}, all_labels.only(there), missing)
 
 
-def _renamed(labels: Labels, present: set[str]) -> Labels:
-    """Give each mask's image the suffix that the file in the folder has, unless it names one that is there."""
+def named_after(labels: Labels, present: set[str]) -> Labels:
+    """Give the image of each mask the suffix of the file that is `present`, unless it names one that is."""
     by_stem = {Path(name).stem: name for name in sorted(present)}
     by_stem.update({Path(name).stem: name for name in labels.ships if name in present})
     names = {name: by_stem.get(Path(name).stem, name) for name in labels.ships}

@@ -226,6 +226,7 @@ def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, en
         _call(preset, "mine-and-train", weights=begun, patches=patches, out=weights, **on_mined, **images)
         shutil.rmtree(weights.with_suffix(".rounds"), ignore_errors=True)
     patches.unlink()
+    shutil.rmtree(patches.with_suffix(".shards"), ignore_errors=True)
     return weights
 
 

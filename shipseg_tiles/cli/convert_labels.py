@@ -13,17 +13,24 @@ class Options(CommonOptions):
     labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV_OR_DIR")
     out: Path = option("folder of masks to write for a CSV, CSV to write for a folder", metavar="DIR_OR_CSV")
     images: Path | None = option(
-        "folder of the images, if they are not 768 x 768 pixels", default=None, type=Path, metavar="DIR"
+        "folder of the images, if they are not 768 x 768 pixels or not called NAME.jpg",
+        default=None,
+        type=Path,
+        metavar="DIR",
     )
 
 
 def run(options: Options) -> Outcome:
     """Convert in the direction that `labels` asks for."""
+    from shipseg_tiles.archive.archive import named_after
     from shipseg_tiles.archive.labels import read_labels
     from shipseg_tiles.archive.mask_folder import write_masks
     from shipseg_tiles.files import write_text
+    from shipseg_tiles.images import list_images
 
     labels = read_labels(options.labels)
+    if options.labels.is_dir() and options.images:
+        labels = named_after(labels, {path.name for path in list_images(options.images)})
     if options.labels.is_dir():
         write_text(options.out, labels.to_csv())
     else:

@@ -62,7 +62,7 @@ def _outcome(
         f"{data['images']} images of {data['places']} places to {out}, {skipped} skipped\n"
         f"{data['images_that_share_a_place']} share a place with another image "
         f"(the largest place has {data['images_of_the_largest_place']}); "
-        f"{data['images_too_even_to_compare']} are too even to compare\n"
+        f"{data['images_too_even_to_compare']} are too even, or too small, to compare\n"
         f"{validation} validate"
     )
     return Outcome(summary, data)

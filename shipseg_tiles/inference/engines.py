@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.ensemble import NET
 from shipseg_tiles.inference.openvino_engine import on_openvino
 from shipseg_tiles.inference.predictor import load_net
 from shipseg_tiles.nets.contract import Contract, read_contract
@@ -62,10 +63,12 @@ def run_by(engine: str, net: Any, contract: Contract, precision: str = "float32"
 
 
 def _compute_in_bfloat16(net: Any) -> None:
-    """Let all layers compute in bfloat16 but the last one, the probability; weights stay float32."""
-    for layer in _layers(net):
-        if layer is not net.layers[-1]:
-            layer.dtype_policy = "mixed_bfloat16"
+    """Let all layers compute in bfloat16 but what makes and joins probabilities; weights stay float32."""
+    members = [layer for layer in net.layers if isinstance(layer, keras.Model)] if net.name == NET else [net]
+    for member in members:
+        for layer in _layers(member):
+            if layer is not member.layers[-1]:
+                layer.dtype_policy = "mixed_bfloat16"
 
 
 def _layers(net: Any) -> Iterator[Any]:

@@ -47,10 +47,12 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
 
     Raises:
         InputError: If a member is no segmenter, is for other pixels than another, sees images enlarged or at no simple
-            fraction of what another sees, a view cannot be, or `out` has another suffix.
+            fraction of what another sees, a view cannot be, or `out` has another suffix or is a member.
     """
     if out.suffix != ".keras":
         raise InputError(f"{out} must end in .keras")
+    if out.resolve() in {path.resolve() for path in weights}:
+        raise InputError(f"{out} is one of the members, which would be lost; choose another --out")
     contracts = [read_contract(path) for path in weights]
     shrinks = [_shrink(path, contract) for path, contract in zip(weights, contracts, strict=True)]
     further = [shrink / min(shrinks) for shrink in shrinks]

@@ -15,6 +15,12 @@ def grid_over(shape: tuple[int, int], contract: Contract) -> TileGrid:
     return TileGrid.covering(*shape, contract.tile, contract.overlap, contract.tile_multiple)
 
 
+def pixels_per_batch(contract: Contract) -> int:
+    """Return how many pixels of the image a batch may have, so that it fits when it is as large as the net sees it."""
+    enlarged = max(1.0, *((side or contract.patch) / contract.patch for side in contract.sides))
+    return int(pixels_that_fit() / enlarged**2)
+
+
 @dataclass(frozen=True)
 class SizePlan:
     """What images of one size take.
@@ -100,7 +106,7 @@ def plan_sizes(
     for sizes, on_disk in ((images, False), (scenes or {}, True)):
         for shape, count in sizes.items():
             grid = grid_over(shape, contract)
-            batch = batch_size(grid, pixels_that_fit())
+            batch = batch_size(grid, pixels_per_batch(contract))
             plans.append(SizePlan(*shape, count, grid, batch, contract.views, on_disk))
     return sorted(plans, key=lambda plan: (-plan.images, plan.height, plan.width))
 

@@ -12,8 +12,8 @@ from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
-from shipseg_tiles.inference.memory import BackingOff, pixels_that_fit
-from shipseg_tiles.inference.planning import grid_over
+from shipseg_tiles.inference.memory import BackingOff
+from shipseg_tiles.inference.planning import grid_over, pixels_per_batch
 from shipseg_tiles.inference.stitching import Lines, PredictTiles, SeesTiles, Source, stitch_into, stitched_lines
 from shipseg_tiles.inference.views import mean_of, over_symmetries
 from shipseg_tiles.nets.contract import Contract, changed_contract
@@ -84,7 +84,7 @@ class Predictor:
             region=region,
             sees=self.sees,
             disagreement=disagreement,
-            pixels_that_fit=pixels_that_fit(),
+            pixels_that_fit=pixels_per_batch(self.contract),
         )
 
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from shipseg_tiles.errors import InputError, missing_extra
 from shipseg_tiles.files import written_whole
@@ -33,6 +34,9 @@ MAXIMUM_BLOCK_BYTES = 2**30
 
 _CACHE_BYTES = 96 * 2**20
 """What GDAL may keep of unpacked blocks: more than a row of them in a scene 60,000 pixels wide."""
+
+_ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""The empty list of neighbours keeps GDAL from looking for files beside the one that it opens."""
 
 _PLACE_TAGS = {33550, 33922, 34264, 34735}
 """Of GeoTIFF (OGC 19-008r4): pixel scale, tie points, transformation and keys."""
@@ -54,7 +58,9 @@ def is_scene(path: AnyPath) -> bool:
         return False
     try:
         with Image.open(path, formats=["TIFF"]) as image:
+            assert isinstance(image, TiffImageFile)
             is_picture = image.mode in ("1", "L", "P", "RGB", "RGBA") and not _PLACE_TAGS & set(image.getexif())
+            is_picture &= max(image.tag_v2.get(BITSPERSAMPLE, (1,))) <= 8  # Pillow calls colours of 16 bits RGB as well
             return not is_picture or image.width * image.height > MAXIMUM_PIXELS
     except Exception:  # Pillow's plugins raise nearly every kind; whatever it is, rasterio says it better
         return True
@@ -184,8 +190,7 @@ def open_scene(
     rasterio = import_rasterio()
     if not path.is_file():
         raise InputError(f"{path} does not exist or is no file")
-    # The empty list of neighbours keeps GDAL from looking for files beside this one.
-    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_CACHEMAX=_CACHE_BYTES):
+    with rasterio.Env(**_ALONE, GDAL_CACHEMAX=_CACHE_BYTES):
         dataset, scene = _opened(path, bands, scale)
         with dataset:
             yield scene
@@ -197,8 +202,8 @@ def read_scene_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: If rasterio is missing, or the file is damaged, too large or no TIFF.
     """
-    import_rasterio()
-    with _reading(path), _open_tiff(path) as dataset:
+    rasterio = import_rasterio()
+    with rasterio.Env(**_ALONE), _reading(path), _open_tiff(path) as dataset:
         _check_layout(path, dataset)
         return dataset.height, dataset.width
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +26,7 @@ from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard
 from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards
 from shipseg_tiles.patches.survey import Survey, survey_archive
 from shipseg_tiles.processes import chunked, map_images, open_workers
+from shipseg_tiles.zipped import identity_of
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,22 @@ def make_patches(
     if out.suffix != ".h5":  # so that no other store has the folder of shards that is called like this one
         raise InputError(f"{out} must end in .h5")
     layout = layout or Layout()
+    if layout.shards > 1 and "%" in out.name:
+        raise InputError(f"{out}: shards may not be called so, as HDF5 reads % as a pattern; choose another name")
     recorded = asdict(options) | {"split": split_identity(sides)}
-    with open_job(out, recorded | asdict(layout)) as job, open_workers(workers, cluster) as processes:
+    with (
+        open_job(out, recorded | asdict(layout) | _identities(archive)) as job,
+        open_workers(workers, cluster) as processes,
+    ):
         survey = survey_archive(archive, options, options.valid_fraction, sides, processes)
         return _Run(survey, out, options, layout, recorded, job, processes).carry_out()
+
+
+def _identities(archive: Archive) -> dict[str, str]:
+    """Tell images and labels from others, so that no run goes on with patches of what was replaced since."""
+    files = "".join(f"{name} {identity_of(path)}\n" for name, path in archive.files.items())
+    texts = {"images": files, "labels": archive.labels.to_csv()}
+    return {name: f"of digest {sha256(text.encode()).hexdigest()[:16]}" for name, text in texts.items()}
 
 
 @dataclass
@@ -204,6 +218,9 @@ class _Run:
         todo = {name: part for name, part in shards.items() if name not in self.job.shards}
         tasks = [image_tasks(self.survey.archive, part) for part in todo.values()]
         paths = [shard_path(self.out, name) for name in todo]
+        if not self.job.resumed:  # whatever an earlier run began and was not to be finished
+            for path in paths:
+                partial_path(path).unlink(missing_ok=True)
         self.job.save()
         fill = partial(fill_shard, self.recorded, self.layout.compression)
         results = self.processes.map(fill, paths, list(todo.values()), tasks)

@@ -131,7 +131,7 @@ class PredictionFolder:
                 )
 
     def take_up(self, paths: Iterable[AnyPath]) -> None:
-        """Read what an earlier run with the same options has done; images that were replaced since are not done.
+        """Read what an earlier run with the same options has done, of images that were not replaced or removed since.
 
         Args:
             paths: The images as they are now.
@@ -139,11 +139,13 @@ class PredictionFolder:
         Raises:
             InputError: If its journal is damaged.
         """
-        self.records = _read_journal(self.out / _JOURNAL)
-        for path in paths:
-            record = self.records.get(path.name)
-            if record and record.identity != identity_of(path):
-                del self.records[path.name]
+        journalled, present = _read_journal(self.out / _JOURNAL), {path.name: path for path in paths}
+        self.records = {
+            name: record
+            for name, record in journalled.items()
+            if name in present and record.identity == identity_of(present[name])
+        }
+        self._warn_of_others_masks({Path(name).stem for name in present})
 
     def add(self, prediction: Prediction, path: AnyPath) -> None:
         """Write the files of an image that is at `path`, then note that it is done.

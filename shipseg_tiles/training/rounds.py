@@ -126,7 +126,9 @@ def _train_further(
     before: Path, out: Path, store: PatchStore, mined: PatchStore, options: TrainOptions, resume: bool
 ) -> None:
     begun = (out.with_suffix(".training") / "state.json").is_file()
-    train(store, out, replace(options, start_from=str(before)), mined=mined, resume=resume and begun)
+    contract = read_contract(before)
+    of_data = {"pixel_size": contract.pixel_size, "notes": contract.trained_on.get("notes", "")}
+    train(store, out, replace(options, start_from=str(before)), mined=mined, resume=resume and begun, **of_data)
 
 
 def _keep_best(made: list[Path], out: Path) -> list[Contract]:

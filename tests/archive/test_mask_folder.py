@@ -69,6 +69,13 @@ def test_without_images_masks_have_the_size_of_the_competition(tmp_path):
         assert np.count_nonzero(mask) == 1
 
 
+def test_masks_of_images_that_are_no_longer_labelled_are_told_of(tmp_path):
+    write_masks(Labels("labels.csv", {"a.jpg": (), "b.jpg": (), "c.jpg": ()}), tmp_path)
+
+    with pytest.warns(UserWarning, match=r"a\.png is of an image that is not labelled and stays, like 1 more; read as"):
+        write_masks(Labels("labels.csv", {"b.jpg": ()}), tmp_path)
+
+
 def test_images_that_differ_in_their_suffix_only_are_refused(tmp_path):
     labels = Labels("labels.csv", {"a.jpg": (), "a.png": ()})
 

@@ -6,6 +6,7 @@ import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.engines import load_engine
+from shipseg_tiles.inference.ensemble import write_ensemble
 from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.inference.predictor import load_net
 from shipseg_tiles.nets.build import build_net
@@ -63,6 +64,17 @@ def test_keras_computes_in_bfloat16_all_but_the_probability(weights):
     assert answer.dtype == np.float32
     difference = np.abs(answer - load_net(weights).predict_on_batch(TILES)).max()
     assert 1e-4 < difference < 0.1
+
+
+def test_members_of_an_ensemble_make_their_probabilities_in_float32_and_so_are_they_joined(weights, tmp_path):
+    write_ensemble([weights, weights], tmp_path / "both.keras")
+
+    net = load_engine(tmp_path / "both.keras", precision="bfloat16")
+
+    for layer in net.layers:
+        member = isinstance(layer, keras.Model)
+        assert (layer.layers[-1] if member else layer).compute_dtype == "float32"
+        assert not member or layer.get_layer("up0_conv1").compute_dtype == "bfloat16"
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,13 @@ def test_sides_may_have_to_halve_more_often_than_those_of_gates(save_net, tmp_pa
     assert answer(load_net(tmp_path / "out.keras"), np.zeros((1, 128, 256, 3), np.uint8)).shape == (1, 128, 256)
 
 
+def test_a_member_is_not_written_over(saved, tmp_path):
+    member = saved("net")
+
+    with pytest.raises(InputError, match=r"net\.keras is one of the members, which would be lost; choose another"):
+        write_ensemble([member, saved("other")], member)
+
+
 def test_an_enlarging_member_is_refused(saved, tmp_path):
     enlarging = saved("enlarging", patch=64, resize=128, tile=192)
 

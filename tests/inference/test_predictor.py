@@ -150,6 +150,17 @@ def test_images_of_any_size_are_predicted(saved, shape):
     np.testing.assert_allclose(probabilities, image.mean(axis=-1) / 255, atol=1e-5)
 
 
+def test_batches_are_as_large_as_the_net_sees_them():
+    """Tiles of 64 px that the net sees at 512: a batch of 589,824 pixels holds two of them, not 144."""
+    net, how = Recording(), contract(tile=64, resize=512)
+
+    Predictor(net, how).probabilities(np.zeros((256, 320, 3), dtype=np.uint8))
+
+    (plan,) = plan_sizes({(256, 320): 1}, how)
+    assert plan.batch == 2
+    assert set(net.shapes) == {(2, 512, 512, 3)}
+
+
 @pytest.mark.parametrize("shape", [(1000, 3000), (40, 50)])
 def test_batches_are_as_planned(shape):
     net, how = Recording(), contract(tile=256)

@@ -20,6 +20,7 @@ from shipseg_tiles.inference.scenes import (
     open_scene,
     parse_bands,
     parse_scale,
+    read_scene_size,
 )
 from shipseg_tiles.zipped import ZipMember
 
@@ -74,6 +75,22 @@ def whole(path, bands=None, scale=None):
 )
 def test_tiffs_on_disk_are_scenes(path, expected):
     assert is_scene(path) is expected
+
+
+def test_colours_of_16_bits_are_no_picture_although_pillow_calls_them_rgb(tmp_path):
+    path = write_tiff(tmp_path / "a.tif", noise(3, 4, 5).astype(np.uint16), photometric="RGB")
+
+    with Image.open(path) as image:
+        assert image.mode == "RGB"
+    assert is_scene(path)
+
+
+def test_files_beside_a_scene_are_passed_over(tmp_path):
+    path = write_tiff(tmp_path / "a.tif", noise(3, 4, 5), **UTM)
+    palette = '<PAMRasterBand band="1"><ColorInterp>Palette</ColorInterp></PAMRasterBand>'
+    (tmp_path / "a.tif.aux.xml").write_text(f"<PAMDataset>{palette}</PAMDataset>")
+
+    assert read_scene_size(path) == (4, 5)
 
 
 @pytest.mark.parametrize(("bits", "shape", "expected"), [(8, (4, 5, 3), False), (8, (4, 5), False), (16, (4, 5), True)])

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
+from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches, partial_path
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 
@@ -208,15 +209,34 @@ def test_damaged_record_is_refused(stopped, scenes):
         make_patches(scenes, stopped, OPTIONS)
 
 
-def test_changed_labels_are_planned_anew(stopped, scenes):
-    """The plan is another one, so that nothing of the old file is kept."""
-    fewer = scenes.only(sorted(scenes.files)[:12])
+def test_images_and_labels_that_were_changed_since_are_refused_by_name(stopped, scenes, tmp_path):
+    """Their plan may be the same to the last patch, as that of other images of the same names is."""
+    name = next(iter(scenes.files))
+    replaced = Path(shutil.copy(scenes.files[name], tmp_path))
+    others = replace(scenes, files=scenes.files | {name: replaced})
+    ships = scenes.labels.ships | {name: ("1 1",)}
 
-    made = make_patches(fewer, stopped, OPTIONS)
+    with pytest.raises(InputError, match=r"was begun with --images of digest [0-9a-f]{16}, not of digest "):
+        make_patches(others, stopped, OPTIONS)
+    with pytest.raises(InputError, match=r"was begun with --labels of digest [0-9a-f]{16}, not of digest "):
+        make_patches(replace(scenes, labels=replace(scenes.labels, ships=ships)), stopped, OPTIONS)
 
-    store = PatchStore(stopped)
-    assert store.fingerprint == made.plan.fingerprint
-    assert set(store.source("train", "ship")["image"]) <= set(fewer.files)
+
+def test_shards_of_a_run_whose_record_was_removed_are_begun_anew(scenes, tmp_path):
+    out = tmp_path / "patches.h5"
+    make_patches(scenes, out, OPTIONS, layout=Layout(shards=2))
+    shard = next(out.with_suffix(".shards").glob("*.h5"))
+    whole = shard.read_bytes()
+    partial_path(shard).write_bytes(b"of other images")
+
+    make_patches(scenes, out, OPTIONS, layout=Layout(shards=2))
+
+    assert shard.read_bytes() == whole
+
+
+def test_shards_may_not_be_called_what_hdf5_takes_for_a_pattern(scenes, tmp_path):
+    with pytest.raises(InputError, match=r"100%\.h5: shards may not be called so, .* choose another name"):
+        make_patches(scenes, tmp_path / "100%.h5", OPTIONS, layout=Layout(shards=2))
 
 
 def test_two_runs_at_once_are_refused(scenes, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,9 +50,9 @@ def add(folder, images, *names):
 
 
 def taken_up(out, *paths, pictures=0):
-    """The folder as a run of images finds it that goes on."""
+    """The folder as a run of images, all three if no others are named, finds it that goes on."""
     folder = PredictionFolder(out, OPTIONS, pictures, False)
-    folder.take_up(paths)
+    folder.take_up(paths or [out.parent / name for name in IMAGES])
     return folder
 
 
@@ -321,29 +322,38 @@ def test_a_damaged_journal_is_named_with_a_remedy(line, images):
 
 
 def test_an_image_that_was_replaced_is_not_done(images):
-    """One that vanished is, as nobody can predict it again."""
     out, paths = images / "out", [images / name for name in IMAGES]
     add(PredictionFolder(out, OPTIONS, 0, False), images, *IMAGES)
     assert list(taken_up(out, *paths).records) == list(IMAGES)
 
     Image.new("RGB", (9, 9)).save(images / "b.webp")
-    (images / "c.png").unlink()
-    second = taken_up(out, *paths[:2])
+    second = taken_up(out, *paths)
     assert list(second.records) == ["a.jpg", "c.png"]
     second.add(prediction("b.webp", (9, 9), (0, 0, 1, 1)), images / "b.webp")
 
-    third = taken_up(out, *paths[:2])
+    third = taken_up(out, *paths)
     assert third.records["b.webp"].ships == ["1 1"]
     assert third.finish({})["images"] == 3
+
+
+def test_an_image_that_was_removed_is_not_part_of_a_run_that_goes_on(images):
+    out = images / "out"
+    add(PredictionFolder(out, OPTIONS, 0, False), images, "a.jpg", "c.png")
+
+    with pytest.warns(UserWarning, match=r"a\.png is of another image and stays"):
+        folder = taken_up(out, images / "b.webp", images / "c.png")
+
+    assert list(folder.records) == ["c.png"]
 
 
 def test_names_of_all_kinds_are_journalled(images):
     names = ["Küste 1.jpg", '"quoted".jpg', "\u2028.jpg", "\U0001f6a2.jpg"]
     folder = PredictionFolder(images / "out", OPTIONS, 0, False)
     for name in names:
-        folder.add(prediction(name, (4, 9)), images / "c.png")
+        shutil.copy(images / "c.png", images / name)
+        folder.add(prediction(name, (4, 9)), images / name)
 
-    assert list(taken_up(images / "out").records) == names
+    assert list(taken_up(images / "out", *(images / name for name in names)).records) == names
 
 
 def test_a_folder_is_empty_until_there_is_something_to_take_up(images):

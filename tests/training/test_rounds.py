@@ -26,7 +26,8 @@ def processes():
 def first(store, tmp_path_factory):
     """Weights of a net that has learnt nothing, whose threshold makes it see ships everywhere."""
     out = tmp_path_factory.mktemp("first") / "first.keras"
-    train(store, out, TrainOptions(width=1, depth=1, epochs=1, batch_size=8, learning_rate=1e-6, stages=()))
+    options = TrainOptions(width=1, depth=1, epochs=1, batch_size=8, learning_rate=1e-6, stages=())
+    train(store, out, options, pixel_size=1.5, notes="simulated")
     write_contract(replace(read_contract(out), threshold=1e-4), out)
     return out
 
@@ -66,6 +67,13 @@ def test_a_round_mines_and_trains_on_what_it_found(mined, first, scenes):
     assert (trained["mined_fraction"], trained["epochs"], trained["width"]) == (0.25, 1, 1)
     assert trained["start_from"] == first.name
     assert told[0].startswith(f"round 1: {len(found.sets['train', 'background'])} hard negatives, true dice 0.")
+
+
+def test_what_is_known_of_the_data_goes_with_the_weights(mined):
+    contracts, _, _ = mined
+
+    assert {contract.pixel_size for contract in contracts} == {1.5}
+    assert {contract.trained_on["notes"] for contract in contracts} == {"simulated"}
 
 
 def test_it_ends_when_there_is_nothing_to_mine(mined):
