@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -99,6 +100,20 @@ def check_writable(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=path.parent):
         pass
+
+
+def check_space(folder: Path, size: int) -> None:
+    """Find out that a disk is full before HDF5 does, which crashes on it or says nothing of disks.
+
+    Args:
+        folder: Where so many bytes are to be written.
+        size: The bytes; a megabyte more is wanted, for what HDF5 writes beside them.
+
+    Raises:
+        OSError: If they do not fit.
+    """
+    if shutil.disk_usage(folder).free < size + 2**20:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import missing_extra
-from shipseg_tiles.files import written_whole
+from shipseg_tiles.files import check_space, written_whole
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import FILTERS, FORMAT_VERSION, FullImage, shard_path
@@ -113,6 +113,7 @@ def compress_store(source: Path, target: Path, compression: str) -> None:
 
     Raises:
         InputError: If the compression needs a library that is not installed.
+        OSError: If the disk is full.
     """
     packing = _packing(compression)
     with (
@@ -120,6 +121,7 @@ def compress_store(source: Path, target: Path, compression: str) -> None:
         written_whole(target) as temporary,
         h5py.File(temporary, "w", libver=_LIBRARY_VERSIONS) as packed,
     ):
+        check_space(target.parent, plain["full_images/files"].nbytes)
         packed.attrs.update(plain.attrs)
         for name in ("full_images", "left_out"):
             plain.copy(name, packed)
@@ -128,17 +130,19 @@ def compress_store(source: Path, target: Path, compression: str) -> None:
             for name in ("source", "checksum"):
                 plain.copy(group[name], into, name)
             for name in ("image", "mask"):
-                _pack(group[name], into, packing)
+                _pack(group[name], into, packing, target.parent)
 
 
-def _pack(dataset: h5py.Dataset, into: h5py.Group, packing: Mapping[str, Any]) -> None:
+def _pack(dataset: h5py.Dataset, into: h5py.Group, packing: Mapping[str, Any], folder: Path) -> None:
     name = dataset.name.rsplit("/", 1)[1]
     if not len(dataset):
         into.create_dataset(name, data=dataset[:])
         return
     packed = into.create_dataset(name, dataset.shape, np.uint8, chunks=(1, *dataset.shape[1:]), **packing)
     for first in range(0, len(dataset), _PATCHES_AT_ONCE):
-        packed[first : first + _PATCHES_AT_ONCE] = dataset[first : first + _PATCHES_AT_ONCE]
+        patches = dataset[first : first + _PATCHES_AT_ONCE]
+        check_space(folder, patches.nbytes)
+        packed[first : first + _PATCHES_AT_ONCE] = patches
 
 
 def _packing(compression: str) -> dict[str, Any]:

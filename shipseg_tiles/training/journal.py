@@ -1,6 +1,7 @@
 """What is written down of a training: to look at it, and to take it up again after a break."""
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import write_json, write_text, written_whole
+from shipseg_tiles.files import check_space, write_json, write_text, written_whole
 
 CURVES_EVERY = 10.0
 """Seconds before the first drawing of the curves and between two: one takes as long as an epoch of a small training."""
@@ -53,6 +54,10 @@ class Journal(keras.callbacks.Callback):
     def _checkpoint(self) -> Path:
         """Return the checkpoint of the last epoch."""
         return self.folder / f"checkpoint-{len(self.history)}.weights.h5"
+
+    def _checkpoint_bytes(self) -> int:
+        stored = [*self.model.variables, *self.model.optimizer.variables]
+        return sum(8 * math.prod(variable.shape) for variable in stored)
 
     def begin(self) -> None:
         """Make the folder, and forget an earlier training that was written to it."""
@@ -100,6 +105,7 @@ class Journal(keras.callbacks.Callback):
         if time.monotonic() - self._drawn[1] > CURVES_EVERY:
             self._draw()
         with written_whole(self._checkpoint()) as temporary:
+            check_space(self.folder, self._checkpoint_bytes())
             self.model.save_weights(temporary)
         write_json(self._state, {"options": self.options, "history": self.history, "seconds": self.seconds})
         self._remove_checkpoints(but=self._checkpoint())

@@ -285,6 +285,16 @@ def test_hdf5_never_meets_a_disk_that_is_full(left, plan, small_disk):
         create_store(small_disk / "patches.h5", plan, OPTIONS, FULL_IMAGES)
 
 
+@pytest.mark.parametrize("left", [0, 40_000, 512 * 1024])
+def test_nor_does_it_while_patches_are_compressed(left, path, small_disk):
+    (small_disk / "others").write_bytes(bytes(512 * 1024 - left))
+
+    with pytest.raises(OSError, match="No space left on device"):
+        compress_store(path, small_disk / "packed.h5", "gzip")
+
+    assert [file.name for file in small_disk.iterdir()] == ["others"]
+
+
 def test_limit_on_the_size_of_files_is_an_error_while_the_store_is_created(plan, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))

@@ -65,6 +65,18 @@ def test_a_journal_brings_back_weights_rate_and_history(written):
     assert [logs["loss"] for logs in journal.history] == [1, 0.5]
 
 
+def test_a_full_disk_is_told_before_hdf5_meets_it_and_the_epoch_before_stays(spoiled, monkeypatch):
+    spoiled.take_up()
+    spoiled.set_model(tiny_model())
+    usage = shutil.disk_usage(spoiled.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=2**20))
+
+    with pytest.raises(OSError, match=r"No space left on device: .*checkpoint-3\.weights\.h5'$"):
+        spoiled.on_epoch_end(2, {"loss": 0.1, "val_true_dice": 0.25, "learning_rate": 0.5})
+
+    assert [path.name for path in spoiled.folder.glob("checkpoint-*")] == ["checkpoint-2.weights.h5"]
+
+
 def test_time_goes_on_where_a_break_left_it(spoiled):
     """An hour was used before the break."""
     state = json.loads((spoiled.folder / "state.json").read_text())
