@@ -204,7 +204,13 @@ class _Training:
             while not pace.is_over:
                 self._fit(callbacks)
         contract = read_contract(self.out)
-        contract = replace(contract, scores=self.judge.score(self.out, contract))
+        contract = replace(
+            contract,
+            scores=self.judge.score(self.out, contract),
+            # What a training that goes on is told of the data holds even if no epoch of it is better.
+            pixel_size=self.usage.pixel_size,
+            trained_on=contract.trained_on | {"notes": self.notes},
+        )
         write_contract(contract, self.out)
         return Trained(len(self.journal.history), self.devices.agree(contract))
 
