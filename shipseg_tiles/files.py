@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -14,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, like_others
 
 _UNFINISHED = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9a-f]{1,7})-(?P<started>[0-9a-f]+)\.partial\..+")
 """Names of files that are being written: they tell by whom, so that nobody removes what another one still writes."""
@@ -114,6 +115,20 @@ def check_space(folder: Path, size: int) -> None:
     """
     if shutil.disk_usage(folder).free < size + 2**20:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def warn_of_others(folder: Path, stems: set[str], suffixes: tuple[str, ...], why: str) -> None:
+    """Warn of files in a folder that is about to be written to, which are of other images and stay.
+
+    Args:
+        folder: It may not be there.
+        stems: Names without suffix of the images that are written.
+        suffixes: Of the files that count.
+        why: What becomes of them.
+    """
+    others = sorted(path for path in folder.glob("[!.]*") if path.suffix in suffixes and path.stem not in stems)
+    if others:
+        warnings.warn(f"{others[0]} is of another image and stays{like_others(others)}; {why}", stacklevel=3)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -113,7 +113,7 @@ def read_predictions(source: Path) -> Labels:
             )
         return read_labels(source)
     labels = read_labels(submission)
-    masks = {(image, source / "masks" / f"{Path(image).stem}{suffix}") for image in labels.ships for suffix in _MASKS}
+    masks = [(image, source / "masks" / f"{Path(image).stem}{suffix}") for image in labels.ships for suffix in _MASKS]
     return replace(labels, shapes={image: read_size(mask) for image, mask in masks if mask.is_file()})
 
 

@@ -1,12 +1,12 @@
 """Labels as a folder of mask PNGs."""
 
-import warnings
 from pathlib import Path
 
 from tqdm import tqdm
 
 from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
-from shipseg_tiles.errors import InputError, like_others
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import warn_of_others
 from shipseg_tiles.images import read_size
 from shipseg_tiles.masks import write_mask
 
@@ -28,13 +28,6 @@ def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:
     shapes = {name: read_size(images / name) if images else COMPETITION_SHAPE for name in labels.ships}
     for name, shape in shapes.items():
         labels.pixel_indices(name, shape)
-    _warn_of_others(out, {Path(name).stem for name in labels.ships})
+    warn_of_others(out, {Path(name).stem for name in labels.ships}, (".png",), "as labels the folder has it too")
     for name, shape in tqdm(shapes.items(), desc="convert-labels", unit="mask", disable=None):
         write_mask(out / f"{Path(name).stem}.png", labels.mask(name, shape), name, labels.ships[name])
-
-
-def _warn_of_others(folder: Path, stems: set[str]) -> None:
-    others = sorted(path for path in folder.glob("[!.]*.png") if path.stem not in stems)
-    if others:
-        told = f"{others[0]} is of an image that is not labelled and stays{like_others(others)}"
-        warnings.warn(f"{told}; read as labels, the folder labels it too", stacklevel=3)

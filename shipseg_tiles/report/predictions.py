@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.errors import InputError, like_others
-from shipseg_tiles.files import write_json, write_text, written_whole
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import warn_of_others, write_json, write_text, written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.prediction import Prediction, PredictOptions
 from shipseg_tiles.inference.scenes import create_raster, open_scene
@@ -117,10 +116,7 @@ class PredictionFolder:
         self._warn_of_others_masks({path.stem for path in paths})
 
     def _warn_of_others_masks(self, stems: set[str]) -> None:
-        others = sorted(mask for mask in (self.out / "masks").glob("[!.]*") if mask.stem not in stems)
-        if others:
-            told = f"{others[0]} is of another image and stays{like_others(others)}"
-            warnings.warn(f"{told}; whoever takes all masks there takes it too", stacklevel=2)
+        warn_of_others(self.out / "masks", stems, _OUTPUTS["masks"], "whoever takes all masks there takes it too")
 
     def _refuse_others_files(self) -> None:
         for name in _OUTPUTS:

@@ -72,7 +72,7 @@ def test_without_images_masks_have_the_size_of_the_competition(tmp_path):
 def test_masks_of_images_that_are_no_longer_labelled_are_told_of(tmp_path):
     write_masks(Labels("labels.csv", {"a.jpg": (), "b.jpg": (), "c.jpg": ()}), tmp_path)
 
-    with pytest.warns(UserWarning, match=r"a\.png is of an image that is not labelled and stays, like 1 more; read as"):
+    with pytest.warns(UserWarning, match=r"a\.png is of another image and stays, like 1 more; as labels"):
         write_masks(Labels("labels.csv", {"b.jpg": ()}), tmp_path)
 
 
