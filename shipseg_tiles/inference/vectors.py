@@ -104,9 +104,13 @@ def _located(
     if georeference is None:
         return points * (1, -1)
     degrees = georeference.to_degrees(points)
-    near = degrees[_firsts(owners), 0][owners]
-    degrees[:, 0] = near + (degrees[:, 0] - near + 180) % 360 - 180  # -179.9 beside 180 is 180.1
+    near = _within_180(degrees[_firsts(owners), 0])[owners]  # of scenes in 0 to 360 degrees too
+    degrees[:, 0] = near + _within_180(degrees[:, 0] - near)  # -179.9 beside 179.9 is 180.1
     return degrees
+
+
+def _within_180(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (degrees + 180) % 360 - 180
 
 
 def _firsts(owners: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -205,6 +205,16 @@ def test_scene_whose_rows_run_north_has_the_same_ships():
     assert properties["heading"] == flipped_properties["heading"] == 90
 
 
+def test_longitudes_beyond_180_degrees_are_those_of_the_west():
+    """GeoJSON has them from -180 to 180. Columns 10 to 29 of 0.001 degrees, from 200 on."""
+    georeference = Georeference(rasterio.CRS.from_epsg(4326).to_wkt(), (0.001, 0, 200, 0, -0.001, 10))
+
+    corners, _ = one(block((0, 4), (10, 30), 50), 50, georeference)
+
+    assert min(corners)[0] == pytest.approx(-160 + 0.01, abs=1e-6)
+    assert max(corners)[0] == pytest.approx(-160 + 0.03, abs=1e-6)
+
+
 def test_ship_on_the_antimeridian_is_one_piece():
     """In zone 60, on the equator, 180 degrees east is at an easting of 833,979 m; 30 pixels of 10 m across it."""
     transform = rasterio.Affine(10, 0, 833_979 - 150, 0, -10, 1000)
