@@ -21,7 +21,7 @@ COLUMNS = ["ImageId", "EncodedPixels"]
 COMPETITION_SHAPE = (768, 768)
 """(height, width) in pixels of an image whose size nothing tells: all of the competition have it."""
 
-_MASKS = (".png", ".tif")
+MASK_SUFFIXES = (".png", ".tif")
 """Suffixes of the masks that `predict` writes, of images and of scenes."""
 
 
@@ -113,7 +113,9 @@ def read_predictions(source: Path) -> Labels:
             )
         return read_labels(source)
     labels = read_labels(submission)
-    masks = [(image, source / "masks" / f"{Path(image).stem}{suffix}") for image in labels.ships for suffix in _MASKS]
+    masks = [
+        (image, source / "masks" / f"{Path(image).stem}{suffix}") for image in labels.ships for suffix in MASK_SUFFIXES
+    ]
     return replace(labels, shapes={image: read_size(mask) for image, mask in masks if mask.is_file()})
 
 

@@ -12,7 +12,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.archive.labels import MASK_SUFFIXES, Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import warn_of_others, write_json, write_text, written_whole
 from shipseg_tiles.images import read_image
@@ -28,10 +28,10 @@ from shipseg_tiles.zipped import AnyPath, identity_of
 FOLDERS = {"probability": "probabilities", "disagreement": "disagreement"}
 """Where the rasters of each name go."""
 
-_OUTPUTS = {"masks": (".png", ".tif"), "pictures": (".jpg",), "vectors": (".geojson",)} | dict.fromkeys(
-    FOLDERS.values(), (".png", ".tif")
+_OUTPUTS = {"pictures": (".jpg",), "vectors": (".geojson",)} | dict.fromkeys(
+    ("masks", *FOLDERS.values()), MASK_SUFFIXES
 )
-"""All folders of what is written of an image, and the suffixes there."""
+"""All folders of what is written of an image, and the suffixes there; rasters are written as masks are."""
 
 _JOURNAL, _SUBMISSION, _RUN = ".journal.jsonl", "submission.csv", "run.json"
 
