@@ -199,6 +199,8 @@ def _trained_with_classifier(preset: "Preset", options: Options, fold: _Fold) ->
 
 def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, encoder: Path | None = None) -> Path:
     """Cut patches as a preset says and train on them; return the weights."""
+    from shipseg_tiles.patches.store import shards_folder
+
     folder = fold.folder / preset.name
     patches, weights = folder / "patches.h5", folder / "net.keras"
     images = {"images": options.images, "labels": options.labels, "split": fold.split, "workers": options.workers}
@@ -226,7 +228,7 @@ def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, en
         _call(preset, "mine-and-train", weights=begun, patches=patches, out=weights, **on_mined, **images)
         shutil.rmtree(weights.with_suffix(".rounds"), ignore_errors=True)
     patches.unlink()
-    shutil.rmtree(patches.with_suffix(".shards"), ignore_errors=True)
+    shutil.rmtree(shards_folder(patches), ignore_errors=True)
     return weights
 
 

@@ -29,9 +29,9 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.images import list_images
 
     labels = read_labels(options.labels)
-    if options.labels.is_dir() and options.images:
-        labels = named_after(labels, {path.name for path in list_images(options.images)})
     if options.labels.is_dir():
+        if options.images:
+            labels = named_after(labels, {path.name for path in list_images(options.images)})
         write_text(options.out, labels.to_csv())
     else:
         write_masks(labels, options.out, options.images)

@@ -22,7 +22,7 @@ from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.jobs import Job, open_job
 from shipseg_tiles.patches.fill import ImageTask, check_image, fill_slots
 from shipseg_tiles.patches.plan import CELLS, PatchPlan, PlanOptions, plan_patches
-from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard_name, shard_path
+from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard_name, shard_path, shards_folder
 from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards
 from shipseg_tiles.patches.survey import Survey, survey_archive
 from shipseg_tiles.processes import chunked, map_images, open_workers
@@ -287,7 +287,7 @@ def finish(unfinished: Path, path: Path, compression: str) -> None:
 def _remove_other_shards(out: Path, names: Collection[str]) -> None:
     """Remove what an earlier store of the same name, or a plan that was given up, left in the folder of shards."""
     kept = {shard_path(out, name) for name in names}
-    for path in shard_path(out, next(iter(names))).parent.glob("*.h5*"):
+    for path in shards_folder(out).glob("*.h5*"):
         if path not in kept:
             path.unlink()
 

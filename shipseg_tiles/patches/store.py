@@ -244,7 +244,12 @@ def shard_path(path: Path, name: str) -> Path:
     """
     if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{16}", name):
         raise InputError(f"{path} names a shard {name!r}, which is no shard's name; do not use this file")
-    return path.with_suffix(".shards") / f"{name}.h5"
+    return shards_folder(path) / f"{name}.h5"
+
+
+def shards_folder(path: Path) -> Path:
+    """Return the folder of the shards of the store at `path`."""
+    return path.with_suffix(".shards")
 
 
 def shard_name(options: Mapping[str, Any], fingerprint: str) -> str:

@@ -20,7 +20,8 @@ def calibrated_images(predictions: Path) -> frozenset[str]:
     Raises:
         InputError: If the `run.json` is damaged.
     """
-    return _record_of(predictions)[0]
+    names, _ = _record_of(predictions)
+    return names
 
 
 def _record_of(predictions: Path) -> tuple[frozenset[str], Any]:
@@ -47,7 +48,8 @@ def read_judged(labels: Path, predictions: Path, leave_out: bool) -> tuple[Label
             left.
     """
     truth, predicted = read_labels(labels), read_predictions(predictions)
-    if _record_of(predictions)[1] is not None:
+    _, region = _record_of(predictions)
+    if region is not None:
         raise InputError(
             f"{predictions} predicts a part of each image only, by --region; predict whole images to score"
         )

@@ -25,7 +25,8 @@ def own(tmp_path_factory):
     small = "summary: for a test\nmake-patches: {patch: 64}\ntrain: {width: 2, depth: 1, batch_size: 8"
     (folder / "plain.yaml").write_text(f"{small}}}\n")
     (folder / "first.yaml").write_text(f"{small}, net: classifier, loss: focal}}\n")
-    (folder / "filtered.yaml").write_text(f"filter: {folder / 'first.yaml'}\nmine: 0.25\n{small}}}\n")
+    in_shards = small.replace("patch: 64", "patch: 64, shards: 2")
+    (folder / "filtered.yaml").write_text(f"filter: {folder / 'first.yaml'}\nmine: 0.25\n{in_shards}}}\n")
     return folder
 
 
@@ -135,6 +136,7 @@ def assert_mined(folder):
     assert kept == begun or (training["mined_fraction"], training["minutes"]) == (0.25, begun_minutes(begun))
     assert begun_minutes(begun) == pytest.approx(0.02 * 2 / 3 / 2)
     assert not (folder / "net.rounds").exists()
+    assert not (folder / "patches.shards").exists()
 
 
 def begun_minutes(contract):

@@ -270,6 +270,18 @@ def test_missing_labels_are_refused(refused, archive, reader_of_labels):
     assert "labels.csv does not exist; give a CSV" in refused(*reader_of_labels)
 
 
+def test_masks_become_labels_of_images_as_they_are_called(shipseg, archive, tmp_path):
+    """Plain masks say nothing of a suffix."""
+    (tmp_path / "plain").mkdir()
+    Image.new("L", (100, 100)).save(tmp_path / "plain" / "a.png")
+    asked = ["convert-labels", "--labels", tmp_path / "plain", "--out", tmp_path / "labels.csv"]
+
+    assert shipseg(*asked)[0] == 0
+    assert (tmp_path / "labels.csv").read_text() == HEADER + "a.jpg,\n"
+    assert shipseg(*asked, "--images", archive / "images")[0] == 0
+    assert (tmp_path / "labels.csv").read_text() == HEADER + "a.png,\n"
+
+
 @pytest.mark.parametrize("verb", ["make-patches", "convert-labels"])
 def test_a_run_that_leaves_its_image_is_refused(refused, archive, verb):
     """100 x 100 px end with pixel 10,000."""
