@@ -3,17 +3,17 @@
 Writes a preset for each experiment of experiments.yaml and hands them to `shipseg-tiles compare`: each is trained on
 each fold for the same time and scored on full images of places that it never saw. The table is OUT/comparison.md. What
 was scored is not trained again, so the command can be repeated after a break, with more folds or more experiments.
+
+An experiment with `pretrained` starts from a net that the base has trained on synthetic scenes: no real image is seen
+before the folds.
 """
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
-
-from shipseg_tiles.cli.common import flag_words
+from ship import call
 
 EXPERIMENTS = Path(__file__).with_name("experiments.yaml")
 VERBS = ("make-patches", "train")
@@ -29,26 +29,41 @@ def main() -> None:
     parser.add_argument("--folds", default="3")
     parser.add_argument("--encoder-weights", default="", help="path of ImageNet's weights, to do without the download")
     given = parser.parse_args()
-    presets = write_presets(given.out / "presets", given.only.split(",") if given.only else None)
+    presets = write_presets(given, given.only.split(",") if given.only else None)
     flags = {"images": given.images, "labels": given.labels, "out": given.out, "minutes": given.minutes}
     flags |= {"folds": given.folds, "test-folds": given.folds, "presets": ",".join(map(str, presets))}
     if given.encoder_weights:
         flags["encoder-weights"] = given.encoder_weights
-    words = [word for name, value in flags.items() for word in flag_words(name, value)]
-    sys.exit(subprocess.run([sys.executable, "-m", "shipseg_tiles", "compare", *words], check=False).returncode)
+    call("compare", flags)
 
 
-def write_presets(folder: Path, only: list[str] | None) -> list[Path]:
+def write_presets(given: argparse.Namespace, only: list[str] | None) -> list[Path]:
     """Write the base and each experiment, or only some, as preset files; return their paths, the base first."""
     known = yaml.safe_load(EXPERIMENTS.read_text(encoding="utf-8"))
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, changes in known["experiments"].items():
         if only is None or name in ("base", *only):
-            paths.append(folder / f"{name}.yaml")
             preset = {"summary": name} | merged(known["base"], changes)
+            if how := preset.pop("pretrained", None):
+                preset["train"]["start_from"] = str(pretrained(known["base"], how, given))
+                preset["train"]["encoder_weights"] = "none"
+            paths.append(given.out / "presets" / f"{name}.yaml")
+            paths[-1].parent.mkdir(parents=True, exist_ok=True)
             paths[-1].write_text(yaml.safe_dump(preset), encoding="utf-8")
     return paths
+
+
+def pretrained(base: dict[str, Any], how: dict[str, Any], given: argparse.Namespace) -> Path:
+    """Train the base on synthetic scenes, unless an earlier run has; return the weights."""
+    folder = given.out / "synthetic"
+    weights, scenes, store = folder / "net.keras", folder / "scenes", folder / "patches.h5"
+    if not weights.is_file():
+        images, labels = scenes / "train_v2", scenes / "train_ship_segmentations_v2.csv"
+        encoder = {"encoder_weights": given.encoder_weights} if given.encoder_weights else {}
+        call("simulate", {"out": scenes, "images": how["scenes"]})
+        call("make-patches", {"images": images, "labels": labels, "out": store, **base["make-patches"]})
+        call("train", {"patches": store, "out": weights, "minutes": how["minutes"], **base["train"], **encoder})
+    return weights
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
