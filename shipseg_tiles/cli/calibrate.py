@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, PixelOptions, option, quiet_import
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Options(ArchiveOptions):
+class Options(PixelOptions, ArchiveOptions):
     """Options of `calibrate`."""
 
     weights: Path = option("weights, into whose contract the choice is written", metavar="FILE.keras")
@@ -41,12 +41,22 @@ class Options(ArchiveOptions):
 def run(options: Options) -> Outcome:
     """Measure, choose, and write the contract."""
     from shipseg_tiles.archive.split import validation_places
-    from shipseg_tiles.nets.contract import chosen_gate, contract_path, read_contract, write_contract
+    from shipseg_tiles.nets.contract import (
+        changed_contract,
+        chosen_gate,
+        contract_in_front,
+        contract_path,
+        write_contract,
+    )
     from shipseg_tiles.report.calibration import table_text, write_calibration
     from shipseg_tiles.scoring.calibration import calibrate
 
     gate = chosen_gate(options.gate, options.weights)
-    contracts = [read_contract(weights) for weights in (options.weights, gate) if weights]
+    contract = changed_contract(options.weights, pixel_size=options.pixel_size)
+    if options.pixel_size is not None:
+        contract = replace(contract, scores={})  # they are of other pixels
+    if gate:
+        contract_in_front(gate, contract, options.pixel_size)
     archive = options.archive()
     places = validation_places(archive, options.split)
     ships = {name: len(archive.labels.ships[name]) for name in places}
@@ -54,7 +64,7 @@ def run(options: Options) -> Outcome:
     with quiet_import():
         from shipseg_tiles.scoring.measurement import measure
 
-    measured = measure(options.weights, gate, archive.only(places))
+    measured = measure(options.weights, gate, archive.only(places), options.pixel_size)
     seen = {name: places[name] for name in measured.evidence}
     folds = _folds(options, seen, ships)
     found = calibrate(list(measured.evidence.values()), folds, measured.axes(), options.objective, measured.current)
@@ -62,7 +72,7 @@ def run(options: Options) -> Outcome:
     if options.out:
         write_calibration(told, options.out)
     if not options.dry_run:
-        write_contract(_calibrated(contracts[0], found, measured, told), options.weights)
+        write_contract(_calibrated(contract, found, measured, told), options.weights)
     written = "left as it was" if options.dry_run else "written"
     data = {"weights": str(options.weights), "written": not options.dry_run, **told}
     return Outcome(f"{table_text(told)}\n{contract_path(options.weights)} {written}", data)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, WindowOptions, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, PixelOptions, WindowOptions, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class _Folders(CommonOptions):
 
 
 @dataclass(kw_only=True)
-class Options(WindowOptions, _Folders):
+class Options(PixelOptions, WindowOptions, _Folders):
     """Options of `check-seams`."""
 
     tiles: str = option("sides of tiles in pixels, with commas between", default="128,256,384", metavar="A,B,C")
@@ -38,11 +38,11 @@ class Options(WindowOptions, _Folders):
 def run(options: Options) -> Outcome:
     """Measure, draw and recommend."""
     from shipseg_tiles.images import list_images
-    from shipseg_tiles.nets.contract import read_contract
+    from shipseg_tiles.nets.contract import changed_contract
     from shipseg_tiles.scoring.seams import SeamOptions
 
     weights = options.segmenter()
-    contract = read_contract(weights)
+    contract = changed_contract(weights, pixel_size=options.pixel_size)
     asked = SeamOptions(
         contract,
         _numbers(options.tiles, int, "tiles"),
@@ -89,7 +89,11 @@ def _measured(weights: Path, paths: "Sequence[AnyPath]", asked: "SeamOptions") -
     with quiet_import():
         from shipseg_tiles.inference.predictor import Predictor, readable_images
 
-    return measure_seams(readable_images(paths, "check-seams"), Predictor.load(weights).predict_tiles, asked)
+    return measure_seams(
+        readable_images(paths, "check-seams"),
+        Predictor.load(weights, pixel_size=asked.contract.pixel_size).predict_tiles,
+        asked,
+    )
 
 
 def _summary(data: Mapping[str, Any], asked: "SeamOptions", out: Path) -> str:

@@ -111,7 +111,7 @@ class GateOptions(SegmenterOptions):
 
 
 @dataclass(kw_only=True)
-class PixelOptions(SegmenterOptions):
+class PixelOptions(CommonOptions):
     """Options of verbs that find ships in images of whatever satellite."""
 
     pixel_size: float | None = option(

@@ -84,12 +84,12 @@ def run(options: Options) -> Outcome:
 
 def _gate(options: Options) -> Path | None:
     """Return the weights of the gate; None if there is none, or it lets the net see all tiles of that size."""
-    from shipseg_tiles.nets.contract import changed_contract, gate_threshold
+    from shipseg_tiles.nets.contract import contract_in_front, gate_threshold
 
     weights, contract = options.gate_weights(), _contract(options)
     if weights is None:
         return None
-    gate = changed_contract(weights, pixel_size=options.pixel_size)
+    gate = contract_in_front(weights, contract, options.pixel_size)
     return None if gate_threshold(gate, contract.tile, contract.gate) is None else weights
 
 

@@ -108,15 +108,15 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
     from shipseg_tiles.inference.scenes import import_rasterio, is_scene
     from shipseg_tiles.inference.vectors import import_shapely
-    from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract
+    from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract, contract_in_front
 
     if options.pictures < 0:
         raise InputError(f"pictures {options.pictures} must be 0 or more")
     values = vars(options) | _parsed(options)
-    changed_contract(options.segmenter(), **{name: values[name] for name in CHANGEABLE})
+    segmenter = changed_contract(options.segmenter(), **{name: values[name] for name in CHANGEABLE})
     for needed in (options.classifier, options.gate_weights()):
         if needed:
-            changed_contract(needed, pixel_size=options.pixel_size)
+            contract_in_front(needed, segmenter, options.pixel_size)
     has_scenes = any(is_scene(path) for path in paths)
     if has_scenes:
         import_rasterio()
@@ -228,9 +228,9 @@ def _net_record(weights: Path | None, contract: "Contract") -> dict[str, Any]:
 
 def _gate_record(weights: Path, segmenter: "Contract", pixel_size: float | None) -> dict[str, Any]:
     """Say above which peak tiles of the recommended side were seen, and whether calibration chose that."""
-    from shipseg_tiles.nets.contract import changed_contract, gate_threshold
+    from shipseg_tiles.nets.contract import contract_in_front, gate_threshold
 
-    gate, chosen = changed_contract(weights, pixel_size=pixel_size), segmenter.gate
+    gate, chosen = contract_in_front(weights, segmenter, pixel_size), segmenter.gate
     return _net_record(weights, gate) | {
         "threshold": gate_threshold(gate, segmenter.tile, chosen),
         "calibrated": chosen is not None and chosen.holds_for(gate, segmenter.tile),

@@ -29,15 +29,16 @@ class Options(SceneOptions, PixelOptions, GateOptions):
 
 def run(options: Options) -> Outcome:
     """Serve until stopped."""
-    from shipseg_tiles.nets.contract import changed_contract
+    from shipseg_tiles.nets.contract import changed_contract, contract_in_front
 
     _check_extra()
     from shipseg_tiles.serving.server import listen, run_server
 
     bands_and_scale = options.bands_and_scale()
-    for needed in (options.segmenter(), options.gate_weights()):
-        if needed:  # before the slow import, so that a wrong path is answered at once
-            changed_contract(needed, pixel_size=options.pixel_size)
+    # before the slow import, so that a wrong path is answered at once
+    segmenter = changed_contract(options.segmenter(), pixel_size=options.pixel_size)
+    if gate := options.gate_weights():
+        contract_in_front(gate, segmenter, options.pixel_size)
     with listen(options.host, options.port) as listener:
         with quiet_import():
             from shipseg_tiles.inference.prediction import PredictOptions, load_nets
@@ -49,7 +50,7 @@ def run(options: Options) -> Outcome:
         limits = Limits(options.largest_file, options.largest_image)
         how = PredictOptions(
             weights=options.segmenter(),
-            gate=options.gate_weights(),
+            gate=gate,
             engine=options.engine,
             precision=options.precision,
             pixel_size=options.pixel_size,

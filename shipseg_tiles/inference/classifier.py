@@ -1,6 +1,7 @@
 """A trained classifier with its contract: ship or no ship, for images of any size."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.predictor import at_training_scale, load_net, readable_images
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
-from shipseg_tiles.nets.contract import Contract, changed_contract
+from shipseg_tiles.nets.contract import Contract, contract_in_front
 from shipseg_tiles.tiling import TileGrid, round_up
 from shipseg_tiles.zipped import AnyPath
 
@@ -28,18 +29,28 @@ class Classifier:
         self.contract = contract
 
     @classmethod
-    def load(cls, weights: Path, threshold: float | None = None, *, pixel_size: float | None = None) -> "Classifier":
+    def load(
+        cls,
+        weights: Path,
+        threshold: float | None = None,
+        *,
+        segmenter: Contract | None = None,
+        pixel_size: float | None = None,
+    ) -> "Classifier":
         """Load weights with their contract.
 
         Args:
             weights: `.keras` file with its contract beside it.
             threshold: Used instead of the contract's; None keeps that.
-            pixel_size: Of the images in metres; None for the contract's.
+            segmenter: Contract of the net behind it; None if there is none.
+            pixel_size: Of the images in metres, see `contract_in_front`.
 
         Raises:
             InputError: If the files do not belong together or hold no such net, or the threshold is out of range.
         """
-        contract = changed_contract(weights, threshold=threshold, pixel_size=pixel_size)
+        contract = contract_in_front(weights, segmenter, pixel_size)
+        if threshold is not None:
+            contract = replace(contract, threshold=threshold)
         return cls(load_net(weights, "classifier"), contract)
 
     def probability(self, image: NDArray[np.uint8]) -> float:

@@ -11,7 +11,7 @@ from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.engines import run_by
 from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
-from shipseg_tiles.nets.contract import Contract, GateUse, changed_contract, gate_threshold
+from shipseg_tiles.nets.contract import Contract, GateUse, contract_in_front, gate_threshold
 from shipseg_tiles.nets.folding import fold_normalisation
 from shipseg_tiles.nets.gate import CELL, REACH, answers_cells
 from shipseg_tiles.nets.saved import load_model
@@ -50,7 +50,7 @@ class Gate:
     def load(
         cls,
         weights: Path,
-        calibrated: GateUse | None = None,
+        segmenter: Contract | None = None,
         engine: str = "keras",
         *,
         pixel_size: float | None = None,
@@ -59,14 +59,16 @@ class Gate:
 
         Args:
             weights: `.keras` file with its contract beside it.
-            calibrated: How the contract of the segmenter says that a gate is used.
+            segmenter: Contract of the net behind it, which says how a gate is used, and on which pixels; None if there
+                is no such net.
             engine: One of `ENGINES`, which runs it in float32, the precision that thresholds are found in.
-            pixel_size: Of the images in metres; None for the contract's.
+            pixel_size: Of the images in metres, see `contract_in_front`.
 
         Raises:
             InputError: If the files do not belong together or hold no gate, or the engine is not installed.
         """
-        contract = changed_contract(weights, pixel_size=pixel_size)
+        contract = contract_in_front(weights, segmenter, pixel_size)
+        calibrated = segmenter.gate if segmenter else None
         return cls(run_by(engine, load_gate_net(weights), contract), contract, calibrated)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -163,15 +163,17 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
     """
     changes = {name: getattr(options, name) for name in CHANGEABLE}
     contract = changed_contract(options.weights, **changes)  # before the slow part
-    size = {"pixel_size": options.pixel_size}
-    gate = Gate.load(options.gate, contract.gate, options.engine, **size) if options.gate else None
+    size = options.pixel_size
+    gate = Gate.load(options.gate, contract, options.engine, pixel_size=size) if options.gate else None
     predictor = Predictor(
         load_engine(options.weights, options.engine, options.precision),
         contract,
         options.window,
         sees=gate.sees if gate else None,
     )
-    return predictor, Classifier.load(options.classifier, **size) if options.classifier else None
+    if options.classifier is None:
+        return predictor, None
+    return predictor, Classifier.load(options.classifier, segmenter=contract, pixel_size=size)
 
 
 def predict_files(

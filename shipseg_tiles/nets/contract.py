@@ -299,14 +299,34 @@ def changed_contract(weights: Path, **changes: Any) -> Contract:
 
     A `pixel_size` changes what depends on it as well, see `Contract.for_pixels_of`, unless that is changed too.
     """
-    contract = read_contract(weights)
     changes = {name: value for name, value in changes.items() if value is not None}
-    if "pixel_size" in changes:
-        try:
-            contract = contract.for_pixels_of(changes["pixel_size"])
-        except InputError as error:
-            raise InputError(f"{contract_path(weights)}: {error}") from None
-    return replace(contract, **changes)
+    return replace(_for_pixels_of(changes.get("pixel_size"), read_contract(weights), weights), **changes)
+
+
+def contract_in_front(weights: Path, segmenter: Contract | None, pixel_size: float | None = None) -> Contract:
+    """Read the contract of a gate or a classifier for the images that its segmenter is shown.
+
+    Args:
+        weights: Of the gate or the classifier.
+        segmenter: Contract of the net behind it, for these images; None if there is no such net.
+        pixel_size: What somebody said of them; None if nobody did, so that they are those that the segmenter is for,
+            and those that this net is for if its contract does not say which these are.
+
+    Raises:
+        InputError: As `read_contract`; or as `Contract.for_pixels_of`.
+    """
+    contract = read_contract(weights)
+    known = segmenter.pixel_size if segmenter and contract.pixel_size else None
+    return _for_pixels_of(pixel_size or known, contract, weights)
+
+
+def _for_pixels_of(size: float | None, contract: Contract, weights: Path) -> Contract:
+    if size in (None, contract.pixel_size):
+        return contract
+    try:
+        return contract.for_pixels_of(size)
+    except InputError as error:
+        raise InputError(f"{contract_path(weights)}: {error}") from None
 
 
 def gate_threshold(gate: Contract, tile: int, calibrated: GateUse | None = None) -> float | None:

@@ -45,22 +45,23 @@ class Measurement:
         return None if self.gate is None else GateUse(self.gate.weights_sha256, self.tile, chosen.gate)
 
 
-def measure(weights: Path, gate_weights: Path | None, archive: Archive) -> Measurement:
+def measure(weights: Path, gate_weights: Path | None, archive: Archive, pixel_size: float | None = None) -> Measurement:
     """Run net and gate over all images of an archive; bad images are left out with a warning.
 
     Args:
         weights: `.keras` file of a segmenter, with its contract beside it.
         gate_weights: The same of a gate; None for none.
         archive: The images and their labels.
+        pixel_size: Of the images in metres; None for that of the contract.
 
     Raises:
         InputError: If a net is bad, or no image can be read.
     """
-    predictor = Predictor.load(weights)
+    predictor = Predictor.load(weights, pixel_size=pixel_size)
     contract = predictor.contract
-    gate = Gate.load(gate_weights) if gate_weights else None
+    gate = Gate.load(gate_weights, contract, pixel_size=pixel_size) if gate_weights else None
     tile = max((predictor.grid(*size).tile for size in archive.sizes().values()), default=contract.tile)
-    threshold = gate_threshold(gate.contract, tile, contract.gate) if gate else None
+    threshold = gate.threshold(tile) if gate else None
     current = Setting(
         contract.threshold, contract.minimum_area, contract.minimum_score, threshold, contract.separate_touching
     )
@@ -86,6 +87,6 @@ def _peaks(measured: Measurement, gate: Gate, image: NDArray[np.uint8], grid: Ti
     if grid.tile == measured.tile:
         measured.peaks.append(peaks)
         return peak_map(grid, peaks)
-    threshold = gate.threshold(grid.tile)
+    threshold = gate_threshold(gate.contract, grid.tile)
     seen = np.ones_like(peaks, dtype=np.bool_) if threshold is None else peaks > np.float64(threshold)
     return peak_map(grid, np.where(seen, np.float32(np.inf), np.float32(-np.inf)))

@@ -202,6 +202,40 @@ def test_a_gate_that_stays_keeps_the_images_that_it_was_chosen_on(calibrate, wei
     assert after.calibration["images"] == sorted(before.calibration["images"] + digests(archive, 10, 11))
 
 
+def test_of_finer_pixels_the_contract_becomes_one_for_these(calibrate, shipseg, weights, archive, tmp_path):
+    """Each pixel of the images is 3 x 3 now, of a third of the size: net and gate see what they saw."""
+    gated = weights.parent / "gated.keras"
+    for path in (gated, weights.parent / "gated.gate.keras"):
+        write_contract(replace(read_contract(path), pixel_size=1.5), path)
+    *_, as_it_was = calibrate("--dry-run", net="gated.keras")
+    (tmp_path / "images").mkdir()
+    labels = ["ImageId,EncodedPixels"]
+    for path in sorted((archive / "images").iterdir()):
+        image = Image.open(path)
+        image.resize((3 * SIDE, 3 * SIDE), Image.Resampling.NEAREST).save(tmp_path / "images" / path.name)
+    for line in (archive / "labels.csv").read_text().splitlines()[1:]:
+        name, runs = line.split(",")
+        pairs = [divmod(int(start) - 1, SIDE) for start in runs.split()[::2]]
+        finer = [f"{(3 * column + more) * 3 * SIDE + 3 * row + 1} 30" for column, row in pairs for more in range(3)]
+        labels.append(f"{name},{' '.join(finer)}")
+    (tmp_path / "labels.csv").write_text("\n".join(labels) + "\n")
+    data = ["--images", tmp_path / "images", "--labels", tmp_path / "labels.csv"]
+
+    *_, told = calibrate(*data, "--pixel-size", 0.5, net="gated.keras")
+
+    contract = read_contract(gated)
+    assert (contract.pixel_size, contract.patch, contract.resize, contract.tile) == (0.5, 192, 64, 384)
+    assert told["current"]["gate"] == as_it_was["current"]["gate"]
+    assert told["chosen"]["true_dice"] == pytest.approx(1, abs=1e-3)  # enlarging the answers rounds corners off
+    assert contract.gate == GateUse(checksum(weights.parent / "gated.gate.keras"), 384, told["chosen"]["gate"])
+    assert contract.scores["dice_mean_all_images"] == told["held_out"]["true_dice"]
+    flags = ["--weights", gated, "--images", tmp_path / "images", "--out", tmp_path / "out"]
+    assert shipseg("predict", *flags)[0] == 0
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["gate"]["calibrated"] is True
+    assert record["ships"] == sum(1 + number % 4 // 2 for number in range(0, 12, 2))
+
+
 def test_bad_images_are_left_out(calibrate, archive, tmp_path):
     """Number 1 is no image, and 9 and 8 show one place."""
     images = shutil.copytree(archive / "images", tmp_path / "images")

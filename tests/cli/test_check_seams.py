@@ -30,6 +30,7 @@ def nets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     save_box(folder / "box.keras", 7)
     save_box(folder / "half.keras", 7, resize=16)
+    save_box(folder / "metre.keras", 7, pixel_size=1.0)
     return folder
 
 
@@ -119,6 +120,16 @@ def test_all_pixels_are_those_of_the_image_where_the_net_sees_it_shrunk(check):
     assert result["receptive_field"] == 6
     assert result["stitched"][1]["maximum_difference"] == pytest.approx(0, abs=1e-6)
     assert "tile 64: every image is one tile" in output
+
+
+def test_images_of_finer_pixels_are_seen_shrunk(check):
+    flags = ["--tiles", "32,64", "--overlaps", "0"]
+
+    *_, finer = check(*flags, "--pixel-size", "0.5", weights="metre.keras")
+    *_, shrunk = check(*flags, weights="half.keras")
+
+    for name in ("profiles", "stitched", "receptive_field"):
+        assert finer[name] == shrunk[name]
 
 
 def test_the_limit_takes_images_evenly_spaced(check, images):

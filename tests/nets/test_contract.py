@@ -13,6 +13,7 @@ from shipseg_tiles.nets.contract import (
     changed_contract,
     checksum,
     chosen_gate,
+    contract_in_front,
     contract_path,
     default_weights,
     gate_path,
@@ -388,6 +389,23 @@ def test_what_is_changed_beside_the_pixels_is_taken_as_it_is(pixels_of_1_5_m):
 def test_pixels_that_are_not_at_all_alike_are_refused(pixels_of_1_5_m, size):
     with pytest.raises(InputError, match=r"net\.json: pixel size .* must be from 0\.1875 to 12 m for this net"):
         changed_contract(pixels_of_1_5_m, pixel_size=size)
+
+
+@pytest.mark.parametrize(
+    ("own", "behind", "asked", "used"),
+    [(1.5, 0.75, None, 0.75), (1.5, None, None, 1.5), (None, 0.75, None, None), (1.5, 0.75, 0.5, 0.5)],
+)
+def test_a_gate_is_for_the_pixels_of_the_net_behind_it_where_both_are_known(weights, own, behind, asked, used):
+    write_contract(Contract(**VALUES | {"pixel_size": own}), weights)
+
+    in_front = contract_in_front(weights, Contract(**VALUES | {"pixel_size": behind}), asked)
+
+    assert (in_front.pixel_size, in_front.patch) == (used, 128 if used is None or own is None else 128 * own / used)
+
+
+def test_a_gate_that_nobody_knows_the_pixels_of_is_not_for_others(weights):
+    with pytest.raises(InputError, match=r"net\.json: the contract does not say which pixels it is for; add its"):
+        contract_in_front(weights, Contract(**VALUES | {"pixel_size": 0.5}), 0.5)
 
 
 def test_other_pixels_than_nobody_knows_are_refused(weights):
