@@ -8,6 +8,7 @@ Beside whole masks this module works on *pixel indices*: the sorted, 0-based, co
 pixels. They take memory only where there are ships, and are what planning and scoring use.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -101,6 +102,8 @@ def union(parts: Sequence[PixelIndices]) -> PixelIndices:
     return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
 
 
+_DIGITS = re.compile(r"[-\d\s]*", re.ASCII)
+
 _MOST_SHIP_PIXELS = 2**31
 """Their indices take 16 GB."""
 
@@ -111,6 +114,8 @@ def _parse(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if len(fields) % 2:
         raise InputError(f"run-length text has {len(fields)} fields, which is odd; it needs pairs 'start length'")
     try:
+        if not _DIGITS.fullmatch(text):  # Python reads 1_0 as 10, and +1 and the digits of all scripts
+            raise ValueError
         numbers = np.array(fields, dtype=np.int64)
     except (ValueError, OverflowError):
         raise InputError(f"run-length text {_shortened(text)!r} is no list of whole numbers") from None

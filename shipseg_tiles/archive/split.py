@@ -152,7 +152,8 @@ def folds_by_place(places: Mapping[str, str | int], ships: Mapping[str, int], co
     """Deal images out to folds, all images of a place to one of them.
 
     Places with many images come first, those of a size in the order of their ships; each goes to the fold that has the
-    fewest images so far. So all folds have about as many images, of which about as many are empty.
+    fewest images so far. So all folds have about as many images, of which about as many are empty unless some places
+    have far more images than others.
 
     Args:
         places: The place of each image, by its name.

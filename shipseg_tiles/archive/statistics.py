@@ -83,7 +83,8 @@ def box_sides(ship: PixelIndices, height: int) -> tuple[float, float]:
     # No `@`: its threads wait for each other, which took ten times as long on a busy machine.
     angle = np.arctan2(2 * np.sum(x * y), np.sum(x * x) - np.sum(y * y)) / 2
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    return _side(along), _side(across)
+    sides = _side(along), _side(across)
+    return max(sides), min(sides)
 
 
 def _side(positions: NDArray[np.float64]) -> float:

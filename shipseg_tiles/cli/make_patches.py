@@ -30,7 +30,9 @@ class Options(CommonOptions):
     preset: str = option("options of a preset, see shipseg-tiles presets; flags win", default="", metavar="NAME")
     patch: int = option("side of a patch in the image, in pixels", default=128)
     stride: int | None = option("pixels from one patch to the next (default: the patch)", default=None, type=int)
-    resize: int | None = option("side to which patches are shrunk (default: not)", default=None, type=int, metavar="N")
+    resize: int | None = option(
+        "side to which patches are shrunk or enlarged (default: not)", default=None, type=int, metavar="N"
+    )
     background_ratio: float = option("background patches kept per ship patch", default=1.0, metavar="R")
     background_from: str = option(
         "images that background comes from; both: half and half",

@@ -61,7 +61,7 @@ class Lines:
         left: Their first column in the image.
         probability: float32 (lines, width), the weighted mean of all seen tiles that hold a pixel; 0 where none does.
         disagreement: float32 (lines, width), the weighted standard deviation of these tiles' answers; 0 where at most
-            one seen tile holds a pixel. None if it was not asked for.
+            one seen tile holds a pixel, but for rounding (below 0.002). None if it was not asked for.
         tiles: How many tiles were done for them, beyond those of the lines above.
         tiles_skipped: How many of these the net was not shown.
     """
@@ -95,7 +95,7 @@ def stitch(
         window: See `window_profile`.
 
     Returns:
-        float32 (height, width) in the range of the net's answers.
+        float32 (height, width) in the range of the net's answers, but for rounding.
 
     Raises:
         InputError: If the grid is for another image size, or the net answers with another shape.

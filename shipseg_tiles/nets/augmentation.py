@@ -21,8 +21,9 @@ _MOST = {"contrast": 1, "rotation": 45, "scale": 1, "paste": 1, "haze": 1}
 class AugmentationOptions:
     """What is changed in training patches, and how strongly; 0 leaves it as it is.
 
-    Symmetries and light change every patch; rotation, scale, haze, blur and JPEG about half of them, as what is
-    interpolated or blurred has lost some of its sharpness, and most pictures have none of it.
+    Symmetries and light change every patch; rotation, scale, haze and blur about half of them, as what is interpolated
+    or blurred has lost some of its sharpness, and most pictures have none of it. JPEG noise is that of quality 100 in
+    the other half.
 
     Attributes:
         symmetries: Whether patches are turned and flipped, in all 8 ways.
@@ -30,7 +31,7 @@ class AugmentationOptions:
         brightness: Largest shift of all channels together, in grey levels.
         colour: Largest further shift of each channel on its own, in grey levels.
         rotation: Largest angle by which patches are rotated either way, 0 to 45 degrees; with the symmetries, 45 makes
-            all directions equally frequent.
+            all directions equally frequent among those that are rotated.
         scale: The most by which lengths grow or shrink, 0 to 1; 0.33 is 1 / 1.33 to 1.33 times the length.
         paste: Share of the patches of empty water that get ships of other patches, 0 to 1. It raises the share of ship
             patches above that of the feed.

@@ -2,8 +2,9 @@
 
 All take truth of 0 and 1 in any dtype, (N, height, width), and probabilities float32 (N, height, width, 1), as nets
 answer them at every precision. For a classifier, which answers (N, 1), the truth may be masks or labels: see
-`truth_like`. All return a scalar that is 0 for a perfect answer and more for any other. Sums run over all pixels of the
-batch at once: taken per patch, overlap would be undefined on background, where most patches are.
+`truth_like`. All return a scalar that is 0 for a perfect answer and more for any other, but for right answers that the
+Lovasz hinge finds sure enough. Sums run over all pixels of the batch at once: taken per patch, overlap would be
+undefined on background, where most patches are.
 """
 
 from collections.abc import Callable

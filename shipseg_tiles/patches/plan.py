@@ -74,7 +74,8 @@ class PatchPlan:
             (pixels of the upper left corner), `ship_pixels`, `split`, `class`, `cell` (see `CELLS`), and `slot` (its
             place in the dataset of its split and class). Slots go from cell to cell, which are random sets of
             images, and are shuffled within each: reading front to back is random order.
-        candidates: How many patches there were to choose from, by (split, class).
+        candidates: How many patches there were to choose from, by (split, class); background only of the images that
+            it may come from.
     """
 
     table: pd.DataFrame
@@ -177,7 +178,7 @@ def background_wanted(counts: Mapping[tuple[str, str], int], ratio: float) -> di
 def _candidates(
     labels: Labels, sizes: Mapping[str, tuple[int, int]], validation: frozenset[str], options: PlanOptions
 ) -> pd.DataFrame:
-    """List every patch of every image that is ship or background."""
+    """List every patch of every image that is ship, or background that may be drawn."""
     names = [name for name in labels.ships if name in sizes]
     corners: list[NDArray[np.int64]] = []
     ship_pixels: list[NDArray[np.int64]] = []
@@ -201,7 +202,10 @@ def _candidates(
             "image_has_ship": has_ship[image],
         }
     )
-    wanted: pd.DataFrame = table[(pixels == 0) | (pixels >= options.min_ship_pixels)].reset_index(drop=True)
+    background = pixels == 0
+    if options.background_from != "both":
+        background &= table["image_has_ship"] == (options.background_from == "ship-images")
+    wanted: pd.DataFrame = table[background | (pixels >= options.min_ship_pixels)].reset_index(drop=True)
     return wanted
 
 
@@ -237,10 +241,8 @@ def _ship_places(labels: Labels, name: str, grid: TileGrid) -> tuple[NDArray[np.
 
 
 def _draw_background(candidates: pd.DataFrame, split: str, wanted: int, options: PlanOptions) -> NDArray[np.int64]:
-    """Draw positions of at most `wanted` rows of a split out of the images that background may come from."""
+    """Draw positions of at most `wanted` rows of background of a split, half of them from empty images if it can be."""
     background = candidates[(candidates["split"] == split) & (candidates["class"] == "background")]
-    if options.background_from != "both":
-        background = background[background["image_has_ship"] == (options.background_from == "ship-images")]
     order = np.argsort(_lots(background[["image", "row", "column"]], options.seed, "background"), kind="stable")
     with_ship = background["image_has_ship"].to_numpy()[order]
     empty = int((~with_ship).sum())

@@ -107,6 +107,13 @@ def test_a_label_in_two_parts_is_no_longer_than_it_reaches():
     assert box_sides(np.array([0, 9]), 20) == pytest.approx((10, 1))
 
 
+def test_the_length_of_a_label_in_two_parts_is_its_longer_side():
+    """Two upright lines of 15 px, 10 columns apart: their moments say 19 by 15, and none reaches further than 15."""
+    lines = [*range(5, 20), *range(205, 220)]
+
+    assert box_sides(np.array(lines), 20) == pytest.approx((15, 11))
+
+
 def test_a_run_that_leaves_its_image_is_refused():
     labels = Labels("labels.csv", {"a.png": ("599 3",)})
 

@@ -88,6 +88,18 @@ def test_masks_tell_the_sizes_of_their_images(archive):
     assert sum(preview_labels(labels, OPTIONS, None).plan.candidates.values()) == 6 * 2
 
 
+@pytest.mark.parametrize(("origin", "background"), [("ship-images", 4), ("empty-images", 4), ("both", 8)])
+def test_other_ratios_draw_background_from_no_other_images_either(archive, origin, background):
+    """Two patches an image: the four with a ship have one of background each, the two empty ones two."""
+    labels = replace(archive.labels, shapes=dict.fromkeys(archive.files, (128, 64)))
+    options = replace(OPTIONS, valid_fraction=0.0, background_ratio=10.0, background_from=origin)
+
+    preview = preview_labels(labels, options, None)
+
+    assert preview.ratios[10.0][0] == len(preview.plan.table) == 4 + background
+    assert preview.plan.candidates["train", "background"] == background
+
+
 def test_split_of_other_images_is_refused(archive, threads):
     sides = {"other.png": "train"}
 
