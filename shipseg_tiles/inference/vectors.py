@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.errors import missing_extra
 from shipseg_tiles.files import write_json
 from shipseg_tiles.inference.georeference import Georeference, metres_per_degree
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.rle import PixelIndices, rows_and_columns
 
 _DECIMALS = {"m": 7, "px": 3}
 """Of coordinates: 0.0000001 degrees are a centimetre."""
@@ -81,7 +81,7 @@ def _outline(ship: PixelIndices, height: int) -> NDArray[np.float64]:
 
     What lies between them is inside their hull, so that a ship of 100 columns has 400 points, however wide it is.
     """
-    columns, rows = np.divmod(ship, height)
+    rows, columns = rows_and_columns(ship, height)
     firsts = np.flatnonzero(np.diff(columns, prepend=-1))
     left, top, bottom = columns[firsts], rows[firsts], rows[np.append(firsts[1:], ship.size) - 1] + 1
     corners = np.stack((left, top, left, bottom, left + 1, top, left + 1, bottom), axis=1)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, SPLITS
+from shipseg_tiles.rle import rows_and_columns
 from shipseg_tiles.tiling import TileGrid, shared_grid
 
 CELLS = 64
@@ -230,7 +231,7 @@ def _patches(
 def _ship_places(labels: Labels, name: str, grid: TileGrid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and columns (P,) of the ship pixels of an image, at the size to which it is mirrored."""
     shape = (grid.height, grid.width)
-    columns, rows = np.divmod(labels.pixel_indices(name, shape), grid.height)
+    rows, columns = rows_and_columns(labels.pixel_indices(name, shape), grid.height)
     if rows.size and grid.padded_shape != shape:
         rows, columns = np.nonzero(grid.pad(labels.mask(name, shape)))
     return rows, columns

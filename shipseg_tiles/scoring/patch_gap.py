@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.rle import PixelIndices, union
+from shipseg_tiles.rle import PixelIndices, rows_and_columns, union
 from shipseg_tiles.scoring.dice import dice_from_counts, overlap
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.scoring.pairs import ImagePair, pair_images
@@ -114,7 +114,7 @@ def _patches_of(indices: PixelIndices, grid: TileGrid) -> NDArray[np.int64]:
 
     Where the last patch of an axis is moved back over its neighbour, that is the last one.
     """
-    columns, rows = np.divmod(indices, grid.height)
+    rows, columns = rows_and_columns(indices, grid.height)
     down = np.searchsorted(grid.rows, rows, side="right") - 1
     right = np.searchsorted(grid.columns, columns, side="right") - 1
     numbers: NDArray[np.int64] = down * len(grid.columns) + right

@@ -11,7 +11,7 @@ from shipseg_tiles.images import decode_image
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.nets.gate import CELL
 from shipseg_tiles.patches.store import FullImage
-from shipseg_tiles.rle import PixelIndices, decode_indices
+from shipseg_tiles.rle import PixelIndices, decode_indices, rows_and_columns
 from shipseg_tiles.tiling import TileGrid
 
 
@@ -96,7 +96,7 @@ def _ask_about(gate: Gate, pixels: NDArray[np.uint8], ships: Sequence[PixelIndic
     height, width = pixels.shape[:2]
     grid = TileGrid.covering(height, width, side, 0.0, CELL)
     peaks = gate.tile_peaks(pixels, grid)
-    holding = [grid.pixels_per_tile(rows, columns) > 0 for columns, rows in (np.divmod(ship, height) for ship in ships)]
+    holding = [grid.pixels_per_tile(*rows_and_columns(ship, height)) > 0 for ship in ships]
     of_ships = np.array([peaks[held].max() for held in holding], dtype=np.float32)
     return GateAnswers(of_ships, peaks, peaks.max(keepdims=True)[: not ships])
 

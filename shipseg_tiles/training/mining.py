@@ -27,6 +27,7 @@ from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.processes import chunked
+from shipseg_tiles.rle import rows_and_columns
 from shipseg_tiles.tiling import TileGrid
 
 
@@ -205,8 +206,8 @@ def _false_ships(predictor: Predictor, archive: Archive, name: str, options: dic
     image = read_image(archive.files[name])
     height, width = image.shape[:2]
     grid = TileGrid(height, width, options["patch"], options["stride"])
-    columns, rows = np.divmod(archive.labels.pixel_indices(name, (height, width)), height)
-    labelled = grid.pixels_per_tile(rows, columns)
+    ships = archive.labels.pixel_indices(name, (height, width))
+    labelled = grid.pixels_per_tile(*rows_and_columns(ships, height))
     contract = predictor.contract
     seen = grid.pixels_per_tile(*np.nonzero(predictor.probabilities(image) > contract.threshold))
     is_false = (labelled == 0) & (seen >= max(contract.minimum_area, 1))
