@@ -84,7 +84,7 @@ def _batches(padded: NDArray[np.uint8], grid: TileGrid) -> Iterator[NDArray[np.u
         # The last batch shows its last tile again and again, which changes no maximum.
         indices = np.minimum(np.arange(first, first + len(batch)), len(grid) - 1)
         for place, (row, column) in enumerate(grid.corners[indices].tolist()):
-            batch[place] = padded[row : row + grid.tile, column : column + grid.tile]
+            batch[place] = padded[grid.place(row, column)]
         yield batch
 
 

@@ -143,7 +143,7 @@ def _scenes() -> Iterator[NDArray[np.uint8]]:
 def _tiles(image: NDArray[np.uint8], grid: TileGrid) -> NDArray[np.uint8]:
     padded = grid.pad(image)
     corners = _evenly(grid.corners.tolist(), CHECKED_TILES)
-    return np.stack([padded[row : row + grid.tile, column : column + grid.tile] for row, column in corners])
+    return np.stack([padded[grid.place(row, column)] for row, column in corners])
 
 
 def _evenly(items: Sequence[Item], count: int) -> list[Item]:

@@ -15,7 +15,7 @@ from shipseg_tiles.images import decode_image
 from shipseg_tiles.patches.plan import fingerprint_of
 from shipseg_tiles.patches.slots import CLASSES, SPLITS, checksum
 from shipseg_tiles.patches.store import PatchArrays, PatchStore
-from shipseg_tiles.tiling import mirrored
+from shipseg_tiles.tiling import TileGrid
 
 KEYS = [(split, kind) for split in SPLITS for kind in CLASSES]
 
@@ -142,12 +142,12 @@ def _check_full_images(store: PatchStore) -> Iterator[Problem]:
     for image in store.full_images():
         try:
             height, width = decode_image(image.data, image.name).shape[:2]
-            mask = Labels("its labels", {image.name: image.ships}).mask(image.name, (height, width))
-            mask = mirrored(mask, side, side)
+            grid = TileGrid(height, width, side, side)
+            mask = grid.pad(Labels("its labels", {image.name: image.ships}).mask(image.name, (height, width)))
         except InputError as error:
             yield Problem(store.paths[0], "full_images", None, str(error))
             continue
         for _, row, column, ship_pixels in of_image.get(image.name, pd.DataFrame()).itertuples(index=False, name=None):
-            if mask[row : row + side, column : column + side].sum() != ship_pixels:
+            if mask[grid.place(row, column)].sum() != ship_pixels:
                 what = f"the labels of {image.name!r} do not fit the patch at row {row}, column {column}"
                 yield Problem(store.paths[0], "full_images", None, what)
