@@ -65,7 +65,7 @@ class Classifier:
         """
         seen = at_training_scale(image, self.contract)
         multiple = self.contract.tile_multiple
-        side = round_up(self.contract.resize or self.contract.patch, multiple)
+        side = round_up(self.contract.patch_seen, multiple)
         grid = TileGrid.covering(seen.shape[0], seen.shape[1], side, 0.0, multiple)
         return max(float(self._predict_tiles(tiles).max()) for tiles in _batches(grid.pad(seen), grid))
 

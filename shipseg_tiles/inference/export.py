@@ -125,7 +125,7 @@ def check_batches(contract: Contract, images: Sequence[AnyPath] = ()) -> Iterato
     """
     multiple = contract.tile_multiple
     yield np.random.default_rng(0).integers(0, 256, (2, 2 * multiple, 3 * multiple, 3), dtype=np.uint8)
-    side = round_up(contract.resize or contract.patch, multiple)
+    side = round_up(contract.patch_seen, multiple)
     chosen = _evenly(images, CHECKED_IMAGES)
     for image in map(read_image, tqdm(chosen, desc="read", unit="image", disable=None)) if chosen else _scenes():
         seen = at_training_scale(image, contract)

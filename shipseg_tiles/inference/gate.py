@@ -112,7 +112,7 @@ class Gate:
             float32 (N,), 0 to 1.
         """
         highest = self.probabilities(at_training_scale(band, self.contract)).max(axis=0)
-        cell = CELL * self.contract.patch / (self.contract.resize or self.contract.patch)
+        cell = float(CELL * self.contract.shrink)
         firsts = np.maximum(columns // cell - MARGIN, 0).astype(np.int64).tolist()
         ends = ((columns + tile - 1) // cell + MARGIN + 1).astype(np.int64).tolist()
         return np.array([highest[first:end].max() for first, end in zip(firsts, ends, strict=True)], dtype=np.float32)

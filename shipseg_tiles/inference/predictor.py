@@ -133,12 +133,12 @@ class Predictor:
         return ask(self.net, tiles)[..., 0]
 
 
-def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int | None) -> PredictTiles:
+def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int) -> PredictTiles:
     """Return a net that sees tiles resized as patches are to a side of `resize`, and answers at their own size.
 
     Where that is no size that the net takes, it sees some of their mirror image too.
     """
-    if resize is None:
+    if resize == contract.patch:
         return predict_tiles
     scale, unit = resize / contract.patch, contract.tile_multiple
 
@@ -154,9 +154,9 @@ def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int | Non
 
 def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
     """Resize uint8 (height, width, 3) as the patches of the training were; if they were not, return it as it is."""
-    if contract.resize is None:
+    if contract.patch_seen == contract.patch:
         return image
-    height, width = (max(1, round(side * contract.resize / contract.patch)) for side in image.shape[:2])
+    height, width = (max(1, round(side * contract.patch_seen / contract.patch)) for side in image.shape[:2])
     return resize_image(image, (height, width))
 
 
