@@ -236,6 +236,11 @@ class _Header:
         return f"{side} px" if side == self.patch else f"{side} px stored at {self.patch} px"
 
 
+def stored_side(options: Mapping[str, Any]) -> int:
+    """Return the side of patches as they are stored, in pixels."""
+    return operator.index(options["resize"] or options["patch"])
+
+
 def shard_path(path: Path, name: str) -> Path:
     """Return the file of a shard of the store at `path`.
 
@@ -287,10 +292,9 @@ def _read_header(path: Path) -> _Header:
 def _check_options(path: Path, header: _Header) -> None:
     """Refuse options that no store was made with: those who train or mine rely on them."""
     patch, stride, seed = (operator.index(header.options[name]) for name in ("patch", "stride", "seed"))
-    side = operator.index(header.options["resize"] or patch)
     if not 1 <= header.patch <= MAXIMUM_SIDE:
         raise InputError(f"{path} is for patches of {header.patch} px, not of 1 to {MAXIMUM_SIDE}; make it again")
-    if header.patch != side or not 1 <= stride <= patch <= MAXIMUM_SIDE or seed < 0:
+    if header.patch != stored_side(header.options) or not 1 <= stride <= patch <= MAXIMUM_SIDE or seed < 0:
         raise InputError(
             f"{path} has patches of {header.patch} px by the options patch {patch}, stride {stride}, resize"
             f" {header.options['resize']} and seed {seed}, which do not fit; make it again with make-patches"

@@ -17,7 +17,7 @@ from shipseg_tiles.errors import missing_extra
 from shipseg_tiles.files import check_space, written_whole
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
-from shipseg_tiles.patches.store import FILTERS, FORMAT_VERSION, FullImage, shard_path
+from shipseg_tiles.patches.store import FILTERS, FORMAT_VERSION, FullImage, shard_path, stored_side
 
 _LIBRARY_VERSIONS = ("earliest", "v110")
 """The format of newer versions would note the time in every group, and equal stores would differ."""
@@ -61,11 +61,6 @@ def create_store(
                 group.create_dataset("source", data=_source(rows))
             _write_full_images(file.create_group("full_images"), full_images)
         _reserve(temporary, temporary.stat().st_size)
-
-
-def stored_side(options: Mapping[str, Any]) -> int:
-    """Return the side of patches as they are stored, in pixels."""
-    return int(options["resize"] or options["patch"])
 
 
 def store_bytes(patches: int, side: int, full_images: Sequence[FullImage] = ()) -> int:
