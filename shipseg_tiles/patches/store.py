@@ -44,9 +44,9 @@ FORMAT_VERSION = 3
 FILTERS = {"lz4": 32004, "zstd": 32015, "gzip": 1}
 """What patches may be compressed with, and HDF5's codes for it."""
 
-_SOURCE = [("image", "S"), ("row", "i"), ("column", "i"), ("ship_pixels", "i")]
-_INDEX = [("image", "S"), ("offset", "i"), ("length", "i"), ("checksum", "u")]
-"""Fields and their kinds in numpy's letters: text of a fixed size and integers, nothing that points elsewhere."""
+SOURCE = {"row": "<i4", "column": "<i4", "ship_pixels": "<i4"}
+INDEX = {"offset": "<i8", "length": "<i8", "checksum": "<u4"}
+"""Of `source` and of `index`: the numbers that stand behind `image`, which is text of a fixed size."""
 
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 """What h5py, and the unpacking of what it read, raise on a file that is damaged or made up."""
@@ -333,8 +333,8 @@ def _read_arrays(path: Path, patch: int) -> dict[tuple[str, str], PatchArrays]:
 
 def _read_source(path: Path, name: str) -> pd.DataFrame:
     with opened(path) as file:
-        rows = _whole(path, file, name, _SOURCE)
-        table: pd.DataFrame = pd.DataFrame({field: rows[field] for field, _ in _SOURCE})
+        rows = _whole(path, file, name, _kinds(SOURCE))
+        table: pd.DataFrame = pd.DataFrame({field: rows[field] for field in ("image", *SOURCE)})
         table["image"] = table["image"].str.decode("utf-8") if len(table) else table["image"].astype(str)
     return table
 
@@ -342,7 +342,7 @@ def _read_source(path: Path, name: str) -> pd.DataFrame:
 def _read_full_images(path: Path) -> Iterator[FullImage]:
     with opened(path) as file:
         files, labels = (_whole(path, file, f"full_images/{name}", "|u1") for name in ("files", "labels"))
-        index = _whole(path, file, "full_images/index", _INDEX)
+        index = _whole(path, file, "full_images/index", _kinds(INDEX))
         rows = [(name.decode("utf-8"), *numbers) for name, *numbers in index.tolist()]
     ships = parse_labels(labels.tobytes(), f"{path}/full_images/labels").ships
     end = 0
@@ -414,6 +414,11 @@ def _whole(path: Path, file: h5py.File, name: str, kind: str | list[tuple[str, s
         _offset(path, dataset)
     whole: NDArray[Any] = dataset[:]
     return whole
+
+
+def _kinds(numbers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the fields of a row and their kinds in numpy's letters: text and numbers that point nowhere else."""
+    return [("image", "S"), *((field, np.dtype(number).kind) for field, number in numbers.items())]
 
 
 def _offset(path: Path, dataset: h5py.Dataset) -> int:
