@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, SPLITS
+from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, PARTS, SPLITS
 from shipseg_tiles.rle import rows_and_columns
 from shipseg_tiles.tiling import TileGrid, shared_grid
 
@@ -91,8 +91,7 @@ class PatchPlan:
         columns = ["image", "row", "column", "ship_pixels"]
         return {
             (split, kind): in_order.loc[(in_order["split"] == split) & (in_order["class"] == kind), columns]
-            for split in SPLITS
-            for kind in CLASSES
+            for split, kind in PARTS
         }
 
     @property
@@ -156,7 +155,7 @@ def plan_patches(
     """
     candidates = _candidates(labels, sizes, frozenset(validation), options)
     sums = candidates.groupby(["split", "class"], observed=False).size()
-    counts = {(split, kind): int(sums[split, kind]) for split in SPLITS for kind in CLASSES}
+    counts = {part: int(sums[part]) for part in PARTS}
     if not counts["train", "ship"]:
         raise InputError(f"{labels.source} shows no ship in any training image; a store needs ships to train on")
     wanted = background_wanted(counts, options.background_ratio)

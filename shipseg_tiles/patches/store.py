@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import parse_labels
 from shipseg_tiles.errors import InputError, missing_extra
-from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, SPLITS, Slots
+from shipseg_tiles.patches.slots import MAXIMUM_SIDE, PARTS, Slots
 
 FORMAT_VERSION = 3
 FILTERS = {"lz4": 32004, "zstd": 32015, "gzip": 1}
@@ -177,12 +177,8 @@ class PatchStore:
             self.fingerprint = hashlib.sha256("".join(fingerprints).encode()).hexdigest()
         files = [_files_of(path, header) for path, header in zip(paths, headers, strict=True)]
         self.files = tuple(file for of_path in files for file in of_path)
-        parts = [_read_arrays(file, self.patch) for file in self.files]
-        self.sets = {
-            (split, kind): PatchSet([of_file[split, kind] for of_file in parts], self.patch)
-            for split in SPLITS
-            for kind in CLASSES
-        }
+        arrays = [_read_arrays(file, self.patch) for file in self.files]
+        self.sets = {part: PatchSet([of_file[part] for of_file in arrays], self.patch) for part in PARTS}
 
     def __reduce__(self) -> tuple[type["PatchStore"], tuple[Path, ...]]:
         """Open the files anew in another process, instead of sending what they hold."""
@@ -320,14 +316,13 @@ def _read_arrays(path: Path, patch: int) -> dict[tuple[str, str], PatchArrays]:
     """Open the patches of a file by (split, class)."""
     sets = {}
     with opened(path) as file:
-        for split in SPLITS:
-            for kind in CLASSES:
-                group = f"{split}/{kind}"
-                checksum = _whole(path, file, f"{group}/checksum", "<u4")
-                shape = (len(checksum), patch, patch)
-                image = _patches(path, file, f"{group}/image", (*shape, 3))
-                mask = _patches(path, file, f"{group}/mask", shape)
-                sets[split, kind] = PatchArrays(image, mask, checksum)
+        for split, kind in PARTS:
+            group = f"{split}/{kind}"
+            checksum = _whole(path, file, f"{group}/checksum", "<u4")
+            shape = (len(checksum), patch, patch)
+            image = _patches(path, file, f"{group}/image", (*shape, 3))
+            mask = _patches(path, file, f"{group}/mask", shape)
+            sets[split, kind] = PatchArrays(image, mask, checksum)
     return sets
 
 
@@ -361,8 +356,7 @@ def find_slots(path: Path) -> Slots:
             (split, kind): tuple(
                 file[f"{split}/{kind}/{name}"].id.get_offset() for name in ("image", "mask", "checksum")
             )
-            for split in SPLITS
-            for kind in CLASSES
+            for split, kind in PARTS
         }
         return Slots(path, int(file.attrs["patch"]), offsets)
 

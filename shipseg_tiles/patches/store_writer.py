@@ -16,7 +16,7 @@ from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import missing_extra
 from shipseg_tiles.files import check_space, written_whole
 from shipseg_tiles.patches.plan import PatchPlan
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import PARTS
 from shipseg_tiles.patches.store import FILTERS, FORMAT_VERSION, INDEX, SOURCE, FullImage, shard_path, stored_side
 
 _LIBRARY_VERSIONS = ("earliest", "v110")
@@ -120,7 +120,7 @@ def compress_store(source: Path, target: Path, compression: str) -> None:
         packed.attrs.update(plain.attrs)
         for name in ("full_images", "left_out"):
             plain.copy(name, packed)
-        for group in (plain[f"{split}/{kind}"] for split in SPLITS for kind in CLASSES):
+        for group in (plain[f"{split}/{kind}"] for split, kind in PARTS):
             into = packed.create_group(group.name)
             for name in ("source", "checksum"):
                 plain.copy(group[name], into, name)

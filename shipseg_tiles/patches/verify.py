@@ -13,11 +13,9 @@ from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import decode_image
 from shipseg_tiles.patches.plan import fingerprint_of
-from shipseg_tiles.patches.slots import CLASSES, SPLITS, checksum
+from shipseg_tiles.patches.slots import CLASSES, PARTS, checksum
 from shipseg_tiles.patches.store import PatchArrays, PatchStore
 from shipseg_tiles.tiling import TileGrid
-
-KEYS = [(split, kind) for split in SPLITS for kind in CLASSES]
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def verify_store(path: Path) -> Verification:
     patches = sum(map(len, store.sets.values()))
     with tqdm(total=patches, desc="verify", unit="patch", disable=None) as bar:
         for file in files:
-            for split, kind in KEYS:
+            for split, kind in PARTS:
                 problems += _all_of(_check_patches(file, split, kind, bar), file, f"{split}/{kind}")
             problems += _all_of(_check_plan(file), file, "source")
     if store.files != store.paths:
@@ -122,14 +120,14 @@ def _fault(arrays: PatchArrays, slot: int, ship_pixels: int, kind: str, resized:
 
 def _check_plan(store: PatchStore) -> Iterator[Problem]:
     """Check whether the rows are those of the plan."""
-    found = fingerprint_of({key: store.source(*key) for key in KEYS})
+    found = fingerprint_of({part: store.source(*part) for part in PARTS})
     if found != store.fingerprint:
         yield Problem(store.paths[0], "source", None, f"its fingerprint is {found}, not {store.fingerprint!r}")
 
 
 def _check_join(store: PatchStore, shards: Sequence[PatchStore]) -> Iterator[Problem]:
     """Check whether the rows of a store are those of its shards, one behind the other."""
-    for split, kind in KEYS:
+    for split, kind in PARTS:
         joined = pd.concat([shard.source(split, kind) for shard in shards], ignore_index=True)
         if not store.source(split, kind).equals(joined):
             yield Problem(store.paths[0], f"{split}/{kind}", None, "its source is not that of the shards")

@@ -23,7 +23,7 @@ from shipseg_tiles.patches.feed import validating_images
 from shipseg_tiles.patches.fill import fill_slots
 from shipseg_tiles.patches.make import image_tasks
 from shipseg_tiles.patches.plan import PatchPlan
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import CLASSES, MINED, SPLITS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.processes import chunked
@@ -230,12 +230,13 @@ def _plan(found: pd.DataFrame, max_patches: int, seed: int) -> PatchPlan:
     """Plan to keep the worst of the patches, shuffled."""
     worst_first = found.sort_values(["false_pixels", "image", "row", "column"], ascending=[False, True, True, True])
     table = worst_first.head(max_patches).sort_values(["image", "row", "column"], ignore_index=True)
+    split, kind = MINED
     table = table.drop(columns="false_pixels").assign(
         image=pd.Categorical(table["image"]),
         ship_pixels=np.int32(0),
-        split=pd.Categorical(["train"] * len(table), categories=SPLITS),
+        split=pd.Categorical([split] * len(table), categories=SPLITS),
         cell=np.int8(0),
         slot=np.random.default_rng(seed).permutation(len(table)),
-        **{"class": pd.Categorical(["background"] * len(table), categories=CLASSES)},
+        **{"class": pd.Categorical([kind] * len(table), categories=CLASSES)},
     )
-    return PatchPlan(table, {("train", "background"): len(found)})
+    return PatchPlan(table, {MINED: len(found)})
