@@ -36,9 +36,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shipseg_tiles.archive.labels import parse_labels
+from shipseg_tiles.archive.labels import Labels, parse_labels
 from shipseg_tiles.errors import InputError, missing_extra
+from shipseg_tiles.images import decode_image
 from shipseg_tiles.patches.slots import MAXIMUM_SIDE, PARTS, Slots
+from shipseg_tiles.rle import PixelIndices
 
 FORMAT_VERSION = 3
 FILTERS = {"lz4": 32004, "zstd": 32015, "gzip": 1}
@@ -73,6 +75,18 @@ class FullImage:
     name: str
     data: bytes
     ships: tuple[str, ...]
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Decode it to uint8 (height, width, 3); raises as `decode_image`."""
+        return decode_image(self.data, self.name)
+
+    def ship_indices(self, shape: tuple[int, int]) -> list[PixelIndices]:
+        """Return the pixel indices of each ship, if the image has `shape`, (height, width).
+
+        Raises:
+            InputError: If a run-length text is malformed or leaves the image.
+        """
+        return Labels("labels", {self.name: self.ships}).ship_indices(self.name, shape)
 
 
 @dataclass(frozen=True)

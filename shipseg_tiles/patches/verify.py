@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import decode_image
 from shipseg_tiles.patches.plan import fingerprint_of
 from shipseg_tiles.patches.slots import CLASSES, PARTS, checksum
 from shipseg_tiles.patches.store import PatchArrays, PatchStore
+from shipseg_tiles.rle import mask_of, union
 from shipseg_tiles.tiling import TileGrid
 
 
@@ -139,9 +138,9 @@ def _check_full_images(store: PatchStore) -> Iterator[Problem]:
     side = store.options["patch"]
     for image in store.full_images():
         try:
-            height, width = decode_image(image.data, image.name).shape[:2]
+            height, width = image.pixels().shape[:2]
             grid = TileGrid(height, width, side, side)
-            mask = grid.pad(Labels("its labels", {image.name: image.ships}).mask(image.name, (height, width)))
+            mask = grid.pad(mask_of(union(image.ship_indices((height, width))), (height, width)))
         except InputError as error:
             yield Problem(store.paths[0], "full_images", None, str(error))
             continue

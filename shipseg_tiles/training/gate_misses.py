@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.images import decode_image
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.nets.gate import CELL
 from shipseg_tiles.patches.store import FullImage
-from shipseg_tiles.rle import PixelIndices, decode_indices, rows_and_columns
+from shipseg_tiles.rle import PixelIndices, rows_and_columns
 from shipseg_tiles.tiling import TileGrid
 
 
@@ -85,8 +84,8 @@ def ask_gate(gate: Gate, images: Iterable[FullImage], sides: Sequence[int]) -> d
     """
     answers: dict[int, list[GateAnswers]] = {side: [] for side in sides}
     for image in images:
-        pixels = decode_image(image.data, image.name)
-        ships = [decode_indices(ship, pixels.shape[0] * pixels.shape[1]) for ship in image.ships]
+        pixels = image.pixels()
+        ships = image.ship_indices((pixels.shape[0], pixels.shape[1]))
         for side in sides:
             answers[side].append(_ask_about(gate, pixels, ships, side))
     return {side: _joined(parts) for side, parts in answers.items()}

@@ -150,6 +150,14 @@ def test_source_is_in_the_order_of_the_slots(plan, path):
         pd.testing.assert_frame_equal(store.source(split, kind).astype({"image": str}), expected)
 
 
+def test_a_label_that_leaves_its_full_image_is_refused():
+    image = FullImage("a.jpg", b"", ("1 2", "9 1"))
+
+    assert [ship.tolist() for ship in image.ship_indices((3, 3))] == [[0, 1], [8]]
+    with pytest.raises(InputError, match=r"labels: a\.jpg: run '9 1' leaves the image of 8 pixels"):
+        image.ship_indices((2, 4))
+
+
 def test_names_that_are_not_ascii_come_back(tmp_path):
     """32 letters of 2 or 3 bytes each: the field is as wide as the bytes of the longest name."""
     names = ["ä.jpg", "船" * 32 + ".jpg"]
