@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.errors import missing_extra
 from shipseg_tiles.files import write_json
-from shipseg_tiles.inference.georeference import Georeference, metres_per_degree
+from shipseg_tiles.inference.georeference import Georeference, metres_per_degree, within_180
 from shipseg_tiles.rle import PixelIndices, rows_and_columns
 
 _DECIMALS = {"m": 7, "px": 3}
@@ -104,13 +104,9 @@ def _located(
     if georeference is None:
         return points * (1, -1)
     degrees = georeference.to_degrees(points)
-    near = _within_180(degrees[_firsts(owners), 0])[owners]  # of scenes in 0 to 360 degrees too
-    degrees[:, 0] = near + _within_180(degrees[:, 0] - near)  # -179.9 beside 179.9 is 180.1
+    near = within_180(degrees[_firsts(owners), 0])[owners]  # of scenes in 0 to 360 degrees too
+    degrees[:, 0] = near + within_180(degrees[:, 0] - near)  # -179.9 beside 179.9 is 180.1
     return degrees
-
-
-def _within_180(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (degrees + 180) % 360 - 180
 
 
 def _firsts(owners: NDArray[np.int64]) -> NDArray[np.int64]:
