@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.inference.gate import Gate
+from shipseg_tiles.inference.gate import Gate, are_seen
 from shipseg_tiles.nets.gate import CELL
 from shipseg_tiles.patches.store import FullImage
 from shipseg_tiles.rle import PixelIndices, rows_and_columns
@@ -67,7 +67,7 @@ class GateAnswers:
 
 
 def _share_left_out(peaks: NDArray[np.float32], threshold: float) -> float | None:
-    return float(np.mean(peaks <= np.float64(threshold))) if len(peaks) else None
+    return float(np.mean(~are_seen(peaks, threshold))) if len(peaks) else None
 
 
 def ask_gate(gate: Gate, images: Iterable[FullImage], sides: Sequence[int]) -> dict[int, GateAnswers]:
