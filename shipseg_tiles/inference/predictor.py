@@ -116,18 +116,14 @@ class Predictor:
             del lines  # in a wide scene they are large, and would stay in memory until the next ones are there
             yield strip
 
-    def find_ships(self, source: Source, region: Region | None = None) -> list[Ship]:
-        """Find the separate ships of uint8 (height, width, 3): threshold, connected objects, minimum area and score."""
-        return self.joined(self.strips(source, region), source.shape[0])
-
     def joined(self, strips: Iterable[Strip], height: int) -> list[Ship]:
         """Join the strips of an image of `height` lines into ships, as the contract says."""
         use = self.contract
         return join_ships(strips, height, use.minimum_area, use.minimum_score, use.separate_touching)
 
     def ships(self, image: Source) -> list[PixelIndices]:
-        """As `find_ships`, but return the sorted pixel indices alone."""
-        return [ship.pixels for ship in self.find_ships(image)]
+        """Find the separate ships of uint8 (height, width, 3), and return the sorted pixel indices of each."""
+        return [ship.pixels for ship in self.joined(self.strips(image), image.shape[0])]
 
     def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return ask(self.net, tiles)[..., 0]
