@@ -17,6 +17,7 @@ from shipseg_tiles.nets.contract import default_weights
 from shipseg_tiles.report.pictures import TRUTH, contact_sheet, outlined
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.scoring.objects import pairwise_iou
+from shipseg_tiles.tiling import TileGrid
 
 with quiet_import():
     from shipseg_tiles.inference.predictor import Predictor
@@ -66,8 +67,7 @@ def around(ship: PixelIndices, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Cut the surroundings of a ship out of a picture."""
     height, width = picture.shape[:2]
     column, row = divmod(int(np.median(ship)), height)
-    top, left = (min(max(middle - SIDE // 2, 0), side - SIDE) for middle, side in ((row, height), (column, width)))
-    return picture[top : top + SIDE, left : left + SIDE]
+    return picture[TileGrid(height, width, SIDE, SIDE).place_around(row, column)]
 
 
 if __name__ == "__main__":

@@ -95,6 +95,17 @@ def decode_indices(text: str, pixels: int) -> PixelIndices:
     return _spread(starts - 1, lengths)
 
 
+def rows_and_columns(indices: PixelIndices, height: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the row and the column of each pixel index (P,) of an image of `height` lines."""
+    columns, rows = np.divmod(indices, height)
+    return rows, columns
+
+
+def indices_at(rows: NDArray[np.int64], columns: NDArray[np.int64], height: int) -> PixelIndices:
+    """Number pixels of an image of `height` lines by row and column, in the order in which they are given."""
+    return columns * height + rows
+
+
 def union(parts: Sequence[PixelIndices]) -> PixelIndices:
     """Merge sets of pixel indices that may overlap; no parts make the empty set."""
     if len(parts) == 1:

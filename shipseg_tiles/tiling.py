@@ -128,6 +128,15 @@ class TileGrid:
         """(N, 2) row and column of each tile's upper left corner, row of tiles by row of tiles."""
         return np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
+    def place(self, row: int, column: int) -> tuple[slice, slice]:
+        """Return the rows and columns of the tile whose upper left corner is there, to index a padded image with."""
+        return slice(row, row + self.tile), slice(column, column + self.tile)
+
+    def place_around(self, row: int, column: int) -> tuple[slice, slice]:
+        """As `place`, of a tile anywhere with that pixel in its middle, moved back if it leaves the image."""
+        corner = np.array([(row, column)]) - self.tile // 2
+        return self.place(*self.inside(corner)[0].tolist())
+
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
 
@@ -189,6 +198,18 @@ class TileGrid:
         down = before[bottoms] - before[tops]
         return (down[:, rights] - down[:, lefts]).ravel()
 
+    def last_tile_with(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number, in the order of `corners`, of the last tile that holds each of the given pixels.
+
+        Args:
+            rows: (P,) image rows of the pixels.
+            columns: (P,) their image columns.
+        """
+        down = np.searchsorted(self.rows, rows, side="right") - 1
+        right = np.searchsorted(self.columns, columns, side="right") - 1
+        numbers: NDArray[np.int64] = down * len(self.columns) + right
+        return numbers
+
     def border_distance(self, row: int, column: int) -> NDArray[np.int64]:
         """Count the pixels between each pixel of a tile and the tile's nearest border inside the image.
 
@@ -231,6 +252,24 @@ def shared_grid(height: int, width: int, tile: int, stride: int) -> TileGrid:
 def round_up(side: int, multiple: int) -> int:
     """Return the smallest multiple that is no less than a side."""
     return -(-side // multiple) * multiple
+
+
+def overlap_for(halo: int, tile: int, multiple: int) -> float | None:
+    """Return the overlap at which each pixel lies beyond the halo in at least one tile.
+
+    Neighbours must share two halos. It is rounded up to the net's multiple, so that the poolings in each tile begin
+    where those of its neighbours end.
+
+    Args:
+        halo: Pixels at the border of a tile that are not to be trusted.
+        tile: Side of the tile in pixels.
+        multiple: What the sides of the net's input must be multiples of.
+
+    Returns:
+        Share of the tile's side; None if the tile is too small.
+    """
+    shared = round_up(2 * halo, multiple)
+    return shared / tile if shared < tile else None
 
 
 def mirrored(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

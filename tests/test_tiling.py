@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.tiling import Region, TileGrid, mirrored, parse_region, round_up, window_profile
+from shipseg_tiles.tiling import Region, TileGrid, mirrored, overlap_for, parse_region, round_up, window_profile
 
 WINDOWS = ["uniform", "hann", "gaussian", "core"]
 
@@ -267,6 +267,37 @@ def test_pixels_per_tile_agrees_with_cutting_the_mask(grid, data):
 
     slow = [padded[row : row + grid.tile, column : column + grid.tile].sum() for row, column in grid.corners]
     assert counts.tolist() == slow
+
+
+@pytest.mark.parametrize(
+    ("halo", "tile", "multiple", "overlap"),
+    [(3, 16, 1, 6 / 16), (83, 384, 16, 176 / 384), (0, 128, 16, 0), (63, 128, 2, 126 / 128), (64, 128, 16, None)],
+)
+def test_neighbours_share_two_halos_rounded_up_to_the_multiple(halo, tile, multiple, overlap):
+    """Twice 83 are 166, the next multiple of 16 is 176; twice 64 are all of 128."""
+    assert overlap_for(halo, tile, multiple) == overlap
+
+
+@fast
+@given(grids(), st.data())
+def test_the_last_tile_with_a_pixel_is_the_last_of_all_that_hold_it(grid, data):
+    row, column = data.draw(st.integers(0, grid.height - 1)), data.draw(st.integers(0, grid.width - 1))
+    pixel = np.zeros(grid.padded_shape, dtype=bool)
+    pixel[row, column] = True
+
+    (last,) = grid.last_tile_with(np.array([row]), np.array([column])).tolist()
+
+    assert last == max(
+        number for number, corner in enumerate(grid.corners.tolist()) if pixel[grid.place(*corner)].any()
+    )
+
+
+def test_a_place_around_a_pixel_keeps_its_size_at_the_border():
+    """Of 5 px: 2 to each side of row 10, and as far as the image goes beside the columns 1 and 19."""
+    grid = TileGrid(30, 20, 5, 5)
+
+    assert grid.place_around(10, 1) == np.s_[8:13, 0:5]
+    assert grid.place_around(10, 19) == np.s_[8:13, 15:20]
 
 
 # Regions

@@ -185,7 +185,7 @@ def _draw_setting(rng: np.random.Generator, empty: bool) -> Setting:
 
 def _make_scene(rng: np.random.Generator, size: int, setting: Setting, empty: bool) -> Scene:
     sun = rng.uniform(0, 2 * np.pi)
-    canvas = make_water(rng, size).colours
+    canvas = make_water(rng, size)
     land = _make_land(rng, size, setting)
     water = np.ones((size, size), dtype=np.float32)
     if land is not None:

@@ -65,16 +65,13 @@ class Classifier:
         """
         seen = at_training_scale(image, self.contract)
         multiple = self.contract.tile_multiple
-        side = round_up(self.contract.resize or self.contract.patch, multiple)
+        side = round_up(self.contract.patch_seen, multiple)
         grid = TileGrid.covering(seen.shape[0], seen.shape[1], side, 0.0, multiple)
-        return max(float(self._predict_tiles(tiles).max()) for tiles in _batches(grid.pad(seen), grid))
+        return max(float(ask(self.net, tiles).max()) for tiles in _batches(grid.pad(seen), grid))
 
     def has_ship(self, image: NDArray[np.uint8]) -> bool:
         """Say whether uint8 (height, width, 3) shows a ship."""
         return self.probability(image) > self.contract.threshold
-
-    def _predict_tiles(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return ask(self.net, tiles)
 
 
 def _batches(padded: NDArray[np.uint8], grid: TileGrid) -> Iterator[NDArray[np.uint8]]:
@@ -84,7 +81,7 @@ def _batches(padded: NDArray[np.uint8], grid: TileGrid) -> Iterator[NDArray[np.u
         # The last batch shows its last tile again and again, which changes no maximum.
         indices = np.minimum(np.arange(first, first + len(batch)), len(grid) - 1)
         for place, (row, column) in enumerate(grid.corners[indices].tolist()):
-            batch[place] = padded[row : row + grid.tile, column : column + grid.tile]
+            batch[place] = padded[grid.place(row, column)]
         yield batch
 
 

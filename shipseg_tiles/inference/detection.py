@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.inference.separation import separate_touching
 from shipseg_tiles.inference.stitching import Lines
 from shipseg_tiles.masks import connected_objects
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.rle import PixelIndices, indices_at
 
 RASTERS = {"probability": 1.0, "disagreement": 0.5}
 """What can be kept beside the ships, and the value that is stored as 255: a standard deviation of answers between 0
@@ -75,7 +75,7 @@ def threshold_lines(lines: Lines, height: int, threshold: float, rasters: Iterab
         for name, values in (("probability", lines.probability), ("disagreement", lines.disagreement))
         if name in set(rasters) and values is not None
     }
-    pixels = (columns + lines.left) * height + rows + lines.top
+    pixels = indices_at(rows + lines.top, columns + lines.left, height)
     order = np.argsort(pixels)
     probabilities = lines.probability.ravel()[found[order]]
     return Strip(lines.top, lines.left, pixels[order], probabilities, kept, lines.tiles, lines.tiles_skipped)

@@ -93,14 +93,13 @@ def _enlarged(answer: Any, times: Fraction | int) -> Any:
 
 
 def _shrink(weights: Path, contract: Contract) -> Fraction:
-    """Return how many pixels of the image, along a side, are one for a net."""
-    shrink = Fraction(contract.patch, contract.resize or contract.patch)
-    if shrink < 1:
+    """Return the `shrink` of a member."""
+    if contract.shrink < 1:
         raise InputError(
             f"{weights} was trained on patches of {contract.patch} px resized to {contract.resize}; an ensemble takes"
             " nets that see images as they are or smaller"
         )
-    return shrink
+    return contract.shrink
 
 
 def _pixel_size(weights: Sequence[Path], contracts: Sequence[Contract]) -> float | None:
@@ -147,7 +146,7 @@ def _contract(contracts: Sequence[Contract], further: Sequence[Fraction], scales
             max((of.receptive_field or 0) * shrink for of, shrink in zip(contracts, further, strict=True))
         ),
         resize=finest.resize,
-        resizes=[max(1, round(scale * (finest.resize or finest.patch))) for scale in scales],
+        resizes=[max(1, round(scale * finest.patch_seen)) for scale in scales],
         gate=None,
         scores={},
         calibration={"images": sorted(images)} if images else {},

@@ -125,7 +125,7 @@ def check_batches(contract: Contract, images: Sequence[AnyPath] = ()) -> Iterato
     """
     multiple = contract.tile_multiple
     yield np.random.default_rng(0).integers(0, 256, (2, 2 * multiple, 3 * multiple, 3), dtype=np.uint8)
-    side = round_up(contract.resize or contract.patch, multiple)
+    side = round_up(contract.patch_seen, multiple)
     chosen = _evenly(images, CHECKED_IMAGES)
     for image in map(read_image, tqdm(chosen, desc="read", unit="image", disable=None)) if chosen else _scenes():
         seen = at_training_scale(image, contract)
@@ -143,7 +143,7 @@ def _scenes() -> Iterator[NDArray[np.uint8]]:
 def _tiles(image: NDArray[np.uint8], grid: TileGrid) -> NDArray[np.uint8]:
     padded = grid.pad(image)
     corners = _evenly(grid.corners.tolist(), CHECKED_TILES)
-    return np.stack([padded[row : row + grid.tile, column : column + grid.tile] for row, column in corners])
+    return np.stack([padded[grid.place(row, column)] for row, column in corners])
 
 
 def _evenly(items: Sequence[Item], count: int) -> list[Item]:

@@ -112,7 +112,7 @@ class Gate:
             float32 (N,), 0 to 1.
         """
         highest = self.probabilities(at_training_scale(band, self.contract)).max(axis=0)
-        cell = CELL * self.contract.patch / (self.contract.resize or self.contract.patch)
+        cell = float(CELL * self.contract.shrink)
         firsts = np.maximum(columns // cell - MARGIN, 0).astype(np.int64).tolist()
         ends = ((columns + tile - 1) // cell + MARGIN + 1).astype(np.int64).tolist()
         return np.array([highest[first:end].max() for first, end in zip(firsts, ends, strict=True)], dtype=np.float32)
@@ -126,11 +126,9 @@ class Gate:
             bool (N,); all of them are seen if there is no threshold for such tiles, see `gate_threshold`.
         """
         threshold = self.threshold(tile)
-        if threshold is None:
+        if threshold is None:  # the net need not be asked
             return np.ones(len(columns), dtype=np.bool_)
-        # As float64: in float32 a threshold between two neighbouring probabilities would become one of them.
-        seen: NDArray[np.bool_] = self.peaks(band, columns, tile) > np.float64(threshold)
-        return seen
+        return are_seen(self.peaks(band, columns, tile), threshold)
 
     def threshold(self, tile: int) -> float | None:
         """Return the threshold for tiles of a side in pixels, None if all of them are seen; see `gate_threshold`."""
@@ -141,6 +139,15 @@ class Gate:
         padded = grid.pad(image)
         rows = [self.peaks(padded[row : row + grid.tile], grid.columns, grid.tile) for row in grid.rows.tolist()]
         return np.concatenate(rows)
+
+
+def are_seen(peaks: NDArray[np.float32], threshold: float | None) -> NDArray[np.bool_]:
+    """Say which tiles are seen by their peaks (N,): those above the threshold, or all of them if there is none."""
+    if threshold is None:
+        return np.ones(len(peaks), dtype=np.bool_)
+    # As float64: in float32 a threshold between two neighbouring probabilities would become one of them.
+    seen: NDArray[np.bool_] = peaks > np.float64(threshold)
+    return seen
 
 
 def load_gate_net(weights: Path) -> Any:

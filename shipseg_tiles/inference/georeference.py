@@ -59,9 +59,14 @@ class Georeference:
             here, right, below = self.to_degrees(middle + np.array([(0, 0), (1, 0), (0, 1)]))
         except InputError:
             return None
-        steps = (np.stack((right, below)) - here + 180) % 360 - 180  # 180 lies beside -180
+        steps = within_180(np.stack((right, below)) - here)
         across, down = steps * metres_per_degree(here[1])
         return float(np.sqrt(abs(across[0] * down[1] - across[1] * down[0])))
+
+
+def within_180(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn longitudes, or differences of them, by whole circles until they are from -180 to below 180."""
+    return (degrees + 180) % 360 - 180
 
 
 def metres_per_degree(latitudes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -32,16 +32,19 @@ class TileTooLargeError(NetError):
 
 
 @lru_cache(maxsize=1)
-def pixels_that_fit(root: Path = Path("/")) -> int:
-    """Guess how many pixels a batch may have: `PIXELS_PER_BATCH`, or half, a quarter ... of it if that does not fit.
+def pixels_that_fit() -> int:
+    """Guess how many pixels a batch may have.
 
-    A net may take half of the memory that is free; the rest is for whatever else runs here. The answer stays that of
-    the first call, so that all of a process is predicted in batches of the same shapes.
-
-    Args:
-        root: See `free_bytes`.
+    The answer stays that of the first call, so that all of a process is predicted in batches of the same shapes.
     """
-    free = free_bytes(root)
+    return pixels_within(free_bytes())
+
+
+def pixels_within(free: int | None) -> int:
+    """Return `PIXELS_PER_BATCH`, or half, a quarter ... of it if that does not fit into so many bytes, None for any.
+
+    A net may take half of the memory that is free; the rest is for whatever else runs here.
+    """
     pixels = PIXELS_PER_BATCH
     while free is not None and pixels > 1 and pixels * BYTES_PER_PIXEL > free // 2:
         pixels //= 2
@@ -49,17 +52,17 @@ def pixels_that_fit(root: Path = Path("/")) -> int:
 
 
 @lru_cache(maxsize=1)
-def images_at_once(root: Path = Path("/")) -> int:
-    """Say how many images to predict at the same time: 2 if half of the memory that is free holds a batch of each.
+def images_at_once() -> int:
+    """Say how many images to predict at the same time. As with `pixels_that_fit`, the first answer stays.
 
     One image alone leaves the processor idle in part: while it is read, resized or blended, and in small layers. On two
-    cores two took 0.64 to 0.9 of the time, the less the smaller the net, and three hardly less. As with
-    `pixels_that_fit`, the first answer stays.
-
-    Args:
-        root: See `free_bytes`.
+    cores two took 0.64 to 0.9 of the time, the less the smaller the net, and three hardly less.
     """
-    free = free_bytes(root)
+    return images_within(free_bytes())
+
+
+def images_within(free: int | None) -> int:
+    """Return 2 if half of so many bytes, None for any, holds a batch of each of two images, otherwise 1."""
     return 2 if free is None or free // 2 >= 2 * PIXELS_PER_BATCH * BYTES_PER_PIXEL else 1
 
 

@@ -120,8 +120,7 @@ def _in_integers(model: Any, contract: Contract) -> Any:
 
 def calibration_scenes(contract: Contract) -> Iterator[NDArray[np.uint8]]:
     """Yield simulated scenes as the net sees them, uint8 (1, side, side, 3); two of three show ships."""
-    enlarged = contract.patch / (contract.resize or contract.patch)
-    size = max(SMALLEST_SIZE, round(CALIBRATION_SIDE * enlarged))
+    size = max(SMALLEST_SIZE, round(CALIBRATION_SIDE * contract.shrink))
     for index in range(CALIBRATION_SCENES):
         scene = at_training_scale(simulate_scene(0, index, size=size, empty=index % 3 == 0).image, contract)
         height, width = scene.shape[:2]

@@ -116,29 +116,25 @@ class Predictor:
             del lines  # in a wide scene they are large, and would stay in memory until the next ones are there
             yield strip
 
-    def find_ships(self, source: Source, region: Region | None = None) -> list[Ship]:
-        """Find the separate ships of uint8 (height, width, 3): threshold, connected objects, minimum area and score."""
-        return self.joined(self.strips(source, region), source.shape[0])
-
     def joined(self, strips: Iterable[Strip], height: int) -> list[Ship]:
         """Join the strips of an image of `height` lines into ships, as the contract says."""
         use = self.contract
         return join_ships(strips, height, use.minimum_area, use.minimum_score, use.separate_touching)
 
     def ships(self, image: Source) -> list[PixelIndices]:
-        """As `find_ships`, but return the sorted pixel indices alone."""
-        return [ship.pixels for ship in self.find_ships(image)]
+        """Find the separate ships of uint8 (height, width, 3), and return the sorted pixel indices of each."""
+        return [ship.pixels for ship in self.joined(self.strips(image), image.shape[0])]
 
     def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return ask(self.net, tiles)[..., 0]
 
 
-def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int | None) -> PredictTiles:
+def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int) -> PredictTiles:
     """Return a net that sees tiles resized as patches are to a side of `resize`, and answers at their own size.
 
     Where that is no size that the net takes, it sees some of their mirror image too.
     """
-    if resize is None:
+    if resize == contract.patch:
         return predict_tiles
     scale, unit = resize / contract.patch, contract.tile_multiple
 
@@ -154,9 +150,9 @@ def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int | Non
 
 def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
     """Resize uint8 (height, width, 3) as the patches of the training were; if they were not, return it as it is."""
-    if contract.resize is None:
+    if contract.patch_seen == contract.patch:
         return image
-    height, width = (max(1, round(side * contract.resize / contract.patch)) for side in image.shape[:2])
+    height, width = (max(1, round(side * contract.patch_seen / contract.patch)) for side in image.shape[:2])
     return resize_image(image, (height, width))
 
 

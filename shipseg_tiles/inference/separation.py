@@ -13,7 +13,7 @@ from skimage.measure import label
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.rle import PixelIndices, rows_and_columns
 
 NECK = 1.0
 """Pixels by which an object's half width must be smaller at a cut than on both of its sides: a hull swells and narrows
@@ -56,7 +56,7 @@ def separate_touching(objects: Iterable[PixelIndices], height: int) -> list[Pixe
 
 def _separated(pixels: PixelIndices, height: int) -> list[PixelIndices]:
     """Cut one object, or leave it whole."""
-    columns, rows = np.divmod(pixels, height)
+    rows, columns = rows_and_columns(pixels, height)
     if len(pixels) < SMALLEST or (np.ptp(rows) + 1) * (np.ptp(columns) + 1) > LARGEST_BOX:
         return [pixels]
     numbers = _cut(rows, columns)

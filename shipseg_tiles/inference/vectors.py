@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.errors import missing_extra
 from shipseg_tiles.files import write_json
-from shipseg_tiles.inference.georeference import Georeference, metres_per_degree
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.inference.georeference import Georeference, metres_per_degree, within_180
+from shipseg_tiles.rle import PixelIndices, rows_and_columns
 
 _DECIMALS = {"m": 7, "px": 3}
 """Of coordinates: 0.0000001 degrees are a centimetre."""
@@ -81,7 +81,7 @@ def _outline(ship: PixelIndices, height: int) -> NDArray[np.float64]:
 
     What lies between them is inside their hull, so that a ship of 100 columns has 400 points, however wide it is.
     """
-    columns, rows = np.divmod(ship, height)
+    rows, columns = rows_and_columns(ship, height)
     firsts = np.flatnonzero(np.diff(columns, prepend=-1))
     left, top, bottom = columns[firsts], rows[firsts], rows[np.append(firsts[1:], ship.size) - 1] + 1
     corners = np.stack((left, top, left, bottom, left + 1, top, left + 1, bottom), axis=1)
@@ -104,13 +104,9 @@ def _located(
     if georeference is None:
         return points * (1, -1)
     degrees = georeference.to_degrees(points)
-    near = _within_180(degrees[_firsts(owners), 0])[owners]  # of scenes in 0 to 360 degrees too
-    degrees[:, 0] = near + _within_180(degrees[:, 0] - near)  # -179.9 beside 179.9 is 180.1
+    near = within_180(degrees[_firsts(owners), 0])[owners]  # of scenes in 0 to 360 degrees too
+    degrees[:, 0] = near + within_180(degrees[:, 0] - near)  # -179.9 beside 179.9 is 180.1
     return degrees
-
-
-def _within_180(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (degrees + 180) % 360 - 180
 
 
 def _firsts(owners: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -22,6 +22,11 @@ def raw_pixels() -> Any:
     return keras.Input((None, None, 3), dtype="uint8", name="pixels")
 
 
+def scaled(pixels: Any) -> Any:
+    """Map raw pixels to -1 to 1, in the layer `normalise`."""
+    return layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(pixels)
+
+
 def shrink_pixels(pixels: Any, times: Fraction | int) -> Any:
     """Shrink uint8 pixels along both sides to the mean of the area of each, as patches are shrunk that are stored.
 

@@ -5,6 +5,7 @@ import json
 import math
 import reprlib
 from dataclasses import asdict, dataclass, field, fields, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_origin
@@ -191,7 +192,7 @@ class Contract:
         """`receptive_field` in pixels of the image."""
         if self.receptive_field is None:
             return None
-        return -(-self.receptive_field * self.patch // min(side or self.patch for side in self.sides))
+        return -(-self.receptive_field * self.patch // min(self.sides))
 
     @property
     def views(self) -> int:
@@ -199,9 +200,19 @@ class Contract:
         return self.symmetries * len(self.sides)
 
     @property
-    def sides(self) -> list[int] | list[int | None]:
-        """Sides to which patches are resized at inference; None if they are not."""
-        return self.resizes or [self.resize]
+    def sides(self) -> list[int]:
+        """Sides of a patch as the net is shown it at inference, one or more; `patch` where it is not resized."""
+        return self.resizes or [self.patch_seen]
+
+    @property
+    def patch_seen(self) -> int:
+        """Side of a patch as the net saw it in training."""
+        return self.resize or self.patch
+
+    @property
+    def shrink(self) -> Fraction:
+        """How many pixels of the image, along a side, were one for the net in training."""
+        return Fraction(self.patch, self.patch_seen)
 
     def for_pixels_of(self, size: float) -> "Contract":
         """Return how the net is used on images of other pixels: it sees as much ground as in training.
@@ -226,7 +237,7 @@ class Contract:
             self,
             pixel_size=size,
             patch=max(1, round(self.patch / scale)),
-            resize=self.resize or self.patch,
+            resize=self.patch_seen,
             tile=longer(self.tile),
             minimum_area=round(self.minimum_area / scale**2),
             gate=self.gate and replace(self.gate, tile=longer(self.gate.tile)),

@@ -8,9 +8,8 @@ other kind shows the image at a quarter of its side to the encoder of a segmente
 from typing import Any
 
 import keras
-from keras import layers
 
-from shipseg_tiles.nets.blocks import convolve, encoder_model, raw_pixels
+from shipseg_tiles.nets.blocks import convolve, encoder_model, raw_pixels, scaled
 from shipseg_tiles.nets.decoder import light_decoder
 
 _GROWTH = (0.5, 1, 2, 3, 4)
@@ -44,7 +43,7 @@ def gate_encoder(width: int) -> keras.Model:
         from -1 to 1.
     """
     pixels = raw_pixels()
-    maps = [layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(pixels)]
+    maps = [scaled(pixels)]
     for level, growth in enumerate(_GROWTH, start=1):
         filters = max(1, int(growth * width))
         features = convolve(maps[-1], filters, f"down{level}", 1, strides=2)

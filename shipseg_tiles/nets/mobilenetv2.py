@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.blocks import MOMENTUM, encoder_model, raw_pixels
+from shipseg_tiles.nets.blocks import MOMENTUM, encoder_model, raw_pixels, scaled
 from shipseg_tiles.nets.encoder_weights import LayerWeights, weights_by_layer
 from shipseg_tiles.nets.saved import first_line
 
@@ -33,7 +33,7 @@ def mobilenetv2_encoder(depth: int) -> keras.Model:
         pixels from -1 to 1.
     """
     pixels = raw_pixels()
-    normalised = layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(pixels)
+    normalised = scaled(pixels)
     whole = keras.applications.MobileNetV2(include_top=False, weights=None, input_tensor=normalised)
     for layer in whole.layers:
         if isinstance(layer, layers.BatchNormalization):

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from shipseg_tiles.nets.blocks import convolve, encoder_model, raw_pixels
+from shipseg_tiles.nets.blocks import convolve, encoder_model, raw_pixels, scaled
 
 
 def unet_encoder(width: int, depth: int, normalisation: str) -> keras.Model:
@@ -24,7 +24,7 @@ def unet_encoder(width: int, depth: int, normalisation: str) -> keras.Model:
         Model from uint8 (N, height, width, 3) to features at the strides 1, 2, 4 ... `2 ** depth`.
     """
     pixels = raw_pixels()
-    features = layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(pixels)
+    features = scaled(pixels)
     maps = []
     for level in range(depth):
         maps.append(_convolve_twice(features, width * 2**level, f"down{level}", normalisation))

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from shipseg_tiles.nets.blocks import MOMENTUM, convolve, encoder_model, raw_pixels
+from shipseg_tiles.nets.blocks import MOMENTUM, convolve, encoder_model, raw_pixels, scaled
 
 
 def xception_encoder(width: int, depth: int) -> keras.Model:
@@ -25,7 +25,7 @@ def xception_encoder(width: int, depth: int) -> keras.Model:
         pixels from -1 to 1.
     """
     pixels = raw_pixels()
-    maps = [layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(pixels)]
+    maps = [scaled(pixels)]
     maps.append(convolve(maps[0], width, "down0", strides=2))
     for level in range(1, depth):
         maps.append(_shrink(maps[-1], width * 2**level, f"down{level}"))

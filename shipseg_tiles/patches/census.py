@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.rle import rows_and_columns
 from shipseg_tiles.tiling import shared_grid
 
 PATCH_SIZES = (64, 128, 256, 384, 768)
@@ -51,7 +52,7 @@ def count_patches(labels: Labels, sizes: Mapping[str, tuple[int, int]], patches:
     every = dict.fromkeys(patches, 0)
     with_ships = dict.fromkeys(patches, 0)
     for name, (height, width) in tqdm(sizes.items(), desc="patches", unit="image", disable=None):
-        columns, rows = np.divmod(labels.pixel_indices(name, (height, width)), height)
+        rows, columns = rows_and_columns(labels.pixel_indices(name, (height, width)), height)
         for patch in patches:
             grid = shared_grid(height, width, patch, patch)
             every[patch] += len(grid)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.ship_fraction import ShipFraction
-from shipseg_tiles.patches.slots import CLASSES
+from shipseg_tiles.patches.slots import CLASSES, MINED
 from shipseg_tiles.patches.store import Patches, PatchSet, PatchStore
 
 ORDERS = ("random", "sequential")
@@ -115,7 +115,7 @@ class RatioFeed(keras.utils.PyDataset):
         background_in_batch = self.batch_size - ships_in_batch - self.mined_in_batch
         parts = [(ships, ship_places), self._in_turn(background, 1, background_shown, index, background_in_batch)]
         if self.mined:
-            mined = self.mined.sets["train", "background"]
+            mined = self.mined.sets[MINED]
             parts.append(self._in_turn(mined, 2, batches * self.mined_in_batch, index, self.mined_in_batch))
         return _gather(self.store.patch, parts)
 
@@ -189,14 +189,14 @@ def _mined_in_batch(store: PatchStore, mined: PatchStore | None, fraction: float
     in_batch = round(batch_size * fraction)
     if not in_batch:
         raise InputError(f"mined fraction {fraction} gives 0 of {batch_size} patches; use a larger one")
-    if not len(mined.sets["train", "background"]):
+    if not len(mined.sets[MINED]):
         raise InputError(f"{path} holds no background to train on; make it with mine")
     if (mined.options["patch"], mined.patch) != (store.options["patch"], store.patch):
         raise InputError(
             f"{path} has patches of {mined.options['patch']} px stored at {mined.patch} px, {store.paths[0]}"
             f" of {store.options['patch']} px stored at {store.patch} px; mine with the store that is trained on"
         )
-    leaking = validating_images(store).intersection(mined.source("train", "background")["image"])
+    leaking = validating_images(store).intersection(mined.source(*MINED)["image"])
     if leaking:
         raise InputError(
             f"{path} holds patches of {min(leaking)}, which validates in {store.paths[0]};"

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, SPLITS
+from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, PARTS, SPLITS
+from shipseg_tiles.rle import rows_and_columns
 from shipseg_tiles.tiling import TileGrid, shared_grid
 
 CELLS = 64
@@ -91,8 +92,7 @@ class PatchPlan:
         columns = ["image", "row", "column", "ship_pixels"]
         return {
             (split, kind): in_order.loc[(in_order["split"] == split) & (in_order["class"] == kind), columns]
-            for split in SPLITS
-            for kind in CLASSES
+            for split, kind in PARTS
         }
 
     @property
@@ -156,7 +156,7 @@ def plan_patches(
     """
     candidates = _candidates(labels, sizes, frozenset(validation), options)
     sums = candidates.groupby(["split", "class"], observed=False).size()
-    counts = {(split, kind): int(sums[split, kind]) for split in SPLITS for kind in CLASSES}
+    counts = {part: int(sums[part]) for part in PARTS}
     if not counts["train", "ship"]:
         raise InputError(f"{labels.source} shows no ship in any training image; a store needs ships to train on")
     wanted = background_wanted(counts, options.background_ratio)
@@ -234,7 +234,7 @@ def _patches(
 def _ship_places(labels: Labels, name: str, grid: TileGrid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and columns (P,) of the ship pixels of an image, at the size to which it is mirrored."""
     shape = (grid.height, grid.width)
-    columns, rows = np.divmod(labels.pixel_indices(name, shape), grid.height)
+    rows, columns = rows_and_columns(labels.pixel_indices(name, shape), grid.height)
     if rows.size and grid.padded_shape != shape:
         rows, columns = np.nonzero(grid.pad(labels.mask(name, shape)))
     return rows, columns

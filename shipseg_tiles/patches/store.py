@@ -36,17 +36,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shipseg_tiles.archive.labels import parse_labels
+from shipseg_tiles.archive.labels import Labels, parse_labels
 from shipseg_tiles.errors import InputError, missing_extra
-from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, SPLITS, Slots
+from shipseg_tiles.images import decode_image
+from shipseg_tiles.patches.slots import MAXIMUM_SIDE, PARTS, Slots
+from shipseg_tiles.rle import PixelIndices
 
 FORMAT_VERSION = 3
 FILTERS = {"lz4": 32004, "zstd": 32015, "gzip": 1}
 """What patches may be compressed with, and HDF5's codes for it."""
 
-_SOURCE = [("image", "S"), ("row", "i"), ("column", "i"), ("ship_pixels", "i")]
-_INDEX = [("image", "S"), ("offset", "i"), ("length", "i"), ("checksum", "u")]
-"""Fields and their kinds in numpy's letters: text of a fixed size and integers, nothing that points elsewhere."""
+SOURCE = {"row": "<i4", "column": "<i4", "ship_pixels": "<i4"}
+INDEX = {"offset": "<i8", "length": "<i8", "checksum": "<u4"}
+"""Of `source` and of `index`: the numbers that stand behind `image`, which is text of a fixed size."""
 
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 """What h5py, and the unpacking of what it read, raise on a file that is damaged or made up."""
@@ -73,6 +75,18 @@ class FullImage:
     name: str
     data: bytes
     ships: tuple[str, ...]
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Decode it to uint8 (height, width, 3); raises as `decode_image`."""
+        return decode_image(self.data, self.name)
+
+    def ship_indices(self, shape: tuple[int, int]) -> list[PixelIndices]:
+        """Return the pixel indices of each ship, if the image has `shape`, (height, width).
+
+        Raises:
+            InputError: If a run-length text is malformed or leaves the image.
+        """
+        return Labels("labels", {self.name: self.ships}).ship_indices(self.name, shape)
 
 
 @dataclass(frozen=True)
@@ -177,12 +191,8 @@ class PatchStore:
             self.fingerprint = hashlib.sha256("".join(fingerprints).encode()).hexdigest()
         files = [_files_of(path, header) for path, header in zip(paths, headers, strict=True)]
         self.files = tuple(file for of_path in files for file in of_path)
-        parts = [_read_arrays(file, self.patch) for file in self.files]
-        self.sets = {
-            (split, kind): PatchSet([of_file[split, kind] for of_file in parts], self.patch)
-            for split in SPLITS
-            for kind in CLASSES
-        }
+        arrays = [_read_arrays(file, self.patch) for file in self.files]
+        self.sets = {part: PatchSet([of_file[part] for of_file in arrays], self.patch) for part in PARTS}
 
     def __reduce__(self) -> tuple[type["PatchStore"], tuple[Path, ...]]:
         """Open the files anew in another process, instead of sending what they hold."""
@@ -236,6 +246,11 @@ class _Header:
         return f"{side} px" if side == self.patch else f"{side} px stored at {self.patch} px"
 
 
+def stored_side(options: Mapping[str, Any]) -> int:
+    """Return the side of patches as they are stored, in pixels."""
+    return operator.index(options["resize"] or options["patch"])
+
+
 def shard_path(path: Path, name: str) -> Path:
     """Return the file of a shard of the store at `path`.
 
@@ -287,10 +302,9 @@ def _read_header(path: Path) -> _Header:
 def _check_options(path: Path, header: _Header) -> None:
     """Refuse options that no store was made with: those who train or mine rely on them."""
     patch, stride, seed = (operator.index(header.options[name]) for name in ("patch", "stride", "seed"))
-    side = operator.index(header.options["resize"] or patch)
     if not 1 <= header.patch <= MAXIMUM_SIDE:
         raise InputError(f"{path} is for patches of {header.patch} px, not of 1 to {MAXIMUM_SIDE}; make it again")
-    if header.patch != side or not 1 <= stride <= patch <= MAXIMUM_SIDE or seed < 0:
+    if header.patch != stored_side(header.options) or not 1 <= stride <= patch <= MAXIMUM_SIDE or seed < 0:
         raise InputError(
             f"{path} has patches of {header.patch} px by the options patch {patch}, stride {stride}, resize"
             f" {header.options['resize']} and seed {seed}, which do not fit; make it again with make-patches"
@@ -316,21 +330,20 @@ def _read_arrays(path: Path, patch: int) -> dict[tuple[str, str], PatchArrays]:
     """Open the patches of a file by (split, class)."""
     sets = {}
     with opened(path) as file:
-        for split in SPLITS:
-            for kind in CLASSES:
-                group = f"{split}/{kind}"
-                checksum = _whole(path, file, f"{group}/checksum", "<u4")
-                shape = (len(checksum), patch, patch)
-                image = _patches(path, file, f"{group}/image", (*shape, 3))
-                mask = _patches(path, file, f"{group}/mask", shape)
-                sets[split, kind] = PatchArrays(image, mask, checksum)
+        for split, kind in PARTS:
+            group = f"{split}/{kind}"
+            checksum = _whole(path, file, f"{group}/checksum", "<u4")
+            shape = (len(checksum), patch, patch)
+            image = _patches(path, file, f"{group}/image", (*shape, 3))
+            mask = _patches(path, file, f"{group}/mask", shape)
+            sets[split, kind] = PatchArrays(image, mask, checksum)
     return sets
 
 
 def _read_source(path: Path, name: str) -> pd.DataFrame:
     with opened(path) as file:
-        rows = _whole(path, file, name, _SOURCE)
-        table: pd.DataFrame = pd.DataFrame({field: rows[field] for field, _ in _SOURCE})
+        rows = _whole(path, file, name, _kinds(SOURCE))
+        table: pd.DataFrame = pd.DataFrame({field: rows[field] for field in ("image", *SOURCE)})
         table["image"] = table["image"].str.decode("utf-8") if len(table) else table["image"].astype(str)
     return table
 
@@ -338,7 +351,7 @@ def _read_source(path: Path, name: str) -> pd.DataFrame:
 def _read_full_images(path: Path) -> Iterator[FullImage]:
     with opened(path) as file:
         files, labels = (_whole(path, file, f"full_images/{name}", "|u1") for name in ("files", "labels"))
-        index = _whole(path, file, "full_images/index", _INDEX)
+        index = _whole(path, file, "full_images/index", _kinds(INDEX))
         rows = [(name.decode("utf-8"), *numbers) for name, *numbers in index.tolist()]
     ships = parse_labels(labels.tobytes(), f"{path}/full_images/labels").ships
     end = 0
@@ -357,8 +370,7 @@ def find_slots(path: Path) -> Slots:
             (split, kind): tuple(
                 file[f"{split}/{kind}/{name}"].id.get_offset() for name in ("image", "mask", "checksum")
             )
-            for split in SPLITS
-            for kind in CLASSES
+            for split, kind in PARTS
         }
         return Slots(path, int(file.attrs["patch"]), offsets)
 
@@ -410,6 +422,11 @@ def _whole(path: Path, file: h5py.File, name: str, kind: str | list[tuple[str, s
         _offset(path, dataset)
     whole: NDArray[Any] = dataset[:]
     return whole
+
+
+def _kinds(numbers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the fields of a row and their kinds in numpy's letters: text and numbers that point nowhere else."""
+    return [("image", "S"), *((field, np.dtype(number).kind) for field, number in numbers.items())]
 
 
 def _offset(path: Path, dataset: h5py.Dataset) -> int:

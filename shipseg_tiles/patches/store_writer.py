@@ -3,7 +3,7 @@
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import missing_extra
 from shipseg_tiles.files import check_space, written_whole
 from shipseg_tiles.patches.plan import PatchPlan
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
-from shipseg_tiles.patches.store import FILTERS, FORMAT_VERSION, FullImage, shard_path
+from shipseg_tiles.patches.slots import PARTS
+from shipseg_tiles.patches.store import FILTERS, FORMAT_VERSION, INDEX, SOURCE, FullImage, shard_path, stored_side
 
 _LIBRARY_VERSIONS = ("earliest", "v110")
 """The format of newer versions would note the time in every group, and equal stores would differ."""
@@ -61,11 +61,6 @@ def create_store(
                 group.create_dataset("source", data=_source(rows))
             _write_full_images(file.create_group("full_images"), full_images)
         _reserve(temporary, temporary.stat().st_size)
-
-
-def stored_side(options: Mapping[str, Any]) -> int:
-    """Return the side of patches as they are stored, in pixels."""
-    return int(options["resize"] or options["patch"])
 
 
 def store_bytes(patches: int, side: int, full_images: Sequence[FullImage] = ()) -> int:
@@ -125,7 +120,7 @@ def compress_store(source: Path, target: Path, compression: str) -> None:
         packed.attrs.update(plain.attrs)
         for name in ("full_images", "left_out"):
             plain.copy(name, packed)
-        for group in (plain[f"{split}/{kind}"] for split in SPLITS for kind in CLASSES):
+        for group in (plain[f"{split}/{kind}"] for split, kind in PARTS):
             into = packed.create_group(group.name)
             for name in ("source", "checksum"):
                 plain.copy(group[name], into, name)
@@ -199,22 +194,25 @@ def _create_virtual(group: h5py.Group, name: str, shards: Sequence[Path]) -> Non
 
 
 def _source(rows: pd.DataFrame) -> NDArray[np.void]:
-    names = [str(name).encode() for name in rows["image"]]
-    text = h5py.string_dtype("utf-8", max(map(len, names), default=1))
-    fields = [("image", text), ("row", "<i4"), ("column", "<i4"), ("ship_pixels", "<i4")]
-    source: NDArray[np.void] = np.empty(len(rows), dtype=fields)
-    source["image"] = names
-    for field in ("row", "column", "ship_pixels"):
+    source = _rows_of(map(str, rows["image"]), SOURCE)
+    for field in SOURCE:
         source[field] = rows[field]
     return source
 
 
-def _write_full_images(group: h5py.Group, images: Sequence[FullImage]) -> None:
-    names = [image.name.encode() for image in images]
-    lengths = np.array([len(image.data) for image in images], dtype=np.int64)
+def _rows_of(images: Iterable[str], numbers: Mapping[str, str]) -> NDArray[np.void]:
+    """Make a row for each image with its name, and with space for numbers."""
+    names = [image.encode() for image in images]
     text = h5py.string_dtype("utf-8", max(map(len, names), default=1))
-    index = np.empty(len(images), dtype=[("image", text), ("offset", "<i8"), ("length", "<i8"), ("checksum", "<u4")])
-    index["image"], index["offset"], index["length"] = names, np.cumsum(lengths) - lengths, lengths
+    rows: NDArray[np.void] = np.empty(len(names), dtype=[("image", text), *numbers.items()])
+    rows["image"] = names
+    return rows
+
+
+def _write_full_images(group: h5py.Group, images: Sequence[FullImage]) -> None:
+    lengths = np.array([len(image.data) for image in images], dtype=np.int64)
+    index = _rows_of((image.name for image in images), INDEX)
+    index["offset"], index["length"] = np.cumsum(lengths) - lengths, lengths
     index["checksum"] = [zlib.crc32(image.data) for image in images]
     labels = Labels("", {image.name: image.ships for image in images})
     group.create_dataset("files", data=np.frombuffer(b"".join(image.data for image in images), dtype=np.uint8))

@@ -9,15 +9,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import decode_image
 from shipseg_tiles.patches.plan import fingerprint_of
-from shipseg_tiles.patches.slots import CLASSES, SPLITS, checksum
+from shipseg_tiles.patches.slots import CLASSES, PARTS, checksum
 from shipseg_tiles.patches.store import PatchArrays, PatchStore
-from shipseg_tiles.tiling import mirrored
-
-KEYS = [(split, kind) for split in SPLITS for kind in CLASSES]
+from shipseg_tiles.rle import mask_of, union
+from shipseg_tiles.tiling import TileGrid
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def verify_store(path: Path) -> Verification:
     patches = sum(map(len, store.sets.values()))
     with tqdm(total=patches, desc="verify", unit="patch", disable=None) as bar:
         for file in files:
-            for split, kind in KEYS:
+            for split, kind in PARTS:
                 problems += _all_of(_check_patches(file, split, kind, bar), file, f"{split}/{kind}")
             problems += _all_of(_check_plan(file), file, "source")
     if store.files != store.paths:
@@ -122,14 +119,14 @@ def _fault(arrays: PatchArrays, slot: int, ship_pixels: int, kind: str, resized:
 
 def _check_plan(store: PatchStore) -> Iterator[Problem]:
     """Check whether the rows are those of the plan."""
-    found = fingerprint_of({key: store.source(*key) for key in KEYS})
+    found = fingerprint_of({part: store.source(*part) for part in PARTS})
     if found != store.fingerprint:
         yield Problem(store.paths[0], "source", None, f"its fingerprint is {found}, not {store.fingerprint!r}")
 
 
 def _check_join(store: PatchStore, shards: Sequence[PatchStore]) -> Iterator[Problem]:
     """Check whether the rows of a store are those of its shards, one behind the other."""
-    for split, kind in KEYS:
+    for split, kind in PARTS:
         joined = pd.concat([shard.source(split, kind) for shard in shards], ignore_index=True)
         if not store.source(split, kind).equals(joined):
             yield Problem(store.paths[0], f"{split}/{kind}", None, "its source is not that of the shards")
@@ -141,13 +138,13 @@ def _check_full_images(store: PatchStore) -> Iterator[Problem]:
     side = store.options["patch"]
     for image in store.full_images():
         try:
-            height, width = decode_image(image.data, image.name).shape[:2]
-            mask = Labels("its labels", {image.name: image.ships}).mask(image.name, (height, width))
-            mask = mirrored(mask, side, side)
+            height, width = image.pixels().shape[:2]
+            grid = TileGrid(height, width, side, side)
+            mask = grid.pad(mask_of(union(image.ship_indices((height, width))), (height, width)))
         except InputError as error:
             yield Problem(store.paths[0], "full_images", None, str(error))
             continue
         for _, row, column, ship_pixels in of_image.get(image.name, pd.DataFrame()).itertuples(index=False, name=None):
-            if mask[row : row + side, column : column + side].sum() != ship_pixels:
+            if mask[grid.place(row, column)].sum() != ship_pixels:
                 what = f"the labels of {image.name!r} do not fit the patch at row {row}, column {column}"
                 yield Problem(store.paths[0], "full_images", None, what)

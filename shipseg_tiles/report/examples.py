@@ -12,6 +12,7 @@ from shipseg_tiles.archive.statistics import Measures
 from shipseg_tiles.archive.usable import UsableImages
 from shipseg_tiles.report.html import jpeg_address
 from shipseg_tiles.report.pictures import TRUTH, outlined, shrink_step, shrunk_mask
+from shipseg_tiles.tiling import TileGrid
 
 _IMAGES_OF_A_KIND = 2
 _SMALLEST = "smallest ship"
@@ -81,13 +82,9 @@ def _smallest_ship(name: str, image: NDArray[np.uint8], pixels: rle.PixelIndices
     ships = measures.ships[measures.ships["image"] == name]
     smallest = ships["pixels"].argmin()
     size, row, column = (int(ships[field].iloc[smallest]) for field in ("pixels", "row", "column"))
-    mask = rle.mask_of(pixels, (image.shape[0], image.shape[1]))
-    # Moved back at the border of the image, so that the part keeps its size wherever the image is large enough.
-    top, left = (
-        max(min(middle - _CLOSE_UP // 2, side - _CLOSE_UP), 0)
-        for middle, side in zip((row, column), mask.shape, strict=True)
-    )
-    part = np.s_[top : top + _CLOSE_UP, left : left + _CLOSE_UP]
+    height, width = image.shape[:2]
+    mask = rle.mask_of(pixels, (height, width))
+    part = TileGrid(height, width, _CLOSE_UP, _CLOSE_UP).place_around(row, column)
     picture = outlined(_enlarged(image[part]), _enlarged(mask[part]), TRUTH)
     caption = f"{_SMALLEST}: {name}, {size} px at row {row}, column {column}, enlarged {_ENLARGED} times"
     return Example(jpeg_address(picture), caption)

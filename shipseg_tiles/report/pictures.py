@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import dilation, disk
 
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.rle import PixelIndices, rows_and_columns
 
 PREDICTED = (255, 176, 0)
 """Amber. With `TRUTH` it stays apart for every kind of colour blindness (IBM's colour-safe palette)."""
@@ -42,7 +42,7 @@ def shrunk_mask(pixels: PixelIndices, shape: tuple[int, int], step: int) -> NDAr
     """
     height, width = shape
     mask = np.zeros((-(-height // step), -(-width // step)), dtype=np.bool_)
-    columns, rows = np.divmod(pixels, height)
+    rows, columns = rows_and_columns(pixels, height)
     mask[rows // step, columns // step] = True
     return mask
 

@@ -21,7 +21,7 @@ from shipseg_tiles.inference.scenes import create_raster, open_scene
 from shipseg_tiles.inference.vectors import ship_features, write_geojson
 from shipseg_tiles.masks import write_mask
 from shipseg_tiles.report.pictures import shrink_step, shrunk_mask, triptych
-from shipseg_tiles.rle import encode_indices, union
+from shipseg_tiles.rle import encode_indices, rows_and_columns, union
 from shipseg_tiles.tiling import Region
 from shipseg_tiles.zipped import AnyPath, identity_of
 
@@ -282,9 +282,9 @@ def _whole_raster(prediction: Prediction, name: str) -> NDArray[np.uint8]:
 
 def _mask_lines(prediction: Prediction, region: Region) -> Iterator[tuple[tuple[slice, slice], NDArray[np.uint8]]]:
     """Draw the mask of a scene in the region that was predicted, uint8 0 and 255: rows and columns, and lines there."""
-    columns, rows = np.divmod(union(prediction.pixels), prediction.shape[0])
+    rows, columns = rows_and_columns(union(prediction.pixels), prediction.shape[0])
     order = np.argsort(rows, kind="stable")
-    columns, rows = columns[order], rows[order]
+    rows, columns = rows[order], columns[order]
     for top in range(region.top, region.bottom, _LINES):
         bottom = min(top + _LINES, region.bottom)
         lines = np.zeros((bottom - top, region.right - region.left), dtype=np.uint8)

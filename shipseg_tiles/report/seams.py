@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_text, written_whole
 from shipseg_tiles.report.pictures import COLOURS
-from shipseg_tiles.scoring.seams import Profile, SeamOptions, Seams, overlap_for, summarise_differences
+from shipseg_tiles.scoring.seams import Profile, SeamOptions, Seams, summarise_differences
+from shipseg_tiles.tiling import overlap_for
 
 _MARKERS = "os^Dv"
 

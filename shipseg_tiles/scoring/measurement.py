@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.gate import Gate
+from shipseg_tiles.inference.gate import Gate, are_seen
 from shipseg_tiles.inference.predictor import Predictor, readable_images
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold, image_digest
 from shipseg_tiles.scoring.evidence import Evidence, collect_evidence, peak_map
@@ -87,6 +87,5 @@ def _peaks(measured: Measurement, gate: Gate, image: NDArray[np.uint8], grid: Ti
     if grid.tile == measured.tile:
         measured.peaks.append(peaks)
         return peak_map(grid, peaks)
-    threshold = gate_threshold(gate.contract, grid.tile)
-    seen = np.ones_like(peaks, dtype=np.bool_) if threshold is None else peaks > np.float64(threshold)
+    seen = are_seen(peaks, gate_threshold(gate.contract, grid.tile))
     return peak_map(grid, np.where(seen, np.float32(np.inf), np.float32(-np.inf)))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.rle import PixelIndices, union
+from shipseg_tiles.rle import PixelIndices, rows_and_columns, union
 from shipseg_tiles.scoring.dice import dice_from_counts, overlap
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.scoring.pairs import ImagePair, pair_images
@@ -110,15 +110,8 @@ def _ship_patch_dice(patch: int, pairs: Iterable[ImagePair]) -> float | None:
 
 
 def _patches_of(indices: PixelIndices, grid: TileGrid) -> NDArray[np.int64]:
-    """Return the number, in the order of `TileGrid.corners`, of the one patch that each pixel counts in.
-
-    Where the last patch of an axis is moved back over its neighbour, that is the last one.
-    """
-    columns, rows = np.divmod(indices, grid.height)
-    down = np.searchsorted(grid.rows, rows, side="right") - 1
-    right = np.searchsorted(grid.columns, columns, side="right") - 1
-    numbers: NDArray[np.int64] = down * len(grid.columns) + right
-    return numbers
+    """Return the number of the one patch that each pixel counts in, be it in two where the last one is moved back."""
+    return grid.last_tile_with(*rows_and_columns(indices, grid.height))
 
 
 def _pooled_dice(scores: Sequence[ImageScore]) -> float | None:

@@ -12,7 +12,7 @@ from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.inference.stitching import PredictTiles, stitch
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.scoring.dice import dice_from_counts
-from shipseg_tiles.tiling import TileGrid, WindowName, round_up
+from shipseg_tiles.tiling import TileGrid, WindowName
 
 LARGEST_SIDE = 2048
 """Of larger images the middle is taken, in pixels: the whole is predicted at once, and nets take much memory for it."""
@@ -122,24 +122,6 @@ class Profile:
         above = np.flatnonzero(self.percentile_99 >= self.tolerance)
         halo = int(above[-1]) + 1 if above.size else 0
         return halo if halo < len(self.pixels) else None
-
-
-def overlap_for(halo: int, tile: int, multiple: int) -> float | None:
-    """Return the overlap at which each pixel lies beyond the halo in at least one tile.
-
-    Neighbours must share two halos. It is rounded up to the net's multiple, so that the poolings in each tile begin
-    where those of its neighbours end.
-
-    Args:
-        halo: Pixels at the border of a tile that are not to be trusted.
-        tile: Side of the tile in pixels.
-        multiple: What the sides of the net's input must be multiples of.
-
-    Returns:
-        Share of the tile's side; None if the tile is too small.
-    """
-    shared = round_up(2 * halo, multiple)
-    return shared / tile if shared < tile else None
 
 
 @dataclass(frozen=True)
@@ -267,10 +249,9 @@ def _add_raw_tiles(
     profile: Profile, image: NDArray[np.uint8], whole: NDArray[np.float32], predict_tiles: PredictTiles
 ) -> None:
     """Predict tiles side by side, each on its own, and count how far they are from the whole."""
-    tile = profile.tile
-    grid = TileGrid(image.shape[0], image.shape[1], tile, tile)
+    grid = TileGrid(image.shape[0], image.shape[1], profile.tile, profile.tile)
     for row, column in grid.corners.tolist():
-        place = np.s_[row : row + tile, column : column + tile]
+        place = grid.place(row, column)
         answer = predict_tiles(image[place][np.newaxis])[0]
         profile.add(grid.border_distance(row, column), answer, whole[place])
 

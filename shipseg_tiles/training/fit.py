@@ -276,9 +276,9 @@ def _content(store: PatchStore) -> list[Any]:
 
 def _usage(store: PatchStore, options: TrainOptions, pixel_size: float | None) -> Contract:
     """Say how a net that is trained with `options` is to be used; the rest of the contract comes with its weights."""
-    patch, resize = store.options["patch"], store.options["resize"]
+    patch = store.options["patch"]
     needed = side_multiple(options.net, options.depth)
-    largest = min(TILE, TILE * patch // (resize or patch))  # a tile that is enlarged takes as much memory as others
+    largest = min(TILE, TILE * patch // store.patch)  # a tile that is enlarged takes as much memory as others
     return Contract(
         weights_sha256="",
         net=options.net,
@@ -289,7 +289,7 @@ def _usage(store: PatchStore, options: TrainOptions, pixel_size: float | None) -
         overlap=OVERLAP,
         tile_multiple=needed,
         receptive_field=None,
-        resize=resize,
+        resize=store.options["resize"],
         pixel_size=pixel_size,
     )
 

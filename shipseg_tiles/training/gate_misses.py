@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.images import decode_image
-from shipseg_tiles.inference.gate import Gate
+from shipseg_tiles.inference.gate import Gate, are_seen
 from shipseg_tiles.nets.gate import CELL
 from shipseg_tiles.patches.store import FullImage
-from shipseg_tiles.rle import PixelIndices, decode_indices
+from shipseg_tiles.rle import PixelIndices, rows_and_columns
 from shipseg_tiles.tiling import TileGrid
 
 
@@ -68,7 +67,7 @@ class GateAnswers:
 
 
 def _share_left_out(peaks: NDArray[np.float32], threshold: float) -> float | None:
-    return float(np.mean(peaks <= np.float64(threshold))) if len(peaks) else None
+    return float(np.mean(~are_seen(peaks, threshold))) if len(peaks) else None
 
 
 def ask_gate(gate: Gate, images: Iterable[FullImage], sides: Sequence[int]) -> dict[int, GateAnswers]:
@@ -85,8 +84,8 @@ def ask_gate(gate: Gate, images: Iterable[FullImage], sides: Sequence[int]) -> d
     """
     answers: dict[int, list[GateAnswers]] = {side: [] for side in sides}
     for image in images:
-        pixels = decode_image(image.data, image.name)
-        ships = [decode_indices(ship, pixels.shape[0] * pixels.shape[1]) for ship in image.ships]
+        pixels = image.pixels()
+        ships = image.ship_indices((pixels.shape[0], pixels.shape[1]))
         for side in sides:
             answers[side].append(_ask_about(gate, pixels, ships, side))
     return {side: _joined(parts) for side, parts in answers.items()}
@@ -96,7 +95,7 @@ def _ask_about(gate: Gate, pixels: NDArray[np.uint8], ships: Sequence[PixelIndic
     height, width = pixels.shape[:2]
     grid = TileGrid.covering(height, width, side, 0.0, CELL)
     peaks = gate.tile_peaks(pixels, grid)
-    holding = [grid.pixels_per_tile(rows, columns) > 0 for columns, rows in (np.divmod(ship, height) for ship in ships)]
+    holding = [grid.pixels_per_tile(*rows_and_columns(ship, height)) > 0 for ship in ships]
     of_ships = np.array([peaks[held].max() for held in holding], dtype=np.float32)
     return GateAnswers(of_ships, peaks, peaks.max(keepdims=True)[: not ships])
 

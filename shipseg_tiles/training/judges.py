@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import decode_image
 from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
@@ -106,7 +105,7 @@ class ClassifierJudge:
         return {"data": data, "images": len(self.images), **found.summary()}
 
     def _probabilities(self, classifier: Classifier) -> NDArray[np.float64]:
-        return np.array([classifier.probability(decode_image(image.data, image.name)) for image in self.images])
+        return np.array([classifier.probability(image.pixels()) for image in self.images])
 
 
 class GateJudge:

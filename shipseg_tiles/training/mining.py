@@ -23,10 +23,11 @@ from shipseg_tiles.patches.feed import validating_images
 from shipseg_tiles.patches.fill import fill_slots
 from shipseg_tiles.patches.make import image_tasks
 from shipseg_tiles.patches.plan import PatchPlan
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import CLASSES, MINED, SPLITS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.processes import chunked
+from shipseg_tiles.rle import rows_and_columns
 from shipseg_tiles.tiling import TileGrid
 
 
@@ -205,8 +206,8 @@ def _false_ships(predictor: Predictor, archive: Archive, name: str, options: dic
     image = read_image(archive.files[name])
     height, width = image.shape[:2]
     grid = TileGrid(height, width, options["patch"], options["stride"])
-    columns, rows = np.divmod(archive.labels.pixel_indices(name, (height, width)), height)
-    labelled = grid.pixels_per_tile(rows, columns)
+    ships = archive.labels.pixel_indices(name, (height, width))
+    labelled = grid.pixels_per_tile(*rows_and_columns(ships, height))
     contract = predictor.contract
     seen = grid.pixels_per_tile(*np.nonzero(predictor.probabilities(image) > contract.threshold))
     is_false = (labelled == 0) & (seen >= max(contract.minimum_area, 1))
@@ -229,12 +230,13 @@ def _plan(found: pd.DataFrame, max_patches: int, seed: int) -> PatchPlan:
     """Plan to keep the worst of the patches, shuffled."""
     worst_first = found.sort_values(["false_pixels", "image", "row", "column"], ascending=[False, True, True, True])
     table = worst_first.head(max_patches).sort_values(["image", "row", "column"], ignore_index=True)
+    split, kind = MINED
     table = table.drop(columns="false_pixels").assign(
         image=pd.Categorical(table["image"]),
         ship_pixels=np.int32(0),
-        split=pd.Categorical(["train"] * len(table), categories=SPLITS),
+        split=pd.Categorical([split] * len(table), categories=SPLITS),
         cell=np.int8(0),
         slot=np.random.default_rng(seed).permutation(len(table)),
-        **{"class": pd.Categorical(["background"] * len(table), categories=CLASSES)},
+        **{"class": pd.Categorical([kind] * len(table), categories=CLASSES)},
     )
-    return PatchPlan(table, {("train", "background"): len(found)})
+    return PatchPlan(table, {MINED: len(found)})

@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from shipseg_tiles.images import decode_image
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.patches.store import FullImage
-from shipseg_tiles.rle import decode_indices
 from shipseg_tiles.scoring.image_score import score_image
 from shipseg_tiles.scoring.score import summarise
 
@@ -23,8 +21,7 @@ def measure_true_dice(predictor: Predictor, images: Iterable[FullImage]) -> dict
     """
     scores = []
     for image in images:
-        pixels = decode_image(image.data, image.name)
-        height, width = pixels.shape[:2]
-        truth = [decode_indices(ship, height * width) for ship in image.ships]
-        scores.append(score_image(image.name, truth, predictor.ships(pixels), (height, width)))
+        pixels = image.pixels()
+        shape = pixels.shape[0], pixels.shape[1]
+        scores.append(score_image(image.name, image.ship_indices(shape), predictor.ships(pixels), shape))
     return summarise(scores)

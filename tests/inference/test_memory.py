@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.memory import BYTES_PER_PIXEL, BackingOff, free_bytes, images_at_once, pixels_that_fit
+from shipseg_tiles.inference.memory import BYTES_PER_PIXEL, BackingOff, free_bytes, images_within, pixels_within
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 
 
@@ -195,33 +195,27 @@ def test_the_limit_of_a_container_of_version_1_counts_too(machine):
 
 def test_where_nobody_says_what_is_left_the_batch_is_the_largest(tmp_path):
     assert free_bytes(tmp_path) is None
-    assert pixels_that_fit(tmp_path) == PIXELS_PER_BATCH
+    assert pixels_within(None) == PIXELS_PER_BATCH
 
 
 @pytest.mark.parametrize(("missing", "part"), [(0, 1), (1, 2), (500_000, 8), (575_990, 65_536)])
-def test_a_batch_may_take_half_of_what_is_left(machine, missing, part):
+def test_a_batch_may_take_half_of_what_is_left(missing, part):
     """768 x 768 pixels of 500 bytes take 294,912,000, twice that is 576,000 kB. With one kB less, half of the pixels
     are all. Of 76,000 kB 38,912,000 bytes may be taken, and an eighth needs 36,864,000. Of 10 kB it is 5,120 bytes for
     10 pixels; 768 x 768, halved 16 times, are 9."""
     assert (PIXELS_PER_BATCH, BYTES_PER_PIXEL) == (768 * 768, 500)
 
-    assert pixels_that_fit(machine(576_000 - missing)) == PIXELS_PER_BATCH // part
+    assert pixels_within(1024 * (576_000 - missing)) == PIXELS_PER_BATCH // part
 
 
 @pytest.mark.parametrize(("free", "images"), [(1_152_000, 2), (1_151_999, 1), (10, 1)])
-def test_two_images_are_predicted_at_once_where_half_of_what_is_left_holds_two_batches(free, images, machine):
+def test_two_images_are_predicted_at_once_where_half_of_what_is_left_holds_two_batches(free, images):
     """Twice 294,912,000 bytes, and as much again, are 1,152,000 kB."""
-    images_at_once.cache_clear()
-
-    assert images_at_once(machine(free)) == images
-    images_at_once.cache_clear()
+    assert images_within(1024 * free) == images
 
 
-def test_two_images_are_predicted_at_once_where_nobody_says_what_is_left(tmp_path):
-    images_at_once.cache_clear()
-
-    assert images_at_once(tmp_path) == 2
-    images_at_once.cache_clear()
+def test_two_images_are_predicted_at_once_where_nobody_says_what_is_left():
+    assert images_within(None) == 2
 
 
 def test_this_machine_says_what_is_left():

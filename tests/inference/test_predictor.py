@@ -176,8 +176,9 @@ def test_a_ship_has_the_mean_probability_of_its_pixels():
     (12 * 1 + 4 * 0.8) / 16 = 0.95; further down, in a later column, 16 gray ones are another."""
     image = scene(40, 60, (2, 2, 4, 3))
     image[2:6, 5] = image[20:24, 30:34] = 204
+    predictor = Predictor(Recording(), contract())
 
-    ships = Predictor(Recording(), contract()).find_ships(image)
+    ships = predictor.joined(predictor.strips(image), 40)
 
     assert [ship.score for ship in ships] == pytest.approx([0.95, 0.8])
     assert [ship.pixels.size for ship in ships] == [16, 16]
@@ -217,8 +218,9 @@ def test_ships_of_a_region_are_cut_at_its_border():
     """A box of 4 x 20 px, of which the region has the last 6 columns. Pixels are numbered in the whole image: row 50
     of column 60 of 100 lines is 6050."""
     predictor = Predictor(Recording(), contract())
+    strips = predictor.strips(scene(100, 150, (50, 46, 4, 20)), Region(40, 60, 100, 150))
 
-    (ship,) = predictor.find_ships(scene(100, 150, (50, 46, 4, 20)), Region(40, 60, 100, 150))
+    (ship,) = predictor.joined(strips, 100)
 
     assert ship.pixels.tolist() == [column * 100 + row for column in range(60, 66) for row in range(50, 54)]
 

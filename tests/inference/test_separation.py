@@ -7,6 +7,7 @@ from skimage.draw import polygon
 from shipseg_tiles.inference import separation
 from shipseg_tiles.inference.separation import rectangle_fit, separate_touching
 from shipseg_tiles.masks import separate_objects
+from shipseg_tiles.rle import rows_and_columns
 
 SHAPE = (120, 160)
 
@@ -35,8 +36,7 @@ def separated(mask):
 
 
 def fit(mask):
-    columns, rows = np.divmod(np.flatnonzero(mask.T), len(mask))
-    return rectangle_fit(rows, columns)
+    return rectangle_fit(*rows_and_columns(np.flatnonzero(mask.T), len(mask)))
 
 
 def sizes(mask):

@@ -47,7 +47,7 @@ def stitch_slowly(grid, answers, window):
     sums, shares = np.zeros(grid.padded_shape), np.zeros(grid.padded_shape)
     for (row, column), answer in zip(grid.corners, answers, strict=True):
         if answer is not None:
-            place = np.s_[row : row + grid.tile, column : column + grid.tile]
+            place = grid.place(row, column)
             sums[place] += answer * weights
             shares[place] += weights
     return np.divide(sums, shares, out=sums, where=shares > 0)[: grid.height, : grid.width]
@@ -433,7 +433,7 @@ def test_whichever_tiles_are_seen_the_result_is_the_blend_of_just_these(case, sh
     mean = np.zeros(grid.padded_shape)
     mean[: grid.height, : grid.width] = stitch_slowly(grid, answers, window)
     squares = [
-        None if answer is None else (answer - mean[row : row + grid.tile, column : column + grid.tile]) ** 2
+        None if answer is None else (answer - mean[grid.place(row, column)]) ** 2
         for (row, column), answer in zip(grid.corners.tolist(), answers, strict=True)
     ]
     net = InOrder(answer for answer in answers if answer is not None)
@@ -550,7 +550,7 @@ def test_disagreement_is_the_weighted_standard_deviation(case, seed):
     mean = np.zeros(grid.padded_shape)
     mean[: grid.height, : grid.width] = stitch_slowly(grid, answers, window)
     squares = [
-        (answer - mean[row : row + grid.tile, column : column + grid.tile]) ** 2
+        (answer - mean[grid.place(row, column)]) ** 2
         for (row, column), answer in zip(grid.corners.tolist(), answers, strict=True)
     ]
 

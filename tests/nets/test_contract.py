@@ -222,7 +222,14 @@ def test_views_are_counted():
     contract = Contract(**VALUES | {"receptive_field": 5}, symmetries=2, resizes=[32, 96])
 
     assert (contract.sides, contract.views, contract.reach) == ([32, 96], 4, 20)
-    assert (Contract(**VALUES).sides, Contract(**VALUES).views) == ([None], 1)
+    assert (Contract(**VALUES).sides, Contract(**VALUES).views) == ([128], 1)
+
+
+@pytest.mark.parametrize(("resize", "seen", "shrink"), [(None, 128, 1), (64, 64, 2), (96, 96, 4 / 3), (256, 256, 0.5)])
+def test_how_large_a_patch_is_for_the_net(resize, seen, shrink):
+    contract = Contract(**VALUES, resize=resize)
+
+    assert (contract.patch_seen, float(contract.shrink)) == (seen, shrink)
 
 
 # Gates and calibration

@@ -15,13 +15,12 @@ from shipseg_tiles.patches.feed import ORDERS, RatioFeed, ValidationFeed
 from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.ship_fraction import ShipFraction
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import CLASSES, PARTS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_writer import create_store
 
 fast = settings(deadline=None, max_examples=40)
 
-KEYS = [(split, kind) for split in SPLITS for kind in CLASSES]
 SIDE = 4
 
 
@@ -31,13 +30,13 @@ def numbered_store(folder, *counts, first=0):
     The colour of a patch is its slot, in two bytes, and its kind; its mask is the slot in binary digits. Slots count
     from `first`. All patches of a split come from one image, `train.jpg` or `valid.jpg`.
     """
-    rows = [(f"{key[0]}.jpg", slot, *key) for key, count in zip(KEYS, counts, strict=True) for slot in range(count)]
+    rows = [(f"{key[0]}.jpg", slot, *key) for key, count in zip(PARTS, counts, strict=True) for slot in range(count)]
     table = pd.DataFrame(rows, columns=["image", "slot", "split", "class"])
     table["row"] = table["column"] = table["ship_pixels"] = 0
     path = Path(folder) / f"patches{first or ''}.h5"
     create_store(path, PatchPlan(table, {}), {"patch": SIDE, "stride": SIDE, "resize": None, "seed": 0})
     writer = find_slots(path)
-    for number, (key, count) in enumerate(zip(KEYS, counts, strict=True)):
+    for number, (key, count) in enumerate(zip(PARTS, counts, strict=True)):
         for slot in range(count):
             name = first + slot
             image = np.full((SIDE, SIDE, 3), (name % 256, name // 256, number), dtype=np.uint8)
@@ -60,7 +59,7 @@ def patches_of(batch):
     for (low, high, number), mask in zip(images[:, 0, 0].tolist(), masks, strict=True):
         slot = low + 256 * high
         assert np.array_equal(mask, digits_of(slot))
-        found.append((KEYS[number], slot))
+        found.append((PARTS[number], slot))
     return found
 
 

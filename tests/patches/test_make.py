@@ -13,7 +13,7 @@ from shipseg_tiles import rle
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError, SkippedImageWarning
-from shipseg_tiles.images import decode_image, read_image, read_size
+from shipseg_tiles.images import read_image, read_size
 from shipseg_tiles.patches.make import Layout, MadeStore, MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.tiling import TileGrid
@@ -178,7 +178,7 @@ def test_whole_validation_images_are_kept_as_they_are_on_disk(scenes, store):
     for image in images:
         assert image.data == scenes.files[image.name].read_bytes()
         assert image.ships == scenes.labels.ships[image.name]
-        assert decode_image(image.data, image.name).shape == (256, 256, 3)
+        assert image.pixels().shape == (256, 256, 3)
 
 
 def test_broken_images_are_only_found_by_decoding(run):
@@ -248,7 +248,7 @@ def test_whole_image_of_which_no_patch_is_cut_must_be_readable_too(tmp_path):
     images = list(PatchStore(tmp_path / "patches.h5").full_images())
     assert images
     for image in images:
-        decode_image(image.data, image.name)
+        image.pixels()
 
 
 @pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")

@@ -16,7 +16,7 @@ import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches, partial_path
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import PARTS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 
 OPTIONS = MakeOptions(patch=64, stride=4, background_ratio=0.3, seed=3, valid_fraction=0.25, full_images=3)
@@ -59,11 +59,10 @@ def filled(path):
     slots = find_slots(path)
     with path.open("rb") as file:
         counts = []
-        for split in SPLITS:
-            for kind in CLASSES:
-                patches = PatchStore(path).sets[split, kind]
-                file.seek(slots.offsets[split, kind][2] or 0)
-                counts.append(np.count_nonzero(np.frombuffer(file.read(4 * len(patches)), dtype=np.uint32)))
+        for part in PARTS:
+            patches = PatchStore(path).sets[part]
+            file.seek(slots.offsets[part][2] or 0)
+            counts.append(np.count_nonzero(np.frombuffer(file.read(4 * len(patches)), dtype=np.uint32)))
         return sum(counts)
 
 

@@ -20,7 +20,7 @@ from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PlanOptions, plan_patches
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import PARTS
 from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots
 from shipseg_tiles.patches.store_writer import _create_contiguous, compress_store, create_store
 
@@ -69,8 +69,7 @@ def small_disk():
             subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize(("split", "kind"), PARTS)
 def test_layout_that_scripts_outside_rely_on(split, kind, store):
     """DESIGN.md fixes it: uint8 images and 0/1 masks, and of each patch the file name, row, column, ship pixels."""
     with h5py.File(store.paths[0]) as file:
@@ -145,11 +144,18 @@ def test_patches_written_beside_hdf5_are_read_by_it(path):
 def test_source_is_in_the_order_of_the_slots(plan, path):
     store = PatchStore(path)
 
-    for split in SPLITS:
-        for kind in CLASSES:
-            rows = plan.table[(plan.table["split"] == split) & (plan.table["class"] == kind)].sort_values("slot")
-            expected = rows[["image", "row", "column", "ship_pixels"]].astype({"image": str}).reset_index(drop=True)
-            pd.testing.assert_frame_equal(store.source(split, kind).astype({"image": str}), expected)
+    for split, kind in PARTS:
+        rows = plan.table[(plan.table["split"] == split) & (plan.table["class"] == kind)].sort_values("slot")
+        expected = rows[["image", "row", "column", "ship_pixels"]].astype({"image": str}).reset_index(drop=True)
+        pd.testing.assert_frame_equal(store.source(split, kind).astype({"image": str}), expected)
+
+
+def test_a_label_that_leaves_its_full_image_is_refused():
+    image = FullImage("a.jpg", b"", ("1 2", "9 1"))
+
+    assert [ship.tolist() for ship in image.ship_indices((3, 3))] == [[0, 1], [8]]
+    with pytest.raises(InputError, match=r"labels: a\.jpg: run '9 1' leaves the image of 8 pixels"):
+        image.ship_indices((2, 4))
 
 
 def test_names_that_are_not_ascii_come_back(tmp_path):

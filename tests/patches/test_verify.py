@@ -15,7 +15,7 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import fingerprint_of
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import CLASSES, PARTS, SPLITS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.verify import verify_store
 from shipseg_tiles.rle import encode
@@ -30,7 +30,7 @@ LAYOUTS = {
     "gzip in shards": Layout(shards=2, compression="gzip"),
 }
 
-GROUPS = [f"{split}/{kind}" for split in SPLITS for kind in CLASSES]
+GROUPS = [f"{split}/{kind}" for split, kind in PARTS]
 
 
 @pytest.fixture(scope="module")

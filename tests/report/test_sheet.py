@@ -6,13 +6,12 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.patches.plan import PatchPlan
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
+from shipseg_tiles.patches.slots import PARTS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.report.pictures import TRUTH
 from shipseg_tiles.report.sheet import write_sheet
 
-KEYS = [(split, kind) for split in SPLITS for kind in CLASSES]
 GAP = 6
 
 
@@ -21,13 +20,13 @@ def coloured_store(folder, side, *counts):
 
     The upper left quarter of ship patches is ship.
     """
-    rows = [("a.jpg", slot, *key) for key, count in zip(KEYS, counts, strict=True) for slot in range(count)]
+    rows = [("a.jpg", slot, *key) for key, count in zip(PARTS, counts, strict=True) for slot in range(count)]
     table = pd.DataFrame(rows, columns=["image", "slot", "split", "class"])
     table["row"] = table["column"] = table["ship_pixels"] = 0
     path = Path(folder) / "patches.h5"
     create_store(path, PatchPlan(table, {}), {"patch": side, "stride": side, "resize": None, "seed": 0})
     slots = find_slots(path)
-    for number, ((split, kind), count) in enumerate(zip(KEYS, counts, strict=True)):
+    for number, ((split, kind), count) in enumerate(zip(PARTS, counts, strict=True)):
         mask = np.zeros((side, side), dtype=np.uint8)
         mask[: side // 2, : side // 2] = kind == "ship"
         for slot in range(count):

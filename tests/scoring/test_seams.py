@@ -11,10 +11,9 @@ from shipseg_tiles.scoring.seams import (
     comparable_part,
     compare_maps,
     measure_seams,
-    overlap_for,
     summarise_differences,
 )
-from shipseg_tiles.tiling import TileGrid
+from shipseg_tiles.tiling import TileGrid, overlap_for
 
 
 def box_net(side):
@@ -179,15 +178,6 @@ def test_images_count_by_their_pixels():
         "ship_pixels": 2,
         "cost": (100 + 5 * 100) / 400,
     }
-
-
-@pytest.mark.parametrize(
-    ("halo", "tile", "multiple", "overlap"),
-    [(3, 16, 1, 6 / 16), (83, 384, 16, 176 / 384), (0, 128, 16, 0), (63, 128, 2, 126 / 128), (64, 128, 16, None)],
-)
-def test_neighbours_share_two_halos_rounded_up_to_the_multiple(halo, tile, multiple, overlap):
-    """Twice 83 are 166, the next multiple of 16 is 176; twice 64 are all of 128."""
-    assert overlap_for(halo, tile, multiple) == overlap
 
 
 def test_the_middle_is_compared():

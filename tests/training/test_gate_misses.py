@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import decode_image
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.contract import Contract
@@ -150,7 +149,7 @@ def test_a_ship_is_missed_if_and_only_if_none_of_its_tiles_is_seen():
     def predict_tiles(tiles):
         return np.ones(tiles.shape[:3], dtype=np.float32)
 
-    pixels = decode_image(image.data, image.name)
+    pixels = image.pixels()
     seen = np.zeros((300, 400), dtype=bool)
     for lines in stitched_lines(pixels, predict_tiles, grid, sees=gate.sees):
         seen[lines.place] = lines.probability > 0

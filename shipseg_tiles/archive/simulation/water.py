@@ -1,7 +1,5 @@
 """The sea: its colour, its waves, the sun in it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,23 +27,8 @@ _WATERS: tuple[tuple[tuple[int, int, int], float, tuple[float, float]], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Water:
-    """A sea without anything on it.
-
-    Attributes:
-        colours: (size, size, 3), about 0..255.
-        colour: (3,) its mean colour.
-        roughness: Deviation of the waves in grey levels; over 6, small boats drown in the glint.
-    """
-
-    colours: Colours
-    colour: NDArray[np.float32]
-    roughness: float
-
-
-def make_water(rng: np.random.Generator, size: int) -> Water:
-    """Make a sea of a random kind."""
+def make_water(rng: np.random.Generator, size: int) -> Colours:
+    """Make a sea of a random kind with nothing on it: (size, size, 3), about 0..255."""
     shares = np.array([share for _, share, _ in _WATERS])
     typical, _, (least, most) = _WATERS[rng.choice(len(_WATERS), p=shares / shares.sum())]
     colour = (np.array(typical) * rng.normal(0.92, 0.12) + rng.normal(0, 2.5, 3)).clip(1, 245).astype(np.float32)
@@ -55,7 +38,7 @@ def make_water(rng: np.random.Generator, size: int) -> Water:
     colours = _coloured(rng, colour, ripples)
     if rng.random() < 0.12:
         _add_whitecaps(rng, colours, ripples / np.float32(roughness))
-    return Water(colours, colour, roughness)
+    return colours
 
 
 def _coloured(rng: np.random.Generator, colour: NDArray[np.float32], ripples: Field) -> Colours:
@@ -79,7 +62,13 @@ def _coloured(rng: np.random.Generator, colour: NDArray[np.float32], ripples: Fi
 
 
 def _ripples(rng: np.random.Generator, size: int, roughness: float) -> Field:
-    """Brightness of the waves, zero mean, deviation about `roughness`, in patches where the wind blows."""
+    """Brightness of the waves, zero mean, in patches where the wind blows.
+
+    Args:
+        rng: Random numbers.
+        size: Side in pixels.
+        roughness: Deviation of the waves in grey levels, about; over 6, small boats drown in the glint.
+    """
     direction = rng.uniform(0, np.pi)
     swell = waves(
         rng,
