@@ -111,8 +111,8 @@ class Contract:
         miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss; None for others.
         thresholds: Of a gate: above which probability a tile is seen, by the side in pixels of the smallest tiles that
             this is good for; `threshold` is that for `tile`. Empty for others.
-        trained_on: Store fingerprint, counts, ratio and options of the training.
         pixel_size: Metres on the ground from one pixel of the images to the next; None if nobody said.
+        trained_on: Store fingerprint, counts, ratio and options of the training.
         scores: Scores, with the data that they were measured on.
         calibration: What threshold, minimum area and score, gate and separation were chosen by, and under `images` the
             `image_digest` of each image that they were chosen on. Empty if training chose them.
