@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shipseg_tiles import rle
+from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name
 from shipseg_tiles.images import read_size
@@ -124,15 +124,7 @@ def parse_labels(data: bytes, source: str) -> Labels:
 
     Raises as `read_labels`.
     """
-    try:
-        table = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:  # EmptyDataError and UnicodeDecodeError are ValueErrors
-        raise InputError(f"{source} is no CSV: {' '.join(str(error).split())}") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
-        raise InputError(f"{source} has more fields in a row than columns in its first line; remove the extra fields")
-    absent = [column for column in COLUMNS if column not in table]
-    if absent:
-        raise InputError(f"{source} has no column {' and '.join(absent)}; its first line must be {','.join(COLUMNS)}")
+    table = read_table(data, source, COLUMNS)
     ships: dict[str, list[str]] = {}
     for image, runs in zip(table["ImageId"], table["EncodedPixels"], strict=True):
         ships.setdefault(image, [])
