@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shipseg_tiles.archive.labels import Labels, read_labels, read_predictions
-from shipseg_tiles.errors import InputError
-
-_SHOWN = 3
+from shipseg_tiles.errors import InputError, first_of
 
 
 def calibrated_images(predictions: Path) -> frozenset[str]:
@@ -77,10 +75,9 @@ def refuse_calibrated(truth: Labels, predictions: Path, leave_out: bool) -> froz
     stems = frozenset(Path(name).stem for name in calibrated_images(predictions))
     flattered = [name for name in truth.ships if Path(name).stem in stems]
     if flattered and not leave_out:
-        shown = ", ".join(flattered[:_SHOWN]) + (" ..." if len(flattered) > _SHOWN else "")
         raise InputError(
             f"{predictions} predicts {len(flattered)} labelled images that its weights were calibrated on, which would"
-            f" flatter its score: {shown}; give labels of other images, or --leave-out-calibrated"
+            f" flatter its score: {first_of(flattered)}; give labels of other images, or --leave-out-calibrated"
         )
     return stems
 
