@@ -255,6 +255,16 @@ def gate_path(weights: Path) -> Path:
     return weights.with_suffix(".gate.keras")
 
 
+def journal_folder(weights: Path) -> Path:
+    """Return where a training keeps what it noted down of the weights that it writes: `NAME.training`."""
+    return weights.with_suffix(".training")
+
+
+def rounds_folder(weights: Path) -> Path:
+    """Return where training in rounds keeps what it needs for the weights that it writes: `NAME.rounds`."""
+    return weights.with_suffix(".rounds")
+
+
 def chosen_gate(gate: str, weights: Path) -> Path | None:
     """Return the gate in front of a segmenter: a file, `off` for none, or empty for that beside it if there is one."""
     beside = gate_path(weights)

@@ -12,10 +12,12 @@ import pandas as pd
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import list_images
+from shipseg_tiles.nets.contract import journal_folder
 from shipseg_tiles.scoring.calibrated import read_judged
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.scoring.pairs import find_files
 from shipseg_tiles.scoring.score import score_labels
+from shipseg_tiles.training.history import HISTORY
 from shipseg_tiles.zipped import AnyPath
 
 
@@ -117,7 +119,7 @@ def read_history(weights: Path | None, record: Mapping[str, Any]) -> pd.DataFram
         InputError: If `weights` have no history beside them, or it is damaged.
     """
     named = weights or Path(str(record.get("weights", "")))
-    path = named.with_suffix(".training") / "history.csv" if named.name else named
+    path = journal_folder(named) / HISTORY if named.name else named
     if not path.is_file():
         if weights:
             raise InputError(f"{path} does not exist; leave --weights away to do without the curves of the training")
