@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.archive.prediction_files import damaged_record
 from shipseg_tiles.report import charts
 from shipseg_tiles.report.gallery import SIZES, Gallery
 from shipseg_tiles.report.html import write_page
@@ -103,8 +103,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     try:
         return _recorded(run.record)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        path = run.folder / "run.json"
-        raise InputError(f"{path} is no record of predict ({error!r}); predict again, or remove it") from None
+        raise damaged_record(run.folder, error) from None
 
 
 def _recorded(record: Mapping[str, Any]) -> list[tuple[str, str]]:
