@@ -23,7 +23,7 @@ from selenium.webdriver.support.ui import Select
 
 from shipseg_tiles.report.gallery import Gallery
 from shipseg_tiles.report.pictures import COLOURS
-from shipseg_tiles.report.report import Measured, write_report
+from shipseg_tiles.report.report import ReportData, write_report
 from shipseg_tiles.report.run import open_run, read_history
 from shipseg_tiles.report.seams import read_profiles
 
@@ -61,7 +61,7 @@ def write_page(options: argparse.Namespace, page: Path) -> None:
     shown = open_run(options.shown_predictions, options.shown_labels, options.shown_images)
     history = read_history(options.weights, measured.record)
     seams = read_profiles(options.seams) if options.seams else None
-    write_report(page, options.title, Measured(measured, history, seams), Gallery(shown, 12))
+    write_report(page, options.title, ReportData(measured, history, seams), Gallery(shown, 12))
 
 
 def screenshot(page: Path, profile: Path) -> Image.Image:

@@ -16,11 +16,6 @@ class NetError(InputError):
     """The net is to blame, not the image that it was shown: it would fail with all others as well."""
 
 
-def missing_extra(complaint: str, extra: str) -> InputError:
-    """Return the error that something is lacking which an extra of this package brings."""
-    return InputError(f"{complaint}; in the project's folder: .venv/bin/pip install -e '.[{extra}]'")
-
-
 class SkippedImageWarning(UserWarning):
     """One bad image among many was left out; the run goes on without it."""
 
@@ -39,3 +34,8 @@ def warn_all_skipped(names: Sequence[str], reason: str) -> None:
 def like_others(names: Sequence[object]) -> str:
     """Return what to say behind the first of some names, of which one line cannot tell all."""
     return f", like {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def first_of(names: Sequence[str], most: int = 3) -> str:
+    """Return the first of some names as a list, with dots behind them if there are more."""
+    return ", ".join(names[:most]) + " ..." * (len(names) > most)

@@ -1,4 +1,8 @@
-"""Files that appear whole or not at all, and names that cannot leave their folder."""
+"""Files that appear whole or not at all, and names that cannot leave their folder.
+
+Also what is to be found out before a file is written: whether it can be, whether the disk has room, and whether files
+of other images stand beside it; and options that are read from YAML.
+"""
 
 import errno
 import json

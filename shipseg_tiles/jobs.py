@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,20 +20,18 @@ class Job:
     Attributes:
         path: File of the record.
         options: All options that decide what is written.
-        left_out: Why images turned out bad while they were cut, by name.
-        shards: Names of the shards that are complete.
+        progress: What the run has found out so far, JSON-able, by names of its own; written by `save`.
         resumed: Whether an earlier run began it.
     """
 
     path: Path
     options: dict[str, Any]
-    left_out: dict[str, str] = field(default_factory=dict)
-    shards: list[str] = field(default_factory=list)
+    progress: dict[str, Any]
     resumed: bool = False
 
     def save(self) -> None:
         """Write the record anew."""
-        write_json(self.path, {"options": self.options, "left_out": self.left_out, "shards": self.shards})
+        write_json(self.path, {"options": self.options, **self.progress})
 
     def forget(self) -> None:
         """Remove the record."""
@@ -41,7 +39,7 @@ class Job:
 
 
 @contextmanager
-def open_job(out: Path, options: Mapping[str, Any]) -> Iterator[Job]:
+def open_job(out: Path, options: Mapping[str, Any], progress: Mapping[str, Any] | None = None) -> Iterator[Job]:
     """Take up the job that writes `out` if one was begun, and forget it when the block ends well.
 
     A new job leaves no trace before it is saved for the first time.
@@ -49,6 +47,7 @@ def open_job(out: Path, options: Mapping[str, Any]) -> Iterator[Job]:
     Args:
         out: The file that the job ends in. What is not complete stands beside it, in names that begin with a dot.
         options: JSON-able options that decide what is written.
+        progress: What a new job begins with, see `Job`; none if its files tell everything.
 
     Raises:
         InputError: If the job was begun with other options, or another process works on it.
@@ -56,7 +55,7 @@ def open_job(out: Path, options: Mapping[str, Any]) -> Iterator[Job]:
     out.parent.mkdir(parents=True, exist_ok=True)
     path = out.with_name(f".{out.name}.job.json")
     with _locked(out):
-        job = Job(path, json.loads(json.dumps(options)))
+        job = Job(path, json.loads(json.dumps(options)), dict(progress or {}))
         if path.exists():
             _take_up(job, out)
         yield job
@@ -67,7 +66,7 @@ def _take_up(job: Job, out: Path) -> None:
     try:
         record = json.loads(job.path.read_text(encoding="utf-8"))
         begun_with: dict[str, Any] = record["options"]
-        job.left_out, job.shards, job.resumed = record["left_out"], record["shards"], True
+        job.progress, job.resumed = {name: record[name] for name in job.progress}, True
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{job.path} is damaged ({error!r}); remove it to begin anew") from None
     for name in sorted({*begun_with, *job.options}):

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from shipseg_tiles.errors import InputError, missing_extra
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.extras import import_extra
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -82,19 +83,16 @@ def _start(processes: Executor, workers: int) -> None:
 
 @contextmanager
 def _dask(address: str) -> Iterator[Executor]:
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError:
-        raise missing_extra(f"--cluster {address} needs Dask", "cluster") from None
+    dask = import_extra("distributed", "cluster", f"--cluster {address} needs Dask")
     with _scheduler(address) as scheduler:
         try:
-            client = Client(scheduler, timeout=5, set_as_default=False)
+            client = dask.Client(scheduler, timeout=5, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(f"no Dask scheduler answers at {address} ({error}); start one or correct it") from None
         with client:
             try:
                 yield client.get_executor(pure=False)  # the same call again means to do it again
-            except KilledWorker as error:
+            except dask.KilledWorker as error:
                 raise InputError(
                     f"workers of {address} died again and again, perhaps out of memory ({error})"
                 ) from None

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shipseg_tiles import rle
+from shipseg_tiles.archive.prediction_files import MASK_SUFFIXES, MASKS, SUBMISSION
+from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name
 from shipseg_tiles.images import read_size
@@ -20,9 +21,6 @@ COLUMNS = ["ImageId", "EncodedPixels"]
 
 COMPETITION_SHAPE = (768, 768)
 """(height, width) in pixels of an image whose size nothing tells: all of the competition have it."""
-
-MASK_SUFFIXES = (".png", ".tif")
-"""Suffixes of the masks that `predict` writes, of images and of scenes."""
 
 
 @dataclass(frozen=True)
@@ -104,19 +102,17 @@ def read_predictions(source: Path) -> Labels:
     Raises:
         InputError: As `read_labels`, or if the prediction in the folder is not finished.
     """
-    submission = source / "submission.csv"
+    submission, masks = source / SUBMISSION, source / MASKS
     if not submission.is_file():
-        if (source / "masks").is_dir():
+        if masks.is_dir():
             raise InputError(
-                f"{source} holds masks, but no {submission.name}: the prediction is not finished; run the same predict"
-                f" again, or give {source / 'masks'}"
+                f"{source} holds masks, but no {SUBMISSION}: the prediction is not finished; run the same predict"
+                f" again, or give {masks}"
             )
         return read_labels(source)
     labels = read_labels(submission)
-    masks = [
-        (image, source / "masks" / f"{Path(image).stem}{suffix}") for image in labels.ships for suffix in MASK_SUFFIXES
-    ]
-    return replace(labels, shapes={image: read_size(mask) for image, mask in masks if mask.is_file()})
+    files = [(image, masks / f"{Path(image).stem}{suffix}") for image in labels.ships for suffix in MASK_SUFFIXES]
+    return replace(labels, shapes={image: read_size(file) for image, file in files if file.is_file()})
 
 
 def parse_labels(data: bytes, source: str) -> Labels:
@@ -124,15 +120,7 @@ def parse_labels(data: bytes, source: str) -> Labels:
 
     Raises as `read_labels`.
     """
-    try:
-        table = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:  # EmptyDataError and UnicodeDecodeError are ValueErrors
-        raise InputError(f"{source} is no CSV: {' '.join(str(error).split())}") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
-        raise InputError(f"{source} has more fields in a row than columns in its first line; remove the extra fields")
-    absent = [column for column in COLUMNS if column not in table]
-    if absent:
-        raise InputError(f"{source} has no column {' and '.join(absent)}; its first line must be {','.join(COLUMNS)}")
+    table = read_table(data, source, COLUMNS)
     ships: dict[str, list[str]] = {}
     for image, runs in zip(table["ImageId"], table["EncodedPixels"], strict=True):
         ships.setdefault(image, [])

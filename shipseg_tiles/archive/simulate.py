@@ -34,7 +34,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_text, written_whole
 
 EMPTY_FRACTION = 0.6
-"""Share of the scenes without a ship by default; 0.78 in the competition, which wastes time in small archives."""
+"""Share of the scenes without a ship; 0.78 in the competition, which wastes time in small archives."""
 
 SMALLEST_SIZE = 128
 """Scenes below this side leave no room for ships."""
@@ -79,9 +79,7 @@ class SimulatedArchive:
     ship_count: int
 
 
-def simulate_archive(
-    out: Path, images: int, seed: int, *, size: int = 768, empty_fraction: float = EMPTY_FRACTION
-) -> SimulatedArchive:
+def simulate_archive(out: Path, images: int, seed: int, *, size: int = 768) -> SimulatedArchive:
     """Write synthetic scenes as `out/train_v2/*.jpg` and `out/train_ship_segmentations_v2.csv`.
 
     The files have the competition's layout: one CSV row a ship, one row with an empty field for an image without
@@ -92,7 +90,6 @@ def simulate_archive(
         images: How many, 1 or more.
         seed: 0 or more; another seed gives other scenes under other names.
         size: Side of the images in pixels, 128 or more.
-        empty_fraction: Share of images without ships, 0 to 1.
 
     Raises:
         InputError: If a value is out of its range, or the folder holds images of another run.
@@ -104,7 +101,7 @@ def simulate_archive(
     _refuse_strangers(folder, names)
     rows: dict[str, list[str]] = {}
     for index, name in enumerate(tqdm(names, desc="simulate", unit="image", disable=None)):
-        scene = simulate_scene(seed, index, size=size, empty=is_empty(seed, index, empty_fraction))
+        scene = simulate_scene(seed, index, size=size, empty=is_empty(seed, index))
         with written_whole(folder / name) as temporary:
             temporary.write_bytes(simplejpeg.encode_jpeg(scene.image, quality=_JPEG_QUALITY, colorspace="RGB"))
         rows[name] = [rle.encode(mask) for mask in scene.ships]
@@ -129,17 +126,15 @@ def image_name(seed: int, index: int) -> str:
     return f"{scattered:09x}.jpg"
 
 
-def is_empty(seed: int, index: int, empty_fraction: float = EMPTY_FRACTION) -> bool:
+def is_empty(seed: int, index: int) -> bool:
     """Decide whether an image of an archive has no ship.
 
     Multiples of the golden ratio fill the unit interval evenly from the first on, so that every stretch of images
-    has nearly its share: of any 8 or more images in a row at least a quarter have ships at the default share.
+    has nearly its share: of any 8 or more images in a row at least a quarter have ships.
     """
-    if not 0 <= empty_fraction <= 1:
-        raise InputError(f"an empty fraction of {empty_fraction} is no share; give 0 to 1")
     _check_seed(seed, index)
     position = (_mixed(seed) / 2**36 + index * 0.6180339887498949) % 1
-    return position < empty_fraction
+    return position < EMPTY_FRACTION
 
 
 def _check_seed(seed: int, index: int) -> None:
@@ -159,7 +154,7 @@ def simulate_scene(seed: int, index: int, *, size: int = 768, empty: bool | None
         seed: 0 or more.
         index: Number of the image under this seed, 0 or more. Equal seeds and indices give equal scenes.
         size: Side in pixels, 128 or more.
-        empty: Whether it has no ship; None to decide as `is_empty` does by default.
+        empty: Whether it has no ship; None to decide as `is_empty` does.
 
     Raises:
         InputError: If a value is out of its range.

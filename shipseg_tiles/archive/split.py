@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.scenes import find_scenes
+from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name, write_text
 from shipseg_tiles.processes import open_workers
@@ -262,12 +262,7 @@ def read_scenes(path: Path) -> dict[str, str] | None:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(BytesIO(path.read_bytes()), dtype=str, keep_default_na=False)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for row names
-        raise InputError(f"{path} has more fields in a row than columns in its first line; remove the extra fields")
-    absent = [column for column in ("ImageId", "split") if column not in table]
-    if absent:
-        raise InputError(f"{path} has no column {' and '.join(absent)}; its first line must hold ImageId,split")
-    return table
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as CSV: {error}") from None
+    return read_table(data, str(path), ("ImageId", "split"))

@@ -46,7 +46,7 @@ class Measures:
         return Measures(self.images[self.images.index.isin(names)], self.ships[self.ships["image"].isin(names)])
 
 
-def measure(labels: Labels, sizes: Mapping[str, tuple[int, int]]) -> Measures:
+def measure_labels(labels: Labels, sizes: Mapping[str, tuple[int, int]]) -> Measures:
     """Measure every image and every ship.
 
     Args:
@@ -98,7 +98,7 @@ def _middle(ship: PixelIndices, height: int) -> tuple[int, int]:
     return round(rows.mean()), round(columns.mean())
 
 
-def summarise(measures: Measures) -> dict[str, Any]:
+def summarise_measures(measures: Measures) -> dict[str, Any]:
     """Sum up what was measured on one image or more.
 
     Returns:

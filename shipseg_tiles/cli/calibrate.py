@@ -48,7 +48,7 @@ def run(options: Options) -> Outcome:
         contract_path,
         write_contract,
     )
-    from shipseg_tiles.report.calibration import table_text, write_calibration
+    from shipseg_tiles.report.calibration import calibration_table, write_calibration
     from shipseg_tiles.scoring.calibration import calibrate
 
     gate = chosen_gate(options.gate, options.weights)
@@ -62,9 +62,9 @@ def run(options: Options) -> Outcome:
     ships = {name: len(archive.labels.ships[name]) for name in places}
     _folds(options, places, ships)  # complains before what takes time
     with quiet_import():
-        from shipseg_tiles.scoring.measurement import measure
+        from shipseg_tiles.scoring.measurement import measure_nets
 
-    measured = measure(options.weights, gate, archive.only(places), options.pixel_size)
+    measured = measure_nets(options.weights, gate, archive.only(places), options.pixel_size)
     seen = {name: places[name] for name in measured.evidence}
     folds = _folds(options, seen, ships)
     found = calibrate(list(measured.evidence.values()), folds, measured.axes(), options.objective, measured.current)
@@ -75,7 +75,7 @@ def run(options: Options) -> Outcome:
         write_contract(_calibrated(contract, found, measured, told), options.weights)
     written = "left as it was" if options.dry_run else "written"
     data = {"weights": str(options.weights), "written": not options.dry_run, **told}
-    return Outcome(f"{table_text(told)}\n{contract_path(options.weights)} {written}", data)
+    return Outcome(f"{calibration_table(told)}\n{contract_path(options.weights)} {written}", data)
 
 
 def _folds(options: Options, places: Mapping[str, str], ships: Mapping[str, int]) -> "NDArray[np.int64]":

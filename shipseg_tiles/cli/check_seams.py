@@ -97,14 +97,14 @@ def _measured(weights: Path, paths: "Sequence[AnyPath]", asked: "SeamOptions") -
 
 
 def _summary(data: Mapping[str, Any], asked: "SeamOptions", out: Path) -> str:
-    from shipseg_tiles.report.seams import table_text
+    from shipseg_tiles.report.seams import seams_table
 
     measured = [profile["tile"] for profile in data["profiles"]]
     return "\n".join(
         [
             f"{data['images']} images in tiles against the same images as a whole,"
             f" {data['skipped']} skipped: {out / 'seams.png'}",
-            table_text(data["stitched"]),
+            seams_table(data["stitched"]),
             *(_advice(profile, data["tolerance"]) for profile in data["profiles"]),
             *(f"tile {tile}: no image is that large" for tile in asked.tiles if tile not in measured),
             f"receptive field by the contract: {data['receptive_field']} px",

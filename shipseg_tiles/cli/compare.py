@@ -18,7 +18,7 @@ from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
     from shipseg_tiles.archive.archive import Archive
-    from shipseg_tiles.training.comparison import Measured
+    from shipseg_tiles.training.comparison import FoldResult
     from shipseg_tiles.training.presets import Preset
 
 _EPOCHS = 1_000_000
@@ -93,13 +93,14 @@ def run(options: Options) -> Outcome:
     _check(presets)
     folds = _divided(options)
     with quiet_import():
-        from shipseg_tiles.training.comparison import table_text, tabulate
-    measured: dict[str, list[Measured]] = {preset.name: [] for preset in presets}
+        from shipseg_tiles.training.comparison import markdown_table, table_cells, tabulate
+    measured: dict[str, list[FoldResult]] = {preset.name: [] for preset in presets}
     for fold in folds:
         for preset in presets:
             measured[preset.name].append(_measured(preset, options, fold))
     rows = tabulate(measured)
-    table = table_text(rows)
+    heads, lines = table_cells(rows)
+    table = markdown_table(heads, lines)
     write_text(options.out / "comparison.md", table + "\n")
     write_json(options.out / "comparison.json", rows)
     first = rows[presets[0].name]
@@ -107,7 +108,7 @@ def run(options: Options) -> Outcome:
         f"{first['images']} test images, {first['ship_images']} with ships, in {len(folds)} of {options.folds} folds;"
         f" {options.minutes:g} minutes each"
     )
-    write_comparison(options.out / "comparison.html", lead, table, rows)
+    write_comparison(options.out / "comparison.html", lead, heads, lines, rows)
     return Outcome(f"{lead}\n{table}", {"test_images": first["images"], "minutes": options.minutes, "presets": rows})
 
 
@@ -140,10 +141,10 @@ def _divided(options: Options) -> list[_Fold]:
     return folds
 
 
-def _measured(preset: "Preset", options: Options, fold: _Fold) -> "Measured":
+def _measured(preset: "Preset", options: Options, fold: _Fold) -> "FoldResult":
     """Train a preset outside of a fold and score it there, unless that has been done by the same command."""
     from shipseg_tiles.files import write_json
-    from shipseg_tiles.training.comparison import measure
+    from shipseg_tiles.training.comparison import measure_fold
 
     path = fold.folder / preset.name / "scores.json"
     asked = _asked(preset, options, fold)
@@ -152,7 +153,7 @@ def _measured(preset: "Preset", options: Options, fold: _Fold) -> "Measured":
     began = time.monotonic()
     weights, classifier = _trained_with_classifier(preset, options, fold)
     minutes = (time.monotonic() - began) / 60
-    measured = measure(weights, classifier if preset.filter else None, fold.test, minutes)
+    measured = measure_fold(weights, classifier if preset.filter else None, fold.test, minutes)
     write_json(path, {"asked": asked, "measured": asdict(measured)})
     dice = sum(score.dice for score in measured.scores) / len(measured.scores)
     print(f"{fold.folder.name}, {preset.name}: true dice {dice:.3f}", file=sys.stderr, flush=True)
@@ -174,14 +175,14 @@ def _asked(preset: "Preset", options: Options, fold: _Fold) -> dict[str, str]:
     }
 
 
-def _known(path: Path, asked: dict[str, str]) -> "Measured | None":
+def _known(path: Path, asked: dict[str, str]) -> "FoldResult | None":
     """Return what an earlier run has measured; None if there is no such file, or it was asked for something else."""
-    from shipseg_tiles.training.comparison import Measured
+    from shipseg_tiles.training.comparison import FoldResult
 
     with suppress(OSError, ValueError, KeyError, TypeError):  # a file that is cut off counts as none
         known = json.loads(path.read_text(encoding="utf-8"))
         if known["asked"] == asked:
-            return Measured.from_json(known["measured"])
+            return FoldResult.from_json(known["measured"])
     return None
 
 
@@ -199,6 +200,7 @@ def _trained_with_classifier(preset: "Preset", options: Options, fold: _Fold) ->
 
 def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, encoder: Path | None = None) -> Path:
     """Cut patches as a preset says and train on them; return the weights."""
+    from shipseg_tiles.nets.contract import rounds_folder
     from shipseg_tiles.patches.store import shards_folder
 
     folder = fold.folder / preset.name
@@ -226,7 +228,7 @@ def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, en
     if preset.mine:
         on_mined = {"rounds": 1, "mined_fraction": preset.mine, "minutes": minutes, "epochs": _EPOCHS}
         _call(preset, "mine-and-train", weights=begun, patches=patches, out=weights, **on_mined, **images)
-        shutil.rmtree(weights.with_suffix(".rounds"), ignore_errors=True)
+        shutil.rmtree(rounds_folder(weights), ignore_errors=True)
     patches.unlink()
     shutil.rmtree(shards_folder(patches), ignore_errors=True)
     return weights

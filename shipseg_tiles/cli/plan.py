@@ -41,7 +41,7 @@ class Options(TilingOptions, _Images):
 
 
 @dataclass(frozen=True)
-class _Run:
+class _EarlierRun:
     """What the run.json of an earlier `predict` tells.
 
     Attributes:
@@ -134,7 +134,7 @@ def _sizes(paths: "Sequence[AnyPath]") -> tuple[Counter[tuple[int, int]], Counte
     return images, scenes
 
 
-def _rate(options: Options, earlier: _Run | None) -> float | None:
+def _rate(options: Options, earlier: _EarlierRun | None) -> float | None:
     """Return the seconds that a megapixel takes; None if nobody said."""
     if options.seconds_per_megapixel is None:
         return earlier.seconds_per_megapixel if earlier else None
@@ -143,7 +143,7 @@ def _rate(options: Options, earlier: _Run | None) -> float | None:
     return options.seconds_per_megapixel
 
 
-def _read_run(path: Path) -> _Run:
+def _read_run(path: Path) -> _EarlierRun:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         seconds, megapixels = float(record["seconds"]), float(record["net_megapixels"])
@@ -152,7 +152,7 @@ def _read_run(path: Path) -> _Run:
         raise InputError(f"{path} is no run.json of predict ({error!r}); give --seconds-per-megapixel") from None
     if record.get("resumed") or not megapixels > 0:
         raise InputError(f"{path} is of a run that was resumed or showed its net nothing; give --seconds-per-megapixel")
-    return _Run(seconds / megapixels, 1 - skipped / tiles if gate else None)
+    return _EarlierRun(seconds / megapixels, 1 - skipped / tiles if gate else None)
 
 
 def _summary(data: Mapping[str, Any]) -> str:

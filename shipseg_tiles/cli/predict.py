@@ -83,6 +83,7 @@ class Options(SceneOptions, TilingOptions, _Folders):
 
 def run(options: Options) -> Outcome:
     """Predict."""
+    from shipseg_tiles.archive.prediction_files import RECORD
     from shipseg_tiles.images import list_images
     from shipseg_tiles.jobs import open_job
 
@@ -95,7 +96,7 @@ def run(options: Options) -> Outcome:
     how = _asked(options)
     load_nets(how)  # what is wrong with them is told before anything is written
     began = time.monotonic()
-    with open_job(options.out / "run.json", _recorded(options, how)) as job:
+    with open_job(options.out / RECORD, _recorded(options, how)) as job:
         folder = PredictionFolder(options.out, how, options.pictures, options.vectors)
         skipped = _predict(how, paths, folder, job, options.cluster)
         seconds = round(time.monotonic() - began, 3)

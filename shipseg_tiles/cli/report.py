@@ -39,7 +39,7 @@ class Options(ArchiveOptions):
 def run(options: Options) -> Outcome:
     """Score and draw."""
     from shipseg_tiles.report.gallery import Gallery
-    from shipseg_tiles.report.report import Measured, write_report
+    from shipseg_tiles.report.report import ReportData, write_report
     from shipseg_tiles.report.run import open_run, read_history
     from shipseg_tiles.report.seams import read_profiles
 
@@ -48,7 +48,7 @@ def run(options: Options) -> Outcome:
     scored = open_run(
         options.predictions, options.labels, options.images, options.missing, options.leave_out_calibrated
     )
-    measured = Measured(
+    measured = ReportData(
         scored,
         read_history(options.weights, scored.record),
         read_profiles(options.seams) if options.seams else None,

@@ -61,15 +61,15 @@ def run(options: Options) -> Outcome:
     if options.unstitched and options.patch is None:
         raise InputError("--unstitched needs --patch, the side of the patches that were predicted alone")
     files = list_images(options.images) if options.images else None
-    truth, predicted, flattered = read_judged(options.labels, options.predictions, options.leave_out_calibrated)
-    scores = score_labels(truth, predicted, options.missing, files)
+    judged = read_judged(options.labels, options.predictions, options.leave_out_calibrated)
+    scores = score_labels(judged.truth, judged.predicted, options.missing, files)
     result = summarise(scores)
     rows = [(row.value, row.interval, row.meaning) for row in summary_rows(result)]
     lines = [f"{result['images']} images, {result['ship_images']} with ships"]
     lines += _table([("value", "95 % interval", "meaning"), *rows])
     if options.patch is not None:
-        single = without(read_predictions(options.unstitched), flattered) if options.unstitched else None
-        steps = measure_patch_gap(options.patch, scores, truth, predicted, single, options.missing)
+        single = without(read_predictions(options.unstitched), judged.left_out) if options.unstitched else None
+        steps = measure_patch_gap(options.patch, scores, judged.truth, judged.predicted, single, options.missing)
         result["patch_gap"] = [asdict(step) for step in steps]
         lines += _gap_lines(options.patch, steps)
     return Outcome("\n".join(lines), result)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from shipseg_tiles.cli.common import GateOptions, Outcome, PixelOptions, SceneOptions, option, quiet_import
-from shipseg_tiles.errors import missing_extra
+from shipseg_tiles.extras import missing_extra
 
 _EXTRA = ("shapely", "starlette", "uvicorn")
 """What the extra `serve` brings and nothing works without."""

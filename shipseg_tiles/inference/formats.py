@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.inference.openvino_engine import OpenVinoNet, import_extra, import_openvino, write_saved_model
+from shipseg_tiles.extras import import_extra
+from shipseg_tiles.inference.openvino_engine import OpenVinoNet, import_openvino, write_saved_model
 
 Answers = Callable[[NDArray[np.uint8]], Any]
 """Maps uint8 (N, height, width, 3) to what a net answers."""

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from functools import lru_cache, partial
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.archive.simulate import SMALLEST_SIZE, simulate_scene
-from shipseg_tiles.errors import InputError, missing_extra
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.extras import import_extra
 from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.tiling import TileGrid
@@ -137,15 +137,3 @@ def import_openvino() -> Any:
     # It does so unasked, and keeps a number for the user in their home. Where this package is missing, it does without.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return import_extra("openvino", "openvino")
-
-
-def import_extra(module: str, extra: str) -> Any:
-    """Import a module that comes with an extra of this package.
-
-    Raises:
-        InputError: If it is not installed.
-    """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise missing_extra(f"{error.name} is not installed", extra) from None

@@ -19,7 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
-from shipseg_tiles.errors import InputError, missing_extra
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.extras import import_extra
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import MAXIMUM_PIXELS, TILE_PIXELS
 from shipseg_tiles.inference.georeference import Georeference
@@ -228,11 +229,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 def import_rasterio() -> Any:
     """Import rasterio, which is an optional extra."""
-    try:
-        import rasterio
-    except ModuleNotFoundError:
-        raise missing_extra("GeoTIFF needs rasterio", "scenes") from None
-    return rasterio
+    return import_extra("rasterio", "scenes", "GeoTIFF needs rasterio")
 
 
 def _open_tiff(path: Path, mode: str = "r", **profile: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.errors import missing_extra
+from shipseg_tiles.extras import import_extra
 from shipseg_tiles.files import write_json
 from shipseg_tiles.inference.georeference import Georeference, metres_per_degree, within_180
 from shipseg_tiles.rle import PixelIndices, rows_and_columns
@@ -90,11 +90,7 @@ def _outline(ship: PixelIndices, height: int) -> NDArray[np.float64]:
 
 def import_shapely() -> Any:
     """Import shapely, which is an optional extra."""
-    try:
-        import shapely
-    except ModuleNotFoundError:
-        raise missing_extra("GeoJSON needs shapely", "scenes") from None
-    return shapely
+    return import_extra("shapely", "scenes", "GeoJSON needs shapely")
 
 
 def _located(

@@ -112,8 +112,8 @@ class Contract:
         miss_rate: Of a gate: the share of the ships, 0 to below 1, that it may miss; None for others.
         thresholds: Of a gate: above which probability a tile is seen, by the side in pixels of the smallest tiles that
             this is good for; `threshold` is that for `tile`. Empty for others.
-        trained_on: Store fingerprint, counts, ratio and options of the training.
         pixel_size: Metres on the ground from one pixel of the images to the next; None if nobody said.
+        trained_on: Store fingerprint, counts, ratio and options of the training.
         scores: Scores, with the data that they were measured on.
         calibration: What threshold, minimum area and score, gate and separation were chosen by, and under `images` the
             `image_digest` of each image that they were chosen on. Empty if training chose them.
@@ -264,6 +264,16 @@ def contract_path(weights: Path) -> Path:
 def gate_path(weights: Path) -> Path:
     """Return where the gate of a segmenter's `.keras` file stands: `NAME.gate.keras` beside `NAME.keras`."""
     return weights.with_suffix(".gate.keras")
+
+
+def journal_folder(weights: Path) -> Path:
+    """Return where a training keeps what it noted down of the weights that it writes: `NAME.training`."""
+    return weights.with_suffix(".training")
+
+
+def rounds_folder(weights: Path) -> Path:
+    """Return where training in rounds keeps what it needs for the weights that it writes: `NAME.rounds`."""
+    return weights.with_suffix(".rounds")
 
 
 def chosen_gate(gate: str, weights: Path) -> Path | None:

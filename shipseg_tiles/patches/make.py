@@ -122,7 +122,7 @@ def make_patches(
         raise InputError(f"{out}: shards may not be called so, as HDF5 reads % as a pattern; choose another name")
     recorded = asdict(options) | {"split": split_identity(sides)}
     with (
-        open_job(out, recorded | asdict(layout) | _identities(archive)) as job,
+        open_job(out, recorded | asdict(layout) | _identities(archive), {"left_out": {}, "shards": []}) as job,
         open_workers(workers, cluster) as processes,
     ):
         survey = survey_archive(archive, options, options.valid_fraction, sides, processes)
@@ -151,15 +151,27 @@ class _Run:
     def carry_out(self) -> MadeStore:
         """Plan and fill until no image turns out bad."""
         fill = self._fill_file if self.layout.shards == 1 else self._fill_shards
-        bad = self.job.left_out
+        bad = self._left_out
         while True:
             plan = self._plan_without(bad)
             whole = self._choose_full_images()
             bad = self._find_damaged(whole) or fill(plan, whole)
             if not bad:
                 return MadeStore(plan, len(self.survey.sizes), self.survey.skipped)
-            self.job.left_out.update(bad)
+            self._left_out.update(bad)
             self.job.save()
+
+    @property
+    def _left_out(self) -> dict[str, str]:
+        """Why images turned out bad while they were cut, by name."""
+        left_out: dict[str, str] = self.job.progress["left_out"]
+        return left_out
+
+    @property
+    def _shards_done(self) -> list[str]:
+        """Names of the shards that are complete."""
+        shards: list[str] = self.job.progress["shards"]
+        return shards
 
     def _plan_without(self, bad: Mapping[str, str]) -> PatchPlan:
         """Plan the images that are not known to be bad; the split stays as it is, so that little else changes."""
@@ -215,7 +227,7 @@ class _Run:
         """Let each process fill a file of its own, one after the other; return as above."""
         parts = [plan.shard(number, self.layout.shards) for number in range(self.layout.shards)]
         shards = {shard_name(self.recorded, part.fingerprint): part for part in parts if len(part.table)}
-        todo = {name: part for name, part in shards.items() if name not in self.job.shards}
+        todo = {name: part for name, part in shards.items() if name not in self._shards_done}
         tasks = [image_tasks(self.survey.archive, part) for part in todo.values()]
         paths = [shard_path(self.out, name) for name in todo]
         if not self.job.resumed:  # whatever an earlier run began and was not to be finished
@@ -230,7 +242,7 @@ class _Run:
                 bad.update(reasons)
                 bar.update(len(of_shard))
                 if not reasons:
-                    self.job.shards.append(name)
+                    self._shards_done.append(name)
                     self.job.save()
         if not bad:
             full_images = self._read_full_images(whole)

@@ -59,11 +59,13 @@ class PlanOptions:
             raise InputError(f"background from {self.background_from!r} must be one of {', '.join(BACKGROUND_FROM)}")
         if max(self.patch, self.resize or 0) > MAXIMUM_SIDE:
             raise InputError(f"patches of {max(self.patch, self.resize or 0)} px must be of {MAXIMUM_SIDE} px or less")
-        lowest = {"resize": 1, "min_ship_pixels": 1, "jitter": 0, "max_per_ship_count": 1, "seed": 0}
+        lowest = {"patch": 1, "resize": 1, "min_ship_pixels": 1, "jitter": 0, "max_per_ship_count": 1, "seed": 0}
         for name, least in lowest.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(f"{name.replace('_', ' ')} {value} must be {least} or more")
+        if not 1 <= self.stride <= self.patch:
+            raise InputError(f"stride {self.stride} must be from 1 to the patch of {self.patch}")
 
 
 @dataclass(frozen=True)

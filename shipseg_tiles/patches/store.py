@@ -37,7 +37,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels, parse_labels
-from shipseg_tiles.errors import InputError, missing_extra
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.extras import missing_extra
 from shipseg_tiles.images import decode_image
 from shipseg_tiles.patches.slots import MAXIMUM_SIDE, PARTS, Slots
 from shipseg_tiles.rle import PixelIndices

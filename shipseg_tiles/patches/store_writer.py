@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.errors import missing_extra
+from shipseg_tiles.extras import import_extra
 from shipseg_tiles.files import check_space, written_whole
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.slots import PARTS
@@ -144,10 +144,7 @@ def _packing(compression: str) -> dict[str, Any]:
     """Return the arguments of h5py for a compression."""
     if compression == "gzip":
         return {"compression": "gzip", "compression_opts": 4}
-    try:
-        import hdf5plugin
-    except ImportError:
-        raise missing_extra(f"compression {compression} needs hdf5plugin", "compression") from None
+    hdf5plugin = import_extra("hdf5plugin", "compression", f"compression {compression} needs hdf5plugin")
     return dict({"lz4": hdf5plugin.LZ4(), "zstd": hdf5plugin.Zstd()}[compression])
 
 

@@ -17,7 +17,7 @@ _SCORE, _HELD_OUT, _FALSE, *_ = COLOURS
 _NAMES = {"true-dice": "true dice, mean over all images", "f2": "F2 over ships, mean over all images"}
 
 
-def table_text(numbers: Mapping[str, Any]) -> str:
+def calibration_table(numbers: Mapping[str, Any]) -> str:
     """Return the settings and their scores as lines of text under a head.
 
     Args:

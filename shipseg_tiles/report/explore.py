@@ -8,7 +8,7 @@ from typing import Any
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.brightness import CHANNELS, measure_brightness
 from shipseg_tiles.archive.split import choose_evenly
-from shipseg_tiles.archive.statistics import QUANTILES, measure, summarise
+from shipseg_tiles.archive.statistics import QUANTILES, measure_labels, summarise_measures
 from shipseg_tiles.archive.usable import UsableImages
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import write_json
@@ -36,15 +36,15 @@ def explore(archive: Archive, out: Path) -> dict[str, Any]:
 
     Returns:
         The numbers: `skipped` (bad images), `missing` (labelled images that are not there); those of
-        `shipseg_tiles.archive.statistics.summarise`; `patches`, the fields of a `PatchCount` for each patch size;
-        `brightness`, of a sample, see `Brightness.summary`.
+        `shipseg_tiles.archive.statistics.summarise_measures`; `patches`, the fields of a `PatchCount` for each patch
+        size; `brightness`, of a sample, see `Brightness.summary`.
 
     Raises:
         InputError: If no image is usable, or a run leaves its image.
         OSError: If `out` cannot be written.
     """
     usable = UsableImages(archive)
-    measures = measure(archive.labels, usable.sizes)
+    measures = measure_labels(archive.labels, usable.sizes)
     ship_counts = {name: len(archive.labels.ships[name]) for name in usable.sizes}
     sample = choose_evenly(ship_counts, min(_SAMPLE, len(ship_counts)), _SEED)
     brightness = measure_brightness(usable, sample)
@@ -57,7 +57,7 @@ def explore(archive: Archive, out: Path) -> dict[str, Any]:
     numbers = {
         "skipped": len(usable.skipped),
         "missing": len(archive.missing),
-        **summarise(measures),
+        **summarise_measures(measures),
         "patches": [asdict(count) for count in patches],
         "brightness": brightness.summary(),
     }

@@ -10,14 +10,12 @@ from bokeh.plotting import figure
 from shipseg_tiles.report import charts
 from shipseg_tiles.scoring.image_score import FOUND, ImageScore
 from shipseg_tiles.scoring.metrics import LARGE_SHIP, SMALL_SHIP
+from shipseg_tiles.training.history import CURVES
 
 _SIZES = (10, 25, SMALL_SHIP, 200, 600, LARGE_SHIP + 1)
 """Pixels at which the next class of ships begins; two of them are those of the metrics."""
 
 _BINS = 20
-
-_CURVES = {"loss": "loss", "dice, F1 and F2": "dice|f1|f2", "learning rate": "learning_rate"}
-"""The curves of a training that stand in one chart, by what their columns are called."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def _recall(scores: Sequence[ImageScore]) -> figure:
 def training_panels(history: pd.DataFrame) -> list[Panel]:
     """Draw the curves of a training over its epochs, those that there are."""
     panels = []
-    for number, (title, pattern) in enumerate(_CURVES.items()):
+    for number, (title, pattern) in enumerate(CURVES.items()):
         columns = {str(name): history[name].tolist() for name in history.filter(regex=pattern)}
         if columns:
             chart = charts.lines(history["epoch"].tolist(), columns, "epoch", title)

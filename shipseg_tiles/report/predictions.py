@@ -12,7 +12,17 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from shipseg_tiles.archive.labels import MASK_SUFFIXES, Labels
+from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.archive.prediction_files import (
+    DISAGREEMENT,
+    MASK_SUFFIXES,
+    MASKS,
+    PICTURES,
+    PROBABILITIES,
+    RECORD,
+    SUBMISSION,
+    VECTORS,
+)
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import warn_of_others, write_json, write_text, written_whole
 from shipseg_tiles.images import read_image
@@ -25,15 +35,13 @@ from shipseg_tiles.rle import encode_indices, rows_and_columns, union
 from shipseg_tiles.tiling import Region
 from shipseg_tiles.zipped import AnyPath, identity_of
 
-FOLDERS = {"probability": "probabilities", "disagreement": "disagreement"}
+FOLDERS = {"probability": PROBABILITIES, "disagreement": DISAGREEMENT}
 """Where the rasters of each name go."""
 
-_OUTPUTS = {"pictures": (".jpg",), "vectors": (".geojson",)} | dict.fromkeys(
-    ("masks", *FOLDERS.values()), MASK_SUFFIXES
-)
+_OUTPUTS = {PICTURES: (".jpg",), VECTORS: (".geojson",)} | dict.fromkeys((MASKS, *FOLDERS.values()), MASK_SUFFIXES)
 """All folders of what is written of an image, and the suffixes there; rasters are written as masks are."""
 
-_JOURNAL, _SUBMISSION, _RUN = ".journal.jsonl", "submission.csv", "run.json"
+_JOURNAL = ".journal.jsonl"
 
 _PICTURE_SIDE = 4096
 """Larger images are shrunk before they are drawn, in pixels: three side by side must fit into the 65,500 of a JPEG."""
@@ -110,19 +118,19 @@ class PredictionFolder:
         """
         if (self.out / _JOURNAL).exists():
             write_text(self.out / _JOURNAL, "")
-        elif not (self.out / _RUN).exists():
+        elif not (self.out / RECORD).exists():
             self._refuse_others_files()
         shutil.rmtree(self.strips, ignore_errors=True)
         self._warn_of_others_masks({path.stem for path in paths})
 
     def _warn_of_others_masks(self, stems: set[str]) -> None:
-        warn_of_others(self.out / "masks", stems, _OUTPUTS["masks"], "whoever takes all masks there takes it too")
+        warn_of_others(self.out / MASKS, stems, _OUTPUTS[MASKS], "whoever takes all masks there takes it too")
 
     def _refuse_others_files(self) -> None:
         for name in _OUTPUTS:
             if any((self.out / name).glob("*")):
                 raise InputError(
-                    f"{self.out / name} would be written over, and no {_RUN} says that a prediction wrote it;"
+                    f"{self.out / name} would be written over, and no {RECORD} says that a prediction wrote it;"
                     " choose another --out"
                 )
 
@@ -154,7 +162,7 @@ class PredictionFolder:
         """
         self.out.mkdir(parents=True, exist_ok=True)
         (self.out / _JOURNAL).touch()  # which says whose folder it is, as run.json did
-        for told in (_SUBMISSION, _RUN):
+        for told in (SUBMISSION, RECORD):
             (self.out / told).unlink(missing_ok=True)
         for name, suffixes in _OUTPUTS.items():
             for suffix in suffixes:
@@ -198,8 +206,8 @@ class PredictionFolder:
         records = dict(sorted(self.records.items()))
         labels = Labels("", {name: tuple(record.ships) for name, record in records.items()})
         told = {**origin, **_counts(records)}
-        write_text(self.out / _SUBMISSION, labels.to_csv())
-        write_json(self.out / _RUN, told)
+        write_text(self.out / SUBMISSION, labels.to_csv())
+        write_json(self.out / RECORD, told)
         self.forget()
         return told
 
@@ -212,7 +220,7 @@ class PredictionFolder:
     def _write_image(self, prediction: Prediction, path: AnyPath, ships: list[str]) -> None:
         stem = Path(prediction.name).stem
         mask = prediction.mask()
-        write_mask(self.out / "masks" / f"{stem}.png", mask, prediction.name, ships)
+        write_mask(self.out / MASKS / f"{stem}.png", mask, prediction.name, ships)
         for name in self._options.rasters:
             with written_whole(self.out / FOLDERS[name] / f"{stem}.png") as temporary:
                 Image.fromarray(_whole_raster(prediction, name)).save(temporary)
@@ -220,7 +228,7 @@ class PredictionFolder:
             step = shrink_step(prediction.shape, _PICTURE_SIDE)
             small = shrunk_mask(union(prediction.pixels), prediction.shape, step)
             picture = simplejpeg.encode_jpeg(triptych(read_image(path)[::step, ::step], small), quality=90)
-            with written_whole(self.out / "pictures" / f"{stem}.jpg") as temporary:
+            with written_whole(self.out / PICTURES / f"{stem}.jpg") as temporary:
                 temporary.write_bytes(picture)
 
     def _write_scene(self, prediction: Prediction, path: Path) -> None:
@@ -228,7 +236,7 @@ class PredictionFolder:
         with open_scene(path, self._options.bands, self._options.scale) as scene:
             place = prediction.shape, prediction.georeference
             valid = scene.valid if scene.has_gaps or self._options.region else None
-            with create_raster(self.out / "masks" / file, *place, valid=valid) as sink:
+            with create_raster(self.out / MASKS / file, *place, valid=valid) as sink:
                 for window, lines in _mask_lines(prediction, self._options.region_in(*prediction.shape)):
                     sink[window] = lines
             for name in self._options.rasters:
@@ -239,7 +247,7 @@ class PredictionFolder:
     def _write_vectors(self, prediction: Prediction) -> None:
         scores = [ship.score for ship in prediction.ships]
         features = ship_features(prediction.pixels, scores, prediction.shape[0], prediction.georeference)
-        write_geojson(self.out / "vectors" / f"{Path(prediction.name).stem}.geojson", features)
+        write_geojson(self.out / VECTORS / f"{Path(prediction.name).stem}.geojson", features)
 
 
 def _counts(records: Mapping[str, Record]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.archive.prediction_files import damaged_record
 from shipseg_tiles.report import charts
 from shipseg_tiles.report.gallery import SIZES, Gallery
 from shipseg_tiles.report.html import write_page
@@ -19,7 +19,7 @@ _HEADLINE = "dice_mean_all_images"
 
 
 @dataclass(frozen=True)
-class Measured:
+class ReportData:
     """What the numbers and charts of a report are about.
 
     Attributes:
@@ -46,7 +46,7 @@ class _Number:
     bar: tuple[float, float, float] | None
 
 
-def write_report(path: Path, title: str, measured: Measured, gallery: Gallery) -> dict[str, Any]:
+def write_report(path: Path, title: str, measured: ReportData, gallery: Gallery) -> dict[str, Any]:
     """Write the report.
 
     Args:
@@ -89,7 +89,7 @@ def _bar(summary: Mapping[str, Any], name: str) -> tuple[float, float, float] | 
     return value, low, high
 
 
-def _panels(measured: Measured) -> list[Panel]:
+def _panels(measured: ReportData) -> list[Panel]:
     panels = score_panels(measured.run.scores)
     if measured.history is not None:
         panels += training_panels(measured.history)
@@ -103,8 +103,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     try:
         return _recorded(run.record)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        path = run.folder / "run.json"
-        raise InputError(f"{path} is no record of predict ({error!r}); predict again, or remove it") from None
+        raise damaged_record(run.folder, error) from None
 
 
 def _recorded(record: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """A scored run: predictions, what they are judged by, and what is known of how they came about."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +9,15 @@ from typing import Any
 import pandas as pd
 
 from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.archive.prediction_files import RECORD, record_path
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import list_images
+from shipseg_tiles.nets.contract import journal_folder
 from shipseg_tiles.scoring.calibrated import read_judged
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.scoring.pairs import find_files
 from shipseg_tiles.scoring.score import score_labels
+from shipseg_tiles.training.history import HISTORY
 from shipseg_tiles.zipped import AnyPath
 
 
@@ -88,19 +90,11 @@ def open_run(
         InputError: If one of them is missing or damaged, or they do not belong together.
     """
     files = list_images(images)
-    truth, predicted, _ = read_judged(labels, predictions, leave_out_calibrated)
-    scores = score_labels(truth, predicted, missing, files)
+    judged = read_judged(labels, predictions, leave_out_calibrated)
+    scores = score_labels(judged.truth, judged.predicted, missing, files)
     of_images = find_files((score.image for score in scores), files)
-    return Run(predictions, of_images, truth, predicted, scores, _read_record(predictions))
-
-
-def _read_record(predictions: Path) -> dict[str, Any]:
-    """Read what is no damaged JSON: that it is none was found when the calibrated images were read from it."""
-    path = predictions / "run.json"
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if not isinstance(record.get("options", {}), dict):
-        raise InputError(f"{path} is no record of predict; predict again, or remove it")
-    return record
+    whole = predictions / RECORD == record_path(predictions)  # of a submission alone nobody asks how it came about
+    return Run(predictions, of_images, judged.truth, judged.predicted, scores, judged.record if whole else {})
 
 
 def read_history(weights: Path | None, record: Mapping[str, Any]) -> pd.DataFrame | None:
@@ -117,7 +111,7 @@ def read_history(weights: Path | None, record: Mapping[str, Any]) -> pd.DataFram
         InputError: If `weights` have no history beside them, or it is damaged.
     """
     named = weights or Path(str(record.get("weights", "")))
-    path = named.with_suffix(".training") / "history.csv" if named.name else named
+    path = journal_folder(named) / HISTORY if named.name else named
     if not path.is_file():
         if weights:
             raise InputError(f"{path} does not exist; leave --weights away to do without the curves of the training")

@@ -60,7 +60,7 @@ def _profile_numbers(profile: Profile, multiple: int) -> dict[str, Any]:
     }
 
 
-def table_text(stitched: Sequence[dict[str, Any]]) -> str:
+def seams_table(stitched: Sequence[dict[str, Any]]) -> str:
     """Return the rows of `stitched` as lines of text under a head."""
     head = f"{'tile':>5} {'overlap':>8} {'mean':>8} {'maximum':>8} {'changed':>9} {'dice':>7} {'cost':>6}"
     rows = [

@@ -9,32 +9,23 @@ import numpy as np
 from shipseg_tiles.rle import PixelIndices
 
 
-def image_dice(truth: PixelIndices, predicted: PixelIndices) -> float:
-    """Dice of an image, 2 |T and P| / (|T| + |P|): what the "true dice" of a full stitched mask means here.
+def dice_from_counts(truth_pixels: int, predicted_pixels: int, shared_pixels: int) -> float:
+    """Dice, 2 |T and P| / (|T| + |P|): of a full stitched mask the "true dice", of sums over images the pooled dice.
 
     Args:
-        truth: Pixel indices of all ships of the image, sorted and distinct.
-        predicted: The same of the prediction.
+        truth_pixels: Pixels that are ship in truth, |T|.
+        predicted_pixels: Pixels that were predicted to be, |P|.
+        shared_pixels: Those that are both, |T and P|.
 
     Returns:
         0 to 1; 1 if both are empty, 0 if exactly one is.
     """
-    return dice_from_counts(truth.size, predicted.size, overlap(truth, predicted))
-
-
-def dice_from_counts(truth_pixels: int, predicted_pixels: int, shared_pixels: int) -> float:
-    """Dice from numbers of pixels, as `image_dice`; of sums over images it is the pooled dice."""
     pixels = truth_pixels + predicted_pixels
     return 2 * shared_pixels / pixels if pixels else 1.0
 
 
-def iou(first: PixelIndices, second: PixelIndices) -> float:
-    """Intersection over union of two sets of sorted distinct pixel indices, 0 to 1; 1 if both are empty."""
-    return iou_from_counts(first.size, second.size, overlap(first, second))
-
-
 def iou_from_counts(first_pixels: int, second_pixels: int, shared_pixels: int) -> float:
-    """IoU from numbers of pixels, as `iou`."""
+    """Intersection over union of two sets, from their sizes in pixels, 0 to 1; 1 if both are empty."""
     union = first_pixels + second_pixels - shared_pixels
     return shared_pixels / union if union else 1.0
 

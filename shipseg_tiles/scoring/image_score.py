@@ -24,8 +24,8 @@ class ImageScore:
         shared_pixels: Pixels that are ship in both.
         truth_ships: Labelled ships that have pixels.
         predicted_ships: Predicted ships that have pixels.
-        dice: Dice of the full mask, see `shipseg_tiles.scoring.dice.image_dice`.
-        f2: F2 over objects, see `shipseg_tiles.scoring.objects.image_f2`.
+        dice: Dice of the full mask, see `shipseg_tiles.scoring.dice.dice_from_counts`.
+        f2: F2 over objects, see `shipseg_tiles.scoring.objects.f2_from_ious`.
         f2_connected: F2 at the one threshold `FOUND` over the connected objects of the two masks, for which ships that
             touch are one.
         truth_sizes: Pixels of each labelled ship that has any.

@@ -45,7 +45,9 @@ class Measurement:
         return None if self.gate is None else GateUse(self.gate.weights_sha256, self.tile, chosen.gate)
 
 
-def measure(weights: Path, gate_weights: Path | None, archive: Archive, pixel_size: float | None = None) -> Measurement:
+def measure_nets(
+    weights: Path, gate_weights: Path | None, archive: Archive, pixel_size: float | None = None
+) -> Measurement:
     """Run net and gate over all images of an archive; bad images are left out with a warning.
 
     Args:

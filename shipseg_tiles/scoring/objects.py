@@ -23,27 +23,19 @@ THRESHOLDS = np.arange(10, 20) / 20
 """IoU that a hit must exceed: 0.50, 0.55 ... 0.95."""
 
 
-def image_f2(truth_ships: Sequence[PixelIndices], predicted_ships: Sequence[PixelIndices]) -> float:
-    """F2 over the objects of an image, the mean over all `THRESHOLDS`.
-
-    Args:
-        truth_ships: Sorted distinct pixel indices of each labelled ship. Ships may overlap each other, as a few
-            labels of the competition do. Ships without pixels do not count.
-        predicted_ships: The same of each predicted ship, such as `shipseg_tiles.masks.separate_objects` finds.
-
-    Returns:
-        0 to 1; 1 if both are empty, 0 if exactly one is.
-    """
-    return f2_from_ious(pairwise_iou(with_pixels(truth_ships), with_pixels(predicted_ships)))
-
-
 def with_pixels(ships: Sequence[PixelIndices]) -> list[PixelIndices]:
     """Leave out ships without pixels, which nothing counts."""
     return [ship for ship in ships if ship.size]
 
 
 def pairwise_iou(truth_ships: Sequence[PixelIndices], predicted_ships: Sequence[PixelIndices]) -> NDArray[np.float64]:
-    """(T, P) IoU of each true with each predicted ship, each of them sorted distinct pixel indices, none empty."""
+    """(T, P) IoU of each true with each predicted ship.
+
+    Args:
+        truth_ships: Sorted distinct pixel indices of each labelled ship, none empty. Ships may overlap each other, as a
+            few labels of the competition do.
+        predicted_ships: The same of each predicted ship, such as `shipseg_tiles.masks.separate_objects` finds.
+    """
     if not truth_ships or not predicted_ships:
         return np.zeros((len(truth_ships), len(predicted_ships)))
     shared = np.zeros((len(truth_ships), len(predicted_ships)))

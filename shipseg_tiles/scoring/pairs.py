@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, first_of
 from shipseg_tiles.images import read_size
 from shipseg_tiles.rle import OutsideImageError, PixelIndices, union
 from shipseg_tiles.scoring.dice import overlap
@@ -99,8 +99,7 @@ def _by_stem(labels: Labels) -> dict[str, str]:
 
 def _refuse(names: set[str], complaint: str, remedy: str) -> None:
     if names:
-        shown = ", ".join(sorted(names)[:5]) + (" ..." if len(names) > 5 else "")
-        raise InputError(f"{complaint}: {len(names)} of them, {shown}{remedy}")
+        raise InputError(f"{complaint}: {len(names)} of them, {first_of(sorted(names), 5)}{remedy}")
 
 
 @dataclass(frozen=True)

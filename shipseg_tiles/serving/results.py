@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.archive.prediction_files import MASKS, SUBMISSION, VECTORS
 from shipseg_tiles.files import write_text
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.prediction import Prediction, PredictOptions, Progress, predict_image, predict_scene
@@ -65,15 +66,15 @@ def make_result(options: PredictOptions, path: Path, name: str, progress: Progre
     prediction = _predicted(options, path, progress)
     folder = PredictionFolder(path.parent, options, pictures=0, vectors=True)
     folder.add(prediction, path)
-    csv = path.parent / "submission.csv"
+    csv = path.parent / SUBMISSION
     write_text(csv, Labels("", {name: tuple(folder.records[path.name].ships)}).to_csv())
     height, width = prediction.shape
     shrunk = shrink_step(prediction.shape, PREVIEW_SIDE)
     preview, overlay = path.parent / "preview.jpg", path.parent / "overlay.png"
     _write_preview(preview, options, path, prediction.in_memory, shrunk)
     _write_overlay(overlay, union(prediction.pixels), prediction.shape, shrunk)
-    vectors = path.parent / "vectors" / f"{path.stem}.geojson"
-    mask = path.parent / "masks" / f"{path.stem}{'.png' if prediction.in_memory else '.tif'}"
+    vectors = path.parent / VECTORS / f"{path.stem}.geojson"
+    mask = path.parent / MASKS / f"{path.stem}{'.png' if prediction.in_memory else '.tif'}"
     data = {"height": height, "width": width, "shrunk": shrunk, "remark": prediction.remark}
     data["ships"] = _ships(prediction, vectors)
     prediction.forget_strips()

@@ -1,7 +1,7 @@
 """Compare ways to train: the same folds by place, one measure for all."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -76,7 +76,7 @@ def divide(archive: Archive, folds: int, valid_fraction: float, seed: int, proce
 
 
 @dataclass(frozen=True)
-class Measured:
+class FoldResult:
     """How good and how fast nets are on images that they never saw.
 
     Attributes:
@@ -92,7 +92,7 @@ class Measured:
     training_minutes: float
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Measured":
+    def from_json(cls, values: Mapping[str, Any]) -> "FoldResult":
         """Take back what `dataclasses.asdict` gave and JSON has kept."""
         return cls(**{**values, "scores": tuple(map(_score_from_json, values["scores"]))})
 
@@ -104,7 +104,7 @@ def _score_from_json(values: Mapping[str, Any]) -> ImageScore:
     return ImageScore(**fields)
 
 
-def measure(weights: Path, classifier: Path | None, archive: Archive, training_minutes: float) -> Measured:
+def measure_fold(weights: Path, classifier: Path | None, archive: Archive, training_minutes: float) -> FoldResult:
     """Predict all images of an archive with trained weights and score them.
 
     Args:
@@ -115,7 +115,7 @@ def measure(weights: Path, classifier: Path | None, archive: Archive, training_m
     """
     options = PredictOptions(weights=weights, classifier=classifier)
     paths = list(archive.files.values())
-    predict_image(options, paths[0])
+    predict_image(options, paths[0])  # compiles the nets, in time that does not count
     scores, seconds, began = [], 0.0, time.monotonic()
     for prediction in map(partial(predict_image, options), tqdm(paths, desc="predict", unit="image", disable=None)):
         seconds += time.monotonic() - began
@@ -124,10 +124,10 @@ def measure(weights: Path, classifier: Path | None, archive: Archive, training_m
         began = time.monotonic()
     parameters = sum(user.net.count_params() for user in load_nets(options) if user)
     load_nets.cache_clear()  # nobody needs these nets again, and those of all folds are many
-    return Measured(tuple(scores), round(seconds / len(scores), 4), parameters, round(training_minutes, 2))
+    return FoldResult(tuple(scores), round(seconds / len(scores), 4), parameters, round(training_minutes, 2))
 
 
-def tabulate(measured: Mapping[str, Sequence[Measured]]) -> dict[str, dict[str, Any]]:
+def tabulate(measured: Mapping[str, Sequence[FoldResult]]) -> dict[str, dict[str, Any]]:
     """Sum up what was measured on all folds.
 
     Args:
@@ -136,8 +136,8 @@ def tabulate(measured: Mapping[str, Sequence[Measured]]) -> dict[str, dict[str, 
     Returns:
         By name what `shipseg_tiles.scoring.score.summarise` says of the images of all folds together; `dice_difference`
         to the way that comes first, see `dice_difference`, and its interval among the `intervals`, both None for that
-        way itself; and the fields of `Measured`: `seconds_per_image` as the mean over the images, `training_minutes` as
-        the mean over the folds.
+        way itself; and the fields of `FoldResult`: `seconds_per_image` as the mean over the images, `training_minutes`
+        as the mean over the folds.
     """
     scores = {name: [score for fold in folds for score in fold.scores] for name, folds in measured.items()}
     first = next(iter(scores))
@@ -156,18 +156,20 @@ def tabulate(measured: Mapping[str, Sequence[Measured]]) -> dict[str, dict[str, 
     return rows
 
 
-def table_text(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a Markdown table of what `tabulate` gave, the best true dice over all images first."""
-    heads = [head.format(first=next(iter(rows))) for head in COLUMNS.values()]
+def table_cells(rows: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Write what `tabulate` gave as text.
+
+    Returns:
+        What each column is called, and as many cells for each way, the best true dice over all images first.
+    """
+    heads = ["preset", *(head.format(first=next(iter(rows))) for head in COLUMNS.values())]
     best_first = sorted(rows, key=lambda name: -rows[name]["dice_mean_all_images"])
-    lines = [_line(["preset", *heads]), _line(["---"] * (1 + len(COLUMNS)))]
-    return "\n".join(
-        [*lines, *(_line([name, *(_cell(column, rows[name]) for column in COLUMNS)]) for name in best_first)]
-    )
+    return heads, [[name, *(_cell(column, rows[name]) for column in COLUMNS)] for name in best_first]
 
 
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def markdown_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return the cells of a table in Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *lines])
 
 
 def _cell(column: str, row: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.augmentation import AugmentationOptions
 from shipseg_tiles.nets.augmentation_light import BLOCK
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
-from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
+from shipseg_tiles.nets.contract import Contract, checksum, journal_folder, read_contract, write_contract
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed, validating_images
 from shipseg_tiles.patches.ship_fraction import ShipFraction
@@ -174,7 +174,7 @@ class _Training:
         self.usage = _usage(store, options, pixel_size)
         for stage in self.schedule.stages:  # so that what is wrong with one is known before the first begins
             self._prepare(stage)
-        self.journal = Journal(out.with_suffix(".training"), _identity(store, mined, options, fraction))
+        self.journal = Journal(journal_folder(out), _identity(store, mined, options, fraction))
 
     @cached_property
     def twin(self) -> keras.Model:

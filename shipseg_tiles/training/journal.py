@@ -14,9 +14,12 @@ from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import check_space, write_json, write_text, written_whole
+from shipseg_tiles.training.history import CURVES, HISTORY
 
 CURVES_EVERY = 10.0
 """Seconds before the first drawing of the curves and between two: one takes as long as an epoch of a small training."""
+
+_STATE = "state.json"
 
 
 class Journal(keras.callbacks.Callback):
@@ -49,7 +52,7 @@ class Journal(keras.callbacks.Callback):
 
     @property
     def _state(self) -> Path:
-        return self.folder / "state.json"
+        return self.folder / _STATE
 
     def _checkpoint(self) -> Path:
         """Return the checkpoint of the last epoch."""
@@ -102,7 +105,7 @@ class Journal(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Write everything anew, but curves that were drawn just before."""
         self.history.append({name: float(value) for name, value in logs.items()})
-        write_text(self.folder / "history.csv", self._table().to_csv(index=False))
+        write_text(self.folder / HISTORY, self._table().to_csv(index=False))
         if time.monotonic() - self._drawn[1] > CURVES_EVERY:
             self._draw()
         with written_whole(self._checkpoint()) as temporary:
@@ -133,13 +136,17 @@ class Journal(keras.callbacks.Callback):
                 path.unlink()
 
 
+def can_be_resumed(folder: Path) -> bool:
+    """Say whether there is a journal of at least one epoch in a folder."""
+    return (folder / _STATE).is_file()
+
+
 def draw_curves(table: pd.DataFrame, path: Path) -> None:
     """Draw loss, dice and learning rate over the epochs of a history as PNG."""
-    groups = {"loss": "loss", "dice, F1 and F2": "dice|f1|f2", "learning rate": "learning_rate"}
     figure = Figure(figsize=(15, 4))  # without pyplot, which would choose a screen for the caller
     # Margins that fit: Matplotlib finds some by drawing everything twice.
     figure.subplots_adjust(left=0.04, right=0.99, bottom=0.12, wspace=0.15)
-    for axis, (title, pattern) in zip(figure.subplots(1, len(groups)), groups.items(), strict=True):
+    for axis, (title, pattern) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
         for column in table.filter(regex=pattern):
             axis.plot(table["epoch"], table[column], marker="o", markersize=3, label=column)
         axis.set(title=title, xlabel="epoch")

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.scenes import find_scenes
 from shipseg_tiles.archive.split import BY_PLACE, TRAIN, split_identity
-from shipseg_tiles.errors import InputError, NetError, warn_skipped
+from shipseg_tiles.errors import InputError, NetError, first_of, warn_skipped
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
@@ -173,10 +173,9 @@ def _images_to_mine(
 def _warn_of_unseen(names: list[str], archive: Archive, store: PatchStore) -> None:
     """Warn of images that validate, but are not there to be compared with those that may be mined."""
     if names:
-        told = ", ".join(names[:3]) + " ..." * (len(names) > 3)
         warnings.warn(
-            f"images that validate in {store.paths[0]} are missing or damaged in {archive.source}: {told}; others that"
-            " show their places are mined, so give all images that the store was cut from",
+            f"images that validate in {store.paths[0]} are missing or damaged in {archive.source}: {first_of(names)};"
+            " others that show their places are mined, so give all images that the store was cut from",
             stacklevel=2,
         )
 

@@ -55,7 +55,8 @@ class TrainOptions:
         seed: Seed of weights, order and augmentation.
 
     Raises:
-        InputError: If a number is out of its range.
+        InputError: If a number is out of its range that is checked here. Those of the net are checked by `build_net`,
+            those of the schedule by `stages_and_rates`, and shares of a batch by `RatioFeed`, which know the ranges.
     """
 
     net: str = "unet"

@@ -11,9 +11,10 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.nets.contract import Contract, read_contract, write_contract
+from shipseg_tiles.nets.contract import Contract, journal_folder, read_contract, rounds_folder, write_contract
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
+from shipseg_tiles.training.journal import can_be_resumed
 from shipseg_tiles.training.mining import NoMistakeError, find_hard_negatives, write_hard_negatives
 from shipseg_tiles.training.options import TrainOptions
 
@@ -72,7 +73,7 @@ def mine_and_train(
         minutes=minutes,
         learning_rate=learning_rate,
     )
-    folder = out.with_suffix(".rounds")
+    folder = rounds_folder(out)
     made, mined = [weights], list[Path]()
     for number in range(1, rounds + 1):
         path = folder / f"mined-{number}.h5"
@@ -125,7 +126,7 @@ def _mine(
 def _train_further(
     before: Path, out: Path, store: PatchStore, mined: PatchStore, options: TrainOptions, resume: bool
 ) -> None:
-    begun = (out.with_suffix(".training") / "state.json").is_file()
+    begun = can_be_resumed(journal_folder(out))
     contract = read_contract(before)
     of_data = {"pixel_size": contract.pixel_size, "notes": contract.trained_on.get("notes", "")}
     train(store, out, replace(options, start_from=str(before)), mined=mined, resume=resume and begun, **of_data)

@@ -23,7 +23,7 @@ from keras import ops
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.augmentation import AugmentedNet
-from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract import Contract, contract_path, journal_folder
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.store import Patches
 from shipseg_tiles.training.judges import Judge
@@ -241,10 +241,10 @@ def choose_devices(options: TrainOptions) -> Devices:
 
 def _copy_training(out: Path, folder: Path) -> None:
     """Copy what a training is resumed from; what is missing is found out by those who read it."""
-    for path in (out, out.with_suffix(".json")):
+    for path in (out, contract_path(out)):
         if path.is_file():
             shutil.copy(path, folder)
-    journal = out.with_suffix(".training")
+    journal = journal_folder(out)
     if journal.is_dir():
         shutil.copytree(journal, folder / journal.name, ignore=shutil.ignore_patterns("tensorboard"))
 

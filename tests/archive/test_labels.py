@@ -76,7 +76,7 @@ def test_line_ends_inside_a_field_part_no_ships():
 def test_absent_columns_are_named(header, absent, tmp_path):
     (tmp_path / "labels.csv").write_text(f"{header}\na.jpg,1 2\n")
 
-    with pytest.raises(InputError, match=rf"labels\.csv has no column {absent}; its first line must be ImageId,Enc"):
+    with pytest.raises(InputError, match=rf"labels\.csv has no column {absent}; its first line must hold ImageId,Enc"):
         read_labels(tmp_path / "labels.csv")
 
 

@@ -100,11 +100,6 @@ def test_a_run_repeated_is_welcome_but_images_of_another_are_refused(tmp_path: P
     assert first.labels.read_bytes() == written
 
 
-def test_the_empty_fraction_is_obeyed(tmp_path: Path) -> None:
-    assert simulate_archive(tmp_path / "none", 3, seed=1, size=128, empty_fraction=1.0).ship_count == 0
-    assert simulate_archive(tmp_path / "all", 3, seed=1, size=128, empty_fraction=0.0).ship_image_count == 3
-
-
 def test_scenes_asked_for_with_ships_have_some_and_empty_ones_have_none(ship_scenes: list[Scene]) -> None:
     assert all(1 <= len(scene.ships) <= 15 for scene in ship_scenes)
     assert all(simulate_scene(11, index, size=128, empty=True).ships == () for index in range(5))
@@ -171,6 +166,4 @@ def test_values_out_of_range_are_refused(tmp_path: Path) -> None:
         simulate_scene(0, 0, size=127)
     with pytest.raises(InputError, match="seed -1"):
         simulate_scene(-1, 0)
-    with pytest.raises(InputError, match=r"1\.5"):
-        simulate_archive(tmp_path, 1, seed=1, empty_fraction=1.5)
     assert not any(tmp_path.iterdir())

@@ -343,7 +343,7 @@ def test_sides_of_any_name_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "cannot be read as CSV"),
+        ("", "is no CSV"),
         ("name,side\na.jpg,train\n", "has no column ImageId and split; its first line must hold ImageId,split"),
         ("ImageId,fold\na.jpg,1\n", "has no column split"),
         ("ImageId,split\n", "holds no row below its first line"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.archive.statistics import box_sides, measure, summarise
+from shipseg_tiles.archive.statistics import box_sides, measure_labels, summarise_measures
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.rle import encode
 
@@ -31,7 +31,7 @@ def measures():
     row 4, columns 5 and 6.
     """
     ships = {"a.png": (box(3, 1, 2, 6), box(4, 5, 4, 4)), "b.png": (box(19, 29, 1, 1),), "c.png": ()}
-    return measure(Labels("labels", ships), dict.fromkeys(ships, SHAPE))
+    return measure_labels(Labels("labels", ships), dict.fromkeys(ships, SHAPE))
 
 
 def test_images_and_ships_are_measured(measures):
@@ -52,7 +52,7 @@ def test_the_numbers_of_an_archive(measures):
 
     27 ship pixels of 600 in each image: 27 / 1200 on the two ship images, 27 / 1800 over all.
     """
-    numbers = summarise(measures)
+    numbers = summarise_measures(measures)
 
     assert numbers["images"] == 3
     assert numbers["ship_images"] == 2
@@ -71,7 +71,7 @@ def test_the_numbers_of_an_archive(measures):
 
 
 def test_without_ships_there_is_no_distribution():
-    numbers = summarise(measure(Labels("labels", {"a.png": ()}), {"a.png": SHAPE}))
+    numbers = summarise_measures(measure_labels(Labels("labels", {"a.png": ()}), {"a.png": SHAPE}))
 
     assert (numbers["images"], numbers["ships"], numbers["empty_share"]) == (1, 0, 1)
     assert numbers["ship_pixels"] is numbers["ship_length"] is numbers["ship_pixels_per_ship_image"] is None
@@ -90,7 +90,7 @@ def test_only_the_most_frequent_sizes_are_listed():
     """Twelve images: 20 x 30 twice, and ten other sizes, of which the last finds no place among the ten."""
     sizes = {f"{side:02}.png": (side, side) for side in range(1, 11)} | {"y.png": SHAPE, "z.png": SHAPE}
 
-    listed = summarise(measure(Labels("labels", dict.fromkeys(sizes, ())), sizes))["image_sizes"]
+    listed = summarise_measures(measure_labels(Labels("labels", dict.fromkeys(sizes, ())), sizes))["image_sizes"]
 
     assert listed[0] == {"height": 20, "width": 30, "images": 2}
     assert [size["height"] for size in listed[1:]] == list(range(1, 10))
@@ -118,4 +118,4 @@ def test_a_run_that_leaves_its_image_is_refused():
     labels = Labels("labels.csv", {"a.png": ("599 3",)})
 
     with pytest.raises(InputError, match=r"labels.csv: a.png: run '599 3' leaves the image of 600 pixels"):
-        measure(labels, {"a.png": SHAPE})
+        measure_labels(labels, {"a.png": SHAPE})

@@ -242,7 +242,7 @@ def reader_of_labels(request, archive):
     ("text", "reason"),
     [
         ("", "labels.csv is no CSV"),
-        ("Image,Pixels\na.png,1 4\n", "has no column ImageId and EncodedPixels; its first line must be"),
+        ("Image,Pixels\na.png,1 4\n", "has no column ImageId and EncodedPixels; its first line must hold"),
         ("ImageId\na.png\n", "has no column EncodedPixels"),
         (HEADER + "a.png,1 4\nb.png,2,3,4\n", "labels.csv is no CSV"),
         (HEADER + "a.png,1 4 7\n", "a.png: run-length text has 3 fields, which is odd"),
@@ -388,7 +388,7 @@ def test_input_that_is_missing_or_something_else_is_refused(refused, monkeypatch
 @pytest.mark.parametrize(
     ("flag", "value", "reason"),
     [
-        ("--patch", "0", "tile 0 must be 1 or more"),
+        ("--patch", "0", "patch 0 must be 1 or more"),
         ("--stride", "0", "stride 0"),
         ("--stride", "200", "stride 200"),
         ("--background-ratio", "-1", "background ratio -1.0"),

@@ -19,7 +19,8 @@ from PIL import Image
 
 from shipseg_tiles.archive.labels import read_labels
 from shipseg_tiles.cli.main import main
-from shipseg_tiles.errors import SkippedImageWarning, missing_extra
+from shipseg_tiles.errors import SkippedImageWarning
+from shipseg_tiles.extras import missing_extra
 from shipseg_tiles.nets.contract import checksum, contract_path, read_contract, write_contract
 
 HEADER = "ImageId,EncodedPixels\n"

@@ -300,7 +300,7 @@ def test_run_that_leaves_its_image_is_refused():
 )
 def test_options_out_of_their_range_are_refused(options):
     with pytest.raises(InputError, match="must be"):
-        plan_patches(*many_images(1, 1), [], PlanOptions(**options))
+        PlanOptions(**options)
 
 
 @pytest.mark.parametrize(("origin", "expected"), [("ship-images", (6, 0)), ("empty-images", (0, 20))])

@@ -2,7 +2,7 @@ import json
 
 from PIL import Image
 
-from shipseg_tiles.report.calibration import table_text, write_calibration
+from shipseg_tiles.report.calibration import calibration_table, write_calibration
 
 
 def told(**changes):
@@ -36,7 +36,7 @@ def told(**changes):
 
 
 def test_the_table_has_a_line_for_what_was_what_is_and_what_to_expect():
-    assert table_text(told()) == (
+    assert calibration_table(told()) == (
         "12 images in 3 folds, chosen for f2\n"
         "          threshold  area score   gate separate    dice      f2   false\n"
         "  current      0.80    10     -  0.750      off  0.5000  0.2500  12.5 %\n"
@@ -50,7 +50,7 @@ def test_a_choice_that_is_no_better_held_out_is_said_to_be_unproven():
     """F2 is what was made highest: 0.25 now and held out, whatever the true dice does."""
     scores = {"true_dice": 0.9, "f2": 0.25, "false_ships": 0.125}
 
-    assert table_text(told(held_out=scores)).splitlines()[-1] == (
+    assert calibration_table(told(held_out=scores)).splitlines()[-1] == (
         "held out, choosing is no better than the current setting: no gain is proven"
     )
 
@@ -60,7 +60,7 @@ def test_without_empty_images_there_are_no_false_alarms_to_tell(tmp_path):
     curve = [point | {"false_ships": None} for point in told()["curve"]]
     numbers = told(held_out=scores, curve=curve)
 
-    assert table_text(numbers).splitlines()[4].endswith("0.5000  0.2500       -")
+    assert calibration_table(numbers).splitlines()[4].endswith("0.5000  0.2500       -")
     write_calibration(numbers, tmp_path)
     assert (tmp_path / "calibration.png").is_file()
 

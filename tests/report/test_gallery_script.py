@@ -14,7 +14,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from shipseg_tiles.inference.detection import Strip, join_ships
 from shipseg_tiles.masks import separate_objects, write_mask
 from shipseg_tiles.report.gallery import Gallery
-from shipseg_tiles.report.report import Measured, write_report
+from shipseg_tiles.report.report import ReportData, write_report
 from shipseg_tiles.report.run import open_run
 from shipseg_tiles.rle import encode_indices, mask_of, union
 
@@ -92,7 +92,7 @@ def write(made, scores=slice(0)):
     """Write a report with charts of some of the scores; a page without any is faster."""
     run = open_run(made / "predictions", made / "labels.csv", made / "images")
     charted = replace(run, scores=[score for score in run.scores if score.image == "sea.png"] + run.scores[scores])
-    write_report(made / "report.html", "A title", Measured(charted), Gallery(run, 60))
+    write_report(made / "report.html", "A title", ReportData(charted), Gallery(run, 60))
     return made / "report.html"
 
 

@@ -12,7 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.report.gallery import Gallery
-from shipseg_tiles.report.report import Measured, write_report
+from shipseg_tiles.report.report import ReportData, write_report
 from shipseg_tiles.report.run import open_run
 
 CODE = "</script><script>window.hacked = true</script><img src=x onerror='window.hacked = true'>"
@@ -20,7 +20,7 @@ CODE = "</script><script>window.hacked = true</script><img src=x onerror='window
 
 def report_of(made, title="A title", pictures=60, history=None, seams=None):
     run = open_run(made / "predictions", made / "labels.csv", made / "images")
-    summary = write_report(made / "report.html", title, Measured(run, history, seams), Gallery(run, pictures))
+    summary = write_report(made / "report.html", title, ReportData(run, history, seams), Gallery(run, pictures))
     return summary, (made / "report.html").read_text(encoding="utf-8")
 
 
@@ -144,7 +144,7 @@ def test_without_ships_there_is_no_chart_and_no_library(made):
     run = open_run(made / "predictions", made / "labels.csv", made / "images")
     sea = replace(run, scores=[score for score in run.scores if score.image == "sea.png"])
 
-    write_report(made / "report.html", "Sea", Measured(sea), Gallery(sea, 60))
+    write_report(made / "report.html", "Sea", ReportData(sea), Gallery(sea, 60))
 
     text = (made / "report.html").read_text(encoding="utf-8")
     assert "Bokeh" not in text
@@ -157,7 +157,7 @@ def test_numbers_and_pictures_may_be_of_different_runs(made):
     run = open_run(made / "predictions", made / "labels.csv", made / "images")
     best = replace(run, scores=[score for score in run.scores if score.dice == 1])
 
-    write_report(made / "report.html", "Both", Measured(best), Gallery(run, 60))
+    write_report(made / "report.html", "Both", ReportData(best), Gallery(run, 60))
 
     text = (made / "report.html").read_text(encoding="utf-8")
     assert '<p class="score">1.000</p>' in text
@@ -188,7 +188,7 @@ def test_pictures_are_held_one_at_a_time(made):
     def peak(pictures):
         tracemalloc.start()
         try:
-            write_report(made / "report.html", "Noise", Measured(run), Gallery(run, pictures))
+            write_report(made / "report.html", "Noise", ReportData(run), Gallery(run, pictures))
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

@@ -72,7 +72,7 @@ def test_a_record_may_name_a_minimum_score(made):
 def test_a_damaged_record_is_refused(made, text):
     (made / "predictions" / "run.json").write_text(text)
 
-    with pytest.raises(InputError, match=r"run\.json is (damaged|no record).*; predict again, or remove it"):
+    with pytest.raises(InputError, match=r"run\.json is no record of predict .*; predict again, or remove it"):
         open_run(made / "predictions", made / "labels.csv", made / "images")
 
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.report.seams import read_profiles, seam_numbers, table_text, write_seams
+from shipseg_tiles.report.seams import read_profiles, seam_numbers, seams_table, write_seams
 from shipseg_tiles.scoring.seams import MapDifference, Profile, SeamOptions, Seams
 
 CONTRACT = Contract(
@@ -80,7 +80,7 @@ def test_numbers_by_hand(numbers):
 
 
 def test_the_table_is_aligned(numbers):
-    assert table_text(numbers["stitched"]).splitlines() == [
+    assert seams_table(numbers["stitched"]).splitlines() == [
         " tile  overlap     mean  maximum   changed    dice   cost",
         "    4        0  0.02000    0.500  4.0000 %  0.7500   1.00",
         "    4      0.5  0.01000    0.250  0.0000 %  1.0000   3.00",

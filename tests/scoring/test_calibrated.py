@@ -3,10 +3,15 @@ import json
 import pytest
 
 from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.archive.prediction_files import read_record
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.scoring.calibrated import calibrated_images, read_judged, refuse_calibrated, without
+from shipseg_tiles.scoring.calibrated import read_judged, refuse_calibrated, without
 
 TRUTH = Labels("labels.csv", {f"{name}.jpg": ("1 2",) for name in "abcdef"})
+
+
+def left_out(predictions, leave_out=True):
+    return refuse_calibrated(TRUTH, predictions, read_record(predictions), leave_out)
 
 
 @pytest.fixture
@@ -24,26 +29,26 @@ def predicted(tmp_path):
 
 @pytest.mark.parametrize("part", [".", "submission.csv", "masks"])
 def test_the_record_of_the_run_says_which_images_it_were(predicted, part):
-    assert calibrated_images(predicted("a.jpg", "x.jpg") / part) == {"a.jpg", "x.jpg"}
+    assert left_out(predicted("a.jpg", "x.jpg") / part) == {"a", "x"}
 
 
 def test_predictions_of_unknown_origin_were_calibrated_on_nothing_that_is_known(tmp_path, predicted):
-    assert calibrated_images(tmp_path / "none") == set()
-    assert calibrated_images(predicted("a.jpg") / "other.csv") == set()
+    assert left_out(tmp_path / "none") == set()
+    assert left_out(predicted("a.jpg") / "other.csv") == set()
 
 
 def test_a_run_before_there_was_calibration_names_nothing(tmp_path):
     (tmp_path / "run.json").write_text('{"images": 6}')
 
-    assert calibrated_images(tmp_path) == set()
+    assert left_out(tmp_path) == set()
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"calibration_images": 3}', '{"calibration_images": null}'])
+@pytest.mark.parametrize("text", ['{"calibration_images": 3}', '{"calibration_images": null}'])
 def test_a_damaged_record_is_refused(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
 
-    with pytest.raises(InputError, match=r"run\.json is damaged .*; predict again, or remove it"):
-        calibrated_images(tmp_path)
+    with pytest.raises(InputError, match=r"run\.json is no record of predict .*; predict again, or remove it"):
+        left_out(tmp_path)
 
 
 def test_labelled_images_that_it_was_calibrated_on_are_refused_with_number_names_and_remedy(predicted):
@@ -51,7 +56,7 @@ def test_labelled_images_that_it_was_calibrated_on_are_refused_with_number_names
     folder = predicted("b.png", "x.jpg", "a.jpg", "d.jpg", "e.jpg")
 
     with pytest.raises(InputError) as refusal:
-        refuse_calibrated(TRUTH, folder, leave_out=False)
+        left_out(folder, leave_out=False)
 
     assert str(refusal.value) == (
         f"{folder} predicts 4 labelled images that its weights were calibrated on, which would flatter its score:"
@@ -60,12 +65,12 @@ def test_labelled_images_that_it_was_calibrated_on_are_refused_with_number_names
 
 
 def test_others_are_not_refused(predicted):
-    assert refuse_calibrated(TRUTH, predicted(), leave_out=False) == frozenset()
-    assert refuse_calibrated(TRUTH, predicted("x.jpg"), leave_out=False) == {"x"}
+    assert left_out(predicted(), leave_out=False) == frozenset()
+    assert left_out(predicted("x.jpg"), leave_out=False) == {"x"}
 
 
 def test_they_are_left_out_of_labels_and_predictions_alike(predicted):
-    stems = refuse_calibrated(TRUTH, predicted("a.png", "c.jpg"), leave_out=True)
+    stems = left_out(predicted("a.png", "c.jpg"))
 
     assert list(without(TRUTH, stems).ships) == ["b.jpg", "d.jpg", "e.jpg", "f.jpg"]
     assert without(Labels("masks", {"a.tif": (), "b.tif": ()}), stems).ships == {"b.tif": ()}

@@ -6,7 +6,7 @@ from PIL import Image
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.nets.contract import GateUse, checksum, image_digest
-from shipseg_tiles.scoring.measurement import measure
+from shipseg_tiles.scoring.measurement import measure_nets
 from shipseg_tiles.scoring.setting_grid import Setting
 
 USE = {"threshold": 0.3, "tile": 96, "overlap": 0.0, "tile_multiple": 32}
@@ -50,7 +50,7 @@ def test_net_and_gate_are_asked_of_each_image_by_hand(nets, archive):
     for; on the small images, in one tile of 64 px, the gate's own threshold of 0.5 decides."""
     files = archive().files
 
-    measured = measure(nets / "net.keras", nets / "gate.keras", archive())
+    measured = measure_nets(nets / "net.keras", nets / "gate.keras", archive())
 
     assert measured.current == Setting(0.3, 4, 0.0, 0.25, False)
     assert (measured.tile, [peaks.tolist() for peaks in measured.peaks]) == (96, [pytest.approx([0.8, 0.4])])
@@ -64,7 +64,7 @@ def test_net_and_gate_are_asked_of_each_image_by_hand(nets, archive):
 
 
 def test_without_a_gate_all_tiles_are_seen(nets, archive):
-    measured = measure(nets / "net.keras", None, archive())
+    measured = measure_nets(nets / "net.keras", None, archive())
 
     assert (measured.current.gate, measured.peaks, measured.axes().gates) == (None, [], (None,))
     assert peaks_of(measured, "large.png") == [1, 1]
@@ -72,7 +72,7 @@ def test_without_a_gate_all_tiles_are_seen(nets, archive):
 
 
 def test_the_current_setting_is_that_of_an_earlier_calibration(nets, archive):
-    current = measure(nets / "calibrated.keras", nets / "gate.keras", archive()).current
+    current = measure_nets(nets / "calibrated.keras", nets / "gate.keras", archive()).current
 
     assert current == Setting(0.3, 4, 0.8, 0.75, False)
 
@@ -80,7 +80,7 @@ def test_the_current_setting_is_that_of_an_earlier_calibration(nets, archive):
 def test_if_all_images_are_small_the_gate_is_calibrated_for_them(nets, archive):
     small = archive().only(["dark.png", "light.png"])
 
-    measured = measure(nets / "net.keras", nets / "gate.keras", small)
+    measured = measure_nets(nets / "net.keras", nets / "gate.keras", small)
 
     assert (measured.tile, measured.current.gate) == (64, 0.5)
     assert peaks_of(measured, "dark.png") + peaks_of(measured, "light.png") == pytest.approx([0.4, 0.6])
@@ -92,4 +92,4 @@ def test_without_any_image_there_is_nothing_to_measure(nets, archive):
         path.write_bytes(b"damaged")
 
     with pytest.warns(SkippedImageWarning), pytest.raises(InputError, match=r"no image in .*images can be read"):
-        measure(nets / "net.keras", nets / "gate.keras", labelled)
+        measure_nets(nets / "net.keras", nets / "gate.keras", labelled)

@@ -10,7 +10,7 @@ from shipseg_tiles.archive.scenes import find_pairs
 from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.nets.contract import Contract, checksum, write_contract
 from shipseg_tiles.scoring.image_score import ImageScore
-from shipseg_tiles.training.comparison import Measured, divide, measure, table_text, tabulate
+from shipseg_tiles.training.comparison import FoldResult, divide, markdown_table, measure_fold, table_cells, tabulate
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def row_of(*measured):
 
 def test_a_net_that_sees_no_ships_is_right_on_empty_images_alone(scenes, tmp_path):
     """9 of the 16 images are empty. The one convolution has 3 weights."""
-    measured = measure(saved(0.0, "segmenter", tmp_path / "net.keras"), None, scenes, 1.234)
+    measured = measure_fold(saved(0.0, "segmenter", tmp_path / "net.keras"), None, scenes, 1.234)
 
     row = row_of(measured)
     assert [score.image for score in measured.scores] == list(scenes.files)
@@ -81,8 +81,8 @@ def test_a_classifier_keeps_a_net_from_seeing_ships_everywhere(scenes, tmp_path)
     """The net takes everything for ship, and the classifier lets no image through. Together they have 6 weights."""
     net = saved(1.0, "segmenter", tmp_path / "net.keras")
 
-    alone = row_of(measure(net, None, scenes, 1))
-    filtered = row_of(measure(net, saved(0.0, "classifier", tmp_path / "classifier.keras"), scenes, 1))
+    alone = row_of(measure_fold(net, None, scenes, 1))
+    filtered = row_of(measure_fold(net, saved(0.0, "classifier", tmp_path / "classifier.keras"), scenes, 1))
 
     assert alone["empty_images_with_false_ships"] == 1
     assert filtered["empty_images_with_false_ships"] == 0
@@ -94,7 +94,7 @@ def fold(dices, seconds=0.1, minutes=1.0):
     scores = [
         ImageScore(f"{index}", (8, 8), 53, 53, 20, 1, 1, dice, 0.5, 1, (53,), ()) for index, dice in dices.items()
     ]
-    return Measured(tuple(scores), seconds, 7, minutes)
+    return FoldResult(tuple(scores), seconds, 7, minutes)
 
 
 def test_what_is_measured_comes_back_from_json():
@@ -103,9 +103,9 @@ def test_what_is_measured_comes_back_from_json():
         ImageScore("a.jpg", (1, 2), 3, 4, 5, 6, 7, 0.8, 0.9, 0.95, (10, 11), (11,)),
         ImageScore("b.jpg", (1, 2), 0, 0, 0, 0, 0, 1.0, 1.0, 1.0, (), ()),
     )
-    measured = Measured(scores, 0.125, 12, 13.5)
+    measured = FoldResult(scores, 0.125, 12, 13.5)
 
-    assert Measured.from_json(json.loads(json.dumps(asdict(measured)))) == measured
+    assert FoldResult.from_json(json.loads(json.dumps(asdict(measured)))) == measured
 
 
 def test_folds_are_summed_up_image_by_image():
@@ -158,7 +158,7 @@ def test_the_best_comes_first_and_every_number_has_its_form():
         "intervals": nothing,
     }
 
-    lines = table_text({"worse": row, "better": better, "bare": bare}).splitlines()
+    lines = markdown_table(*table_cells({"worse": row, "better": better, "bare": bare})).splitlines()
 
     heads = "preset | ship images | all images | difference to worse | pooled | F2 | false ships on empties | s/image"
     others = "0.250 | 0.125 | 26 % | 0.100 | 1.19 M | 8.1 |"

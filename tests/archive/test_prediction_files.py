@@ -1,0 +1,33 @@
+import pytest
+
+from shipseg_tiles.archive.prediction_files import read_record
+from shipseg_tiles.errors import InputError
+
+
+@pytest.mark.parametrize("part", [".", "submission.csv", "masks"])
+def test_a_record_is_that_of_the_folder_and_of_its_parts(tmp_path, part):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "run.json").write_text('{"images": 3}')
+
+    assert read_record(tmp_path / part) == {"images": 3}
+
+
+def test_predictions_of_others_have_none(tmp_path):
+    (tmp_path / "run.json").write_text('{"images": 3}')
+
+    assert read_record(tmp_path / "other.csv") == {}
+
+
+def test_a_whole_prediction_may_stand_in_a_folder_called_masks(tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "run.json").write_text('{"images": 3}')
+
+    assert read_record(tmp_path / "masks") == {"images": 3}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"options": 3}', '{"options": null}'])
+def test_what_is_no_record_is_refused(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+
+    with pytest.raises(InputError, match=r"run\.json is no record of predict .*; predict again, or remove it"):
+        read_record(tmp_path / "masks")
