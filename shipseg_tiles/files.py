@@ -24,6 +24,9 @@ from shipseg_tiles.errors import InputError, like_others
 _UNFINISHED = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9a-f]{1,7})-(?P<started>[0-9a-f]+)\.partial\..+")
 """Names of files that are being written: they tell by whom, so that nobody removes what another one still writes."""
 
+_KEPT = 150
+"""Bytes at the end of its name that an unfinished file keeps: names have up to 255, and its own part takes some 40."""
+
 _NO_PLAIN_NAME = re.compile(r"^\.|^\Z|[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Hidden or empty names, those with a folder or line end in them, and how Python spells those that are not UTF-8."""
 
@@ -39,7 +42,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent)
     process = os.getpid()
-    temporary = path.with_name(f".{_machine()}-{process:x}-{_started(process) or 0:x}.partial.{path.name}")
+    kept = os.fsencode(path.name)[-_KEPT:].decode(errors="ignore")  # a file may be called as long as names can be
+    temporary = path.with_name(f".{_machine()}-{process:x}-{_started(process) or 0:x}.partial.{kept}")
     try:
         yield temporary
         temporary.replace(path)

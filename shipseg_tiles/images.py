@@ -63,7 +63,8 @@ def list_images(source: Path) -> list[AnyPath]:
     if members is not None:
         found: list[AnyPath] = [*members]
     elif source.is_dir():
-        found = [Path(entry) for entry in os.scandir(source) if not entry.is_dir()]
+        # A link that leads nowhere is told of when it is read; to read from a pipe would take for ever.
+        found = [Path(entry) for entry in os.scandir(source) if entry.is_file() or not Path(entry).exists()]
     elif source.is_file() and is_image_name(source.name):
         found = [source]
     else:
@@ -109,20 +110,27 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
             if "premature end" in str(error):
                 raise InputError(f"{name} is damaged ({error}); fetch it again or remove it") from None
     with _opened(BytesIO(data), name) as image:
+        _check_pixels(image.height, image.width, name)
         if isinstance(image, TiffImageFile):  # the only one that Pillow turns
             image.getexif()[Base.Orientation] = 1
         return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
-def read_size(path: AnyPath) -> tuple[int, int]:
+def read_size(path: AnyPath, *, to_decode: bool = True) -> tuple[int, int]:
     """Read (height, width) of an image from its header, without decoding it.
 
     A JPEG without end marker near its end is refused here already, which finds cut-off downloads early.
+
+    Args:
+        path: The file.
+        to_decode: Whether it is to be decoded later, so that one of more than `MAXIMUM_PIXELS` is refused.
 
     Raises:
         InputError: As `read_image`.
     """
     with _opened(path if isinstance(path, Path) else path.open(), str(path)) as image:
+        if to_decode:
+            _check_pixels(image.height, image.width, str(path))
         if image.format == "JPEG" and image.fp:
             image.fp.seek(max(image.fp.seek(0, os.SEEK_END) - _JPEG_TAIL_BYTES, 0))
             _check_end(image.fp.read(), str(path))
@@ -160,7 +168,6 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[ImageFile]:
     """Open an image with Pillow, check its header, and make every error of the block an `InputError`."""
     try:
         with Image.open(source, formats=_FORMATS) as image:
-            _check_pixels(image.height, image.width, name)
             check_depth(image, name)
             _check_tiles(image, name)
             yield image

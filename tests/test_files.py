@@ -212,3 +212,14 @@ def test_names_that_could_choose_a_path_or_break_a_line_are_refused(name):
 def test_plain_names_pass_unchanged(name):
     """Accents in two parts, wide and narrow blanks (of Japanese, and of a Mac's screenshots) and joined signs too."""
     assert checked_name(name, "labels.csv") == name
+
+
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
+    """255 bytes, of two each but for the suffix."""
+    path = tmp_path / ("ü" * 125 + ".json")
+
+    with written_whole(path) as temporary:
+        temporary.write_text("{}")
+        assert temporary.suffix == ".json"
+
+    assert names_in(tmp_path) == [path.name]

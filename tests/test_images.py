@@ -347,6 +347,13 @@ def test_names_that_no_output_could_hold_are_refused_wherever_they_stand(name, o
             list_images(source)
 
 
+def test_a_pipe_is_no_image_and_a_link_that_leads_nowhere_is_told_of_later(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "broken.jpg").symlink_to(tmp_path / "none.jpg")
+
+    assert list_images(tmp_path) == [tmp_path / "broken.jpg"]
+
+
 def test_an_image_inside_a_zip_is_listed(tmp_path):
     archive = tmp_path / "x.zip"
     with ZipFile(archive, "w") as file:

@@ -112,7 +112,7 @@ def read_predictions(source: Path) -> Labels:
         return read_labels(source)
     labels = read_labels(submission)
     files = [(image, masks / f"{Path(image).stem}{suffix}") for image in labels.ships for suffix in MASK_SUFFIXES]
-    return replace(labels, shapes={image: read_size(file) for image, file in files if file.is_file()})
+    return replace(labels, shapes={image: read_size(file, to_decode=False) for image, file in files if file.is_file()})
 
 
 def parse_labels(data: bytes, source: str) -> Labels:

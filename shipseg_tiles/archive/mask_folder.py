@@ -7,7 +7,7 @@ from tqdm import tqdm
 from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import warn_of_others
-from shipseg_tiles.images import read_size
+from shipseg_tiles.images import list_images, read_size
 from shipseg_tiles.masks import write_mask
 
 
@@ -17,7 +17,7 @@ def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:
     Args:
         labels: What to write.
         out: Folder to write `NAME.png` into; made if it is not there.
-        images: Folder of the images, which tell their sizes; None if all are 768 x 768 as in the competition.
+        images: Folder or zip of the images, which tell their sizes; None if all are 768 x 768 as in the competition.
 
     Raises:
         InputError: If a run leaves its image, an image is missing, or two images differ in their suffix only.
@@ -25,9 +25,16 @@ def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:
     """
     if len({Path(name).stem for name in labels.ships}) < len(labels.ships):
         raise InputError(f"{labels.source} labels images that differ in their suffix only; their masks would collide")
-    shapes = {name: read_size(images / name) if images else COMPETITION_SHAPE for name in labels.ships}
+    shapes = _read_sizes(labels, images) if images else dict.fromkeys(labels.ships, COMPETITION_SHAPE)
     for name, shape in shapes.items():
         labels.pixel_indices(name, shape)
     warn_of_others(out, {Path(name).stem for name in labels.ships}, (".png",), "as labels the folder has it too")
     for name, shape in tqdm(shapes.items(), desc="convert-labels", unit="mask", disable=None):
         write_mask(out / f"{Path(name).stem}.png", labels.mask(name, shape), name, labels.ships[name])
+
+
+def _read_sizes(labels: Labels, images: Path) -> dict[str, tuple[int, int]]:
+    files = {path.name: path for path in list_images(images)}
+    if missing := [name for name in labels.ships if name not in files]:
+        raise InputError(f"{images} lacks labelled images, such as {missing[0]}; give the folder of all of them")
+    return {name: read_size(files[name]) for name in labels.ships}

@@ -27,8 +27,9 @@ def record_path(predictions: Path) -> Path:
         predictions: The folder that `predict` wrote, or its submission or masks inside it.
     """
     within = predictions / RECORD
-    is_part = predictions.name in (SUBMISSION, MASKS) and not within.is_file()  # or predict wrote to a folder masks
-    return predictions.parent / RECORD if is_part else within
+    named = predictions if predictions.name not in ("", "..") else predictions.resolve()
+    is_part = named.name in (SUBMISSION, MASKS) and not within.is_file()  # or predict wrote to a folder masks
+    return named.parent / RECORD if is_part else within
 
 
 def read_record(predictions: Path) -> dict[str, Any]:

@@ -113,12 +113,25 @@ def run(options: Options) -> Outcome:
 
 
 def _check(presets: "Sequence[Preset]") -> None:
+    from shipseg_tiles.patches.ship_fraction import ShipFraction
+
     names = [preset.name for preset in presets]
     for preset in presets:
         if names.count(preset.name) > 1:
             raise InputError(f"two presets are called {preset.name}; each has a folder of that name")
         if "classifier" in str(preset.options["train"].get("net")):
             raise InputError(f"preset {preset.name} trains a classifier, which finds no ships; compare what follows it")
+        share = ShipFraction.parse(str(preset.options["train"].get("ship_fraction", 0.5)), _EPOCHS)
+        if share.changes:
+            raise InputError(
+                f"preset {preset.name} changes its ship fraction over the epochs, but here time ends a training, and"
+                " nobody knows how many epochs there are; give one share"
+            )
+        if share.first + preset.mine > 1:
+            raise InputError(
+                f"preset {preset.name} fills batches with ships by {share.first}, and with hard negatives by"
+                f" {preset.mine}; make both together 1 or less"
+            )
 
 
 def _divided(options: Options) -> list[_Fold]:

@@ -13,7 +13,7 @@ class Options(CommonOptions):
     labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV_OR_DIR")
     out: Path = option("folder of masks to write for a CSV, CSV to write for a folder", metavar="DIR_OR_CSV")
     images: Path | None = option(
-        "folder of the images, if they are not 768 x 768 pixels or not called NAME.jpg",
+        "folder or zip of the images, if they are not 768 x 768 pixels or not called NAME.jpg",
         default=None,
         type=Path,
         metavar="DIR",
@@ -26,12 +26,15 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.archive.labels import read_labels
     from shipseg_tiles.archive.mask_folder import write_masks
     from shipseg_tiles.files import write_text
-    from shipseg_tiles.images import list_images
+    from shipseg_tiles.images import list_images, read_size
 
     labels = read_labels(options.labels)
     if options.labels.is_dir():
         if options.images:
-            labels = named_after(labels, {path.name for path in list_images(options.images)})
+            files = {path.name: path for path in list_images(options.images)}
+            labels = named_after(labels, set(files))
+            for name in files.keys() & labels.ships:
+                labels.ship_indices(name, read_size(files[name]))  # complains if a mask is not as large as its image
         write_text(options.out, labels.to_csv())
     else:
         write_masks(labels, options.out, options.images)

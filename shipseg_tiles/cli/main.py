@@ -123,9 +123,9 @@ def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) 
 
 
 def _report(outcome: Outcome, json_file: Path | None) -> None:
-    print(outcome.summary)
-    if json_file:
+    if json_file:  # first, as whoever reads the summary may have closed it
         write_json(json_file, outcome.data)
+    print(outcome.summary)
 
 
 def _overview() -> str:

@@ -132,7 +132,7 @@ def _preview(options: Options, make_options: "MakeOptions", sides: dict[str, str
     else:
         preview = preview_labels(read_labels(options.labels), make_options, sides)
     size = "" if options.labels.is_dir() else ", taken as 768 x 768"
-    source = "" if options.images else f"{size}, split by image"
+    source = "" if options.images else size if sides else f"{size}, split by image"
     time_text = "" if preview.seconds is None else f", about {preview.seconds:.0f} s to cut"
     lines = [
         f"{preview.images} images{source}: {len(preview.plan.table)} patches, {_gigabytes(preview.bytes)}{time_text}",

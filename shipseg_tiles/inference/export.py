@@ -14,9 +14,8 @@ from tqdm import tqdm
 
 from shipseg_tiles.archive.simulate import simulate_scene
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.formats import FORMATS, Answers, Format
-from shipseg_tiles.inference.predictor import at_training_scale
+from shipseg_tiles.inference.predictor import at_training_scale, readable_images
 from shipseg_tiles.nets.contract import Contract, contract_path, read_contract
 from shipseg_tiles.nets.saved import first_line, load_model
 from shipseg_tiles.tiling import TileGrid, round_up
@@ -121,17 +120,23 @@ def check_batches(contract: Contract, images: Sequence[AnyPath] = ()) -> Iterato
         images: Files to cut the tiles out of; simulated scenes if there are none.
 
     Raises:
-        InputError: If an image is bad.
+        InputError: If there are images and none can be read; bad ones are left out with a warning.
     """
     multiple = contract.tile_multiple
     yield np.random.default_rng(0).integers(0, 256, (2, 2 * multiple, 3 * multiple, 3), dtype=np.uint8)
     side = round_up(contract.patch_seen, multiple)
-    chosen = _evenly(images, CHECKED_IMAGES)
-    for image in map(read_image, tqdm(chosen, desc="read", unit="image", disable=None)) if chosen else _scenes():
+    for image in _read(_evenly(images, CHECKED_IMAGES)) if images else _scenes():
         seen = at_training_scale(image, contract)
         height, width = seen.shape[:2]
         for tile in (side, 2 * side):
             yield _tiles(seen, TileGrid.covering(height, width, tile, 0.0, multiple))
+
+
+def _read(images: Sequence[AnyPath]) -> Iterator[NDArray[np.uint8]]:
+    found = [pixels for _, pixels in readable_images(images, "read")]
+    if not found:
+        raise InputError("none of the images to compare answers on could be read; the warnings above say why")
+    yield from found
 
 
 def _scenes() -> Iterator[NDArray[np.uint8]]:

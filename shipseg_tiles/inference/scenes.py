@@ -118,7 +118,10 @@ class Scene:
         self._scale = scale
         self._dtype = np.dtype(dataset.dtypes[0])
         self._may_be_nan = bool(np.issubdtype(self._dtype, np.floating))
-        self.has_gaps = self._may_be_nan or any("all_valid" not in _names(flags) for flags in dataset.mask_flag_enums)
+        flags = [name for of_band in dataset.mask_flag_enums for name in _names(of_band)]
+        # GDAL's own mask knows alpha bands of 8 and 16 bits that stand behind one or three others, no more.
+        self._alpha = [] if "per_dataset" in flags else _alpha_bands(dataset)
+        self.has_gaps = self._may_be_nan or bool(self._alpha) or set(flags) != {"all_valid"}
         self._lock = threading.Lock()
 
     def __getitem__(self, window: tuple[slice, slice]) -> NDArray[np.uint8]:
@@ -157,6 +160,8 @@ class Scene:
             with self._lock:  # GDAL's datasets are for one thread at a time
                 self._dataset.read(self._bands, window=window, out=by_band)
                 valid = self._dataset.dataset_mask(window=window) != 0
+                for band in self._alpha:
+                    valid &= self._dataset.read(band, window=window) != 0
         except RasterioError as error:
             raise InputError(
                 f"{self.path} is damaged in rows {top} to {bottom - 1}, columns {left} to {right - 1}"
@@ -179,8 +184,8 @@ def open_scene(
 
     Args:
         path: A file on disk.
-        bands: Numbers of the red, green and blue band, counted from 1. None: the file has three bands or a gray one,
-            beside its alpha band if it has one.
+        bands: Numbers of the red, green and blue band, counted from 1. None: the file has three bands, in any order
+            if it says which is which, or a gray one, beside its alpha band if it has one.
         scale: Values that become 0 and 255; those between are spread evenly, those outside become 0 or 255. None:
             the file has 8 bits a band.
 
@@ -271,7 +276,7 @@ def _bands_and_scale(
     """Check bands and scale against the file, and find the bands that need no choice."""
     dtype = dataset.dtypes[0]
     what_it_has = f"{path} has {dataset.count} {'band' if dataset.count == 1 else 'bands'} of {dtype}"
-    colours = [band for band, use in zip(dataset.indexes, _names(dataset.colorinterp), strict=True) if use != "alpha"]
+    colours = _colour_bands(dataset)
     missing = []
     if bands is None and len(colours) not in (1, 3):
         missing.append("which bands are red, green and blue, such as --bands 3,2,1")
@@ -285,6 +290,18 @@ def _bands_and_scale(
         asked = ",".join(map(str, bands))
         raise InputError(f"{what_it_has}, not those of --bands {asked}; give three numbers from 1 to {dataset.count}")
     return list(bands), scale and _checked_scale(*scale)
+
+
+def _alpha_bands(dataset: Any) -> list[int]:
+    return [band for band, use in zip(dataset.indexes, _names(dataset.colorinterp), strict=True) if use == "alpha"]
+
+
+def _colour_bands(dataset: Any) -> list[int]:
+    """Return the bands that are no alpha: red, green and blue in this order if they are called so."""
+    uses = dict(zip(_names(dataset.colorinterp), dataset.indexes, strict=True))
+    bands = sorted(set(dataset.indexes) - set(_alpha_bands(dataset)))
+    named = [uses.get(colour, 0) for colour in ("red", "green", "blue")]
+    return named if sorted(named) == bands else bands
 
 
 def _names(values: Sequence[Any]) -> list[str]:

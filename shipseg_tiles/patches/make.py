@@ -230,9 +230,11 @@ class _Run:
         todo = {name: part for name, part in shards.items() if name not in self._shards_done}
         tasks = [image_tasks(self.survey.archive, part) for part in todo.values()]
         paths = [shard_path(self.out, name) for name in todo]
-        if not self.job.resumed:  # whatever an earlier run began and was not to be finished
-            for path in paths:
+        if not self.job.resumed:
+            for path in paths:  # whatever an earlier run began and was not to be finished
                 partial_path(path).unlink(missing_ok=True)
+            if any(path.exists() for path in paths):  # an earlier store would mix its patches with those of this one
+                self.out.unlink(missing_ok=True)
         self.job.save()
         fill = partial(fill_shard, self.recorded, self.layout.compression)
         results = self.processes.map(fill, paths, list(todo.values()), tasks)

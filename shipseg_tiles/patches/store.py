@@ -205,6 +205,20 @@ class PatchStore:
         parts = [part.image for patches in self.sets.values() for part in patches.parts]
         return next((_compression_of(image) for image in parts if isinstance(image, h5py.Dataset)), "")
 
+    def content(self) -> str:
+        """Return a SHA-256 that two stores share if they hold the same pixels and masks in the same order.
+
+        Raises:
+            InputError: If a full image is not as it was written.
+        """
+        digest = hashlib.sha256()
+        for patches in self.sets.values():
+            for part in patches.parts:
+                digest.update(np.ascontiguousarray(part.checksum).tobytes())
+        for image in self.full_images():
+            digest.update(f"{image.name} {zlib.crc32(image.data)} {image.ships}".encode())
+        return digest.hexdigest()
+
     def source(self, split: str, kind: str) -> pd.DataFrame:
         """Read where the patches came from: `image`, `row`, `column`, `ship_pixels`, in the order of the patches.
 
@@ -221,13 +235,18 @@ class PatchStore:
         return table
 
     def full_images(self) -> Iterator[FullImage]:
-        """Read the whole validation images one by one.
+        """Read the whole validation images one by one, each once even if several of the stores hold it.
 
         Raises:
             InputError: If one is not as it was written.
         """
+        known = set()
         for path in self.paths:
-            yield from _read_full_images(path)
+            for image in _read_full_images(path):
+                identity = image.name, zlib.crc32(image.data), image.ships
+                if identity not in known:
+                    known.add(identity)
+                    yield image
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def pair_images(
     names = _matched(truth, predicted, missing)
     paths = {} if files is None else find_files(names, files)
     for image, name in names.items():
-        told = [_Size(read_size(paths[image]), str(paths[image]))] if image in paths else []
+        told = [_Size(read_size(paths[image], to_decode=False), str(paths[image]))] if image in paths else []
         told += [*_told_by_mask(truth, image), *_told_by_mask(predicted, name)]
         size = _agreed_size(image, told)
         ships = [] if name is None else _disjoint_ships(predicted, name, size)

@@ -1,8 +1,10 @@
 """The routes: the page, uploads, what becomes of them, and downloads."""
 
+import re
 from collections.abc import Collection
 from pathlib import Path, PurePath
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.applications import Starlette
@@ -23,6 +25,8 @@ _STATIC = Path(__file__).with_name("static")
 
 _DOWNLOADS = {"mask": "{stem}_mask{suffix}", "csv": "{stem}.csv", "geojson": "{stem}.geojson"}
 """What files are called when they are downloaded; all others are shown on the page."""
+
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
 
 _TYPES = {".csv": "text/csv", ".geojson": "application/geo+json"}
 
@@ -108,7 +112,10 @@ class _Site:
         if kind not in _DOWNLOADS:
             return FileResponse(path)
         name = _DOWNLOADS[kind].format(stem=PurePath(task.name).stem, suffix=path.suffix)
-        return FileResponse(path, media_type=_TYPES.get(path.suffix), filename=name)
+        answer = FileResponse(path, media_type=_TYPES.get(path.suffix), filename=name)
+        if quote(name) != name:  # Starlette has sent it as `filename*` alone, which not every program reads
+            answer.headers["content-disposition"] += f'; filename="{_UNUSUAL.sub("_", name)}"'
+        return answer
 
     def _found(self, request: Request) -> Task:
         task = self._tasks.find(request.path_params["id"])

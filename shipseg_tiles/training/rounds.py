@@ -12,6 +12,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import Contract, journal_folder, read_contract, rounds_folder, write_contract
+from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
 from shipseg_tiles.training.journal import can_be_resumed
@@ -62,8 +63,11 @@ def mine_and_train(
         InputError: If the contract does not say how the weights were trained, or names another store, the store was cut
             by other sides, no image can be mined, or an option is out of its range.
     """
+    folder = rounds_folder(out)
     if rounds < 1:
         raise InputError(f"rounds {rounds} must be 1 or more")
+    if weights.resolve().parent == folder.resolve():
+        raise InputError(f"{weights} lie where rounds are written to; copy them elsewhere, with their contract")
     options = replace(
         _options_of(weights, store),
         encoder_weights="none",
@@ -73,12 +77,16 @@ def mine_and_train(
         minutes=minutes,
         learning_rate=learning_rate,
     )
-    folder = rounds_folder(out)
+    _check_room(weights, options)
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)  # or a later `resume` would go on with rounds of an earlier call
     made, mined = [weights], list[Path]()
     for number in range(1, rounds + 1):
         path = folder / f"mined-{number}.h5"
         try:
-            if not (resume and path.is_file()):
+            if path.is_file():
+                _check_mined(path, made[-1], store)
+            else:
                 _mine(made[-1], store, archive, path, processes, sides)
         except NoMistakeError as error:
             tell(f"round {number}: {error}")
@@ -101,7 +109,11 @@ def _options_of(weights: Path, store: PatchStore) -> TrainOptions:
     names = {field.name for field in fields(TrainOptions)}
     if not isinstance(known, dict) or "net" not in known or not set(known) <= names:
         raise InputError(f"the contract of {weights} does not say how they were trained; train them with this version")
-    of_store = {"store_fingerprint": store.fingerprint, "store_options": store.options}
+    of_store = {
+        "store_fingerprint": store.fingerprint,
+        "store_content": store.content(),
+        "store_options": store.options,
+    }
     if any(origin.get(name, value) != value for name, value in of_store.items()):
         raise InputError(
             f"{weights} were trained on another store than {store.paths[0]}, and their scores are of its images; give"
@@ -109,6 +121,18 @@ def _options_of(weights: Path, store: PatchStore) -> TrainOptions:
         )
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
     return TrainOptions(**values)
+
+
+def _check_room(weights: Path, options: TrainOptions) -> None:
+    """Refuse, before anything is mined, batches so full of ships that they have no room for hard negatives."""
+    share = ShipFraction.parse(options.ship_fraction, options.epochs)
+    ships = max(share.ships_in_batch(epoch, options.batch_size) for epoch in (0, options.epochs))
+    if ships + round(options.batch_size * options.mined_fraction) > options.batch_size:
+        raise InputError(
+            f"{weights} were trained with ship fraction {options.ship_fraction}, beside which batches of"
+            f" {options.batch_size} have no room for mined fraction {options.mined_fraction}; give a smaller one, or"
+            " train them further with a smaller train --ship-fraction first"
+        )
 
 
 def _mine(
@@ -121,6 +145,14 @@ def _mine(
 ) -> None:
     found = find_hard_negatives(Predictor.load(weights), archive, store, processes, sides=sides)
     write_hard_negatives(found, archive, out, processes)
+
+
+def _check_mined(path: Path, weights: Path, store: PatchStore) -> None:
+    """Refuse hard negatives of a call with other weights or another store."""
+    by = {"mined_with": read_contract(weights).weights_sha256, "mined_from": store.fingerprint}
+    options = PatchStore(path).options
+    if any(options.get(name) != value for name, value in by.items()):
+        raise InputError(f"{path} was mined with other weights or another store; begin anew, without --resume")
 
 
 def _train_further(

@@ -95,7 +95,7 @@ def test_nothing_is_written_if_one_run_leaves_its_image(tmp_path):
 def test_nothing_is_written_if_one_image_is_missing(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.jpg")
 
-    with pytest.raises(InputError, match=r"b\.jpg does not exist"):
+    with pytest.raises(InputError, match=r"lacks labelled images, such as b\.jpg; give the folder of all of them"):
         write_masks(Labels("labels.csv", {"a.jpg": (), "b.jpg": ()}), tmp_path / "masks", tmp_path)
     assert not (tmp_path / "masks").exists()
 

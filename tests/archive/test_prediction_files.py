@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from shipseg_tiles.archive.prediction_files import read_record
@@ -31,3 +33,12 @@ def test_what_is_no_record_is_refused(tmp_path, text):
 
     with pytest.raises(InputError, match=r"run\.json is no record of predict .*; predict again, or remove it"):
         read_record(tmp_path / "masks")
+
+
+@pytest.mark.parametrize("here", [".", "deeper/.."])
+def test_from_inside_its_masks_it_is_the_same(tmp_path, monkeypatch, here):
+    (tmp_path / "masks" / "deeper").mkdir(parents=True)
+    (tmp_path / "run.json").write_text('{"images": 3}')
+    monkeypatch.chdir(tmp_path / "masks")
+
+    assert read_record(Path(here)) == {"images": 3}

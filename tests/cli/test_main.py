@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -282,6 +283,26 @@ def test_masks_become_labels_of_images_as_they_are_called(shipseg, archive, tmp_
     assert (tmp_path / "labels.csv").read_text() == HEADER + "a.png,\n"
 
 
+def test_masks_of_another_size_than_their_images_are_refused(refused, archive, tmp_path):
+    """As labels of the images they would say something else."""
+    (tmp_path / "half").mkdir()
+    Image.new("L", (50, 50)).save(tmp_path / "half" / "a.png")
+    asked = ["--labels", tmp_path / "half", "--images", archive / "images", "--out", tmp_path / "half.csv"]
+
+    assert "the mask of a.png has 50 x 50 pixels, the image 100 x 100" in refused("convert-labels", *asked)
+    assert not (tmp_path / "half.csv").exists()
+
+
+def test_images_in_a_zip_tell_the_sizes_of_masks(shipseg, archive):
+    with ZipFile(archive / "images.zip", "w") as file:
+        for path in sorted((archive / "images").iterdir()):
+            file.write(path, f"deep/{path.name}")
+    asked = ["--labels", archive / "labels.csv", "--images", archive / "images.zip", "--out", archive / "masks"]
+
+    assert shipseg("convert-labels", *asked)[0] == 0
+    assert Image.open(archive / "masks" / "a.png").size == (100, 100)
+
+
 @pytest.mark.parametrize("verb", ["make-patches", "convert-labels"])
 def test_a_run_that_leaves_its_image_is_refused(refused, archive, verb):
     """100 x 100 px end with pixel 10,000."""
@@ -419,6 +440,23 @@ def test_the_result_is_written_as_json_too(shipseg, archive):
     assert output.startswith("2 images, 1 with ships\n")
     scores = json.loads((archive / "j" / "s.json").read_text())
     assert (scores["images"], scores["dice_mean_all_images"], scores["f2_mean"]) == (2, 1, 1)
+
+
+def test_a_reader_that_has_gone_takes_only_the_summary(archive):
+    """In a process of its own, whose output nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    labels, told = archive / "labels.csv", archive / "s.json"
+    asked = ["score", "--labels", labels, "--predictions", labels, "--json", told]
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "shipseg_tiles", *map(str, asked)], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+
+    os.close(writing)
+    assert ended.returncode != 0
+    assert b"Traceback" not in ended.stderr
+    assert json.loads(told.read_text())["images"] == 2
 
 
 def test_a_bad_image_among_good_ones_is_a_warning_of_one_line(archive):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.inference.export import Exported, check_batches, export_net, largest_difference
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
@@ -96,13 +96,14 @@ def test_a_net_that_cannot_be_run_is_refused_in_one_line_and_nothing_is_left(tmp
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")
 def test_bad_input_is_refused_before_anything_is_written(weights, images, tmp_path):
     images[1].write_bytes(b"no image")
 
     for arguments, reason in [
         ((weights, "tensorrt", tmp_path / "net"), "there is no format 'tensorrt'; choose one of onnx, openvino"),
         ((tmp_path / "none.keras", "onnx", tmp_path / "net"), r"none\.keras does not exist"),
-        ((weights, "saved-model", tmp_path / "net", images), r"1\.png"),
+        ((weights, "saved-model", tmp_path / "net", images[1:2]), "none of the images to compare answers on"),
     ]:
         with pytest.raises(InputError, match=reason):
             export_net(*arguments)
@@ -123,6 +124,13 @@ def test_the_sizes_that_are_compared_by_hand(images):
         (1, 32, 32, 3),
         (1, 32, 32, 3),
     ]
+
+
+def test_a_bad_image_is_left_out(images):
+    images[1].write_bytes(b"no image")
+
+    with pytest.warns(SkippedImageWarning, match=r"1\.png skipped"):
+        assert len(list(check_batches(CONTRACT, images))) == 1 + 2 + 2
 
 
 def test_tiles_are_compared_at_the_scale_of_the_training(images):

@@ -177,6 +177,45 @@ def test_alpha_says_what_is_valid(path):
     assert np.array_equal(pixels, np.moveaxis(colours, 0, -1) * expected[..., np.newaxis])
 
 
+@pytest.mark.parametrize(
+    ("uses", "dtype", "bands"),
+    [
+        ("red green blue undefined alpha", np.uint8, (1, 2, 3)),
+        ("alpha red green blue", np.uint8, None),
+        ("red green blue alpha", np.int16, None),
+        ("red green blue alpha", np.float32, (1, 2, 3)),
+    ],
+)
+def test_alpha_counts_whatever_the_type_of_pixels_and_the_order_of_bands(path, uses, dtype, bands):
+    """GDAL makes a mask of it in files of 8 or 16 bits with one or three bands before it alone."""
+    names = uses.split()
+    values = noise(len(names), dtype=dtype, top=100) + 1
+    values[names.index("alpha"), 10:20, 30:50] = 0
+    write_tiff(path, values)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [rasterio.enums.ColorInterp[name] for name in names]
+    expected = np.ones((300, 200), dtype=bool)
+    expected[10:20, 30:50] = False
+
+    pixels, valid = whole(path, bands, None if dtype == np.uint8 else (0, 255))
+
+    assert np.array_equal(valid, expected)
+    colours = [values[names.index(colour)] for colour in ("red", "green", "blue")]
+    assert np.array_equal(pixels, np.stack(colours, axis=-1) * expected[..., np.newaxis])
+
+
+@pytest.mark.parametrize("uses", ["blue green red", "green alpha red blue", "undefined undefined undefined"])
+def test_bands_that_are_called_by_their_colours_are_taken_by_them(path, uses):
+    names = uses.split()
+    values = noise(len(names)) // 2 + 1
+    write_tiff(path, values)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [rasterio.enums.ColorInterp[name] for name in names]
+
+    order = [names.index(colour) for colour in ("red", "green", "blue")] if "red" in names else [0, 1, 2]
+    assert np.array_equal(whole(path)[0], np.moveaxis(values[order], 0, -1))
+
+
 def test_deep_bands_are_chosen_and_scaled(path):
     """Scale 100,3100 over bands 3, 2, 1: 100 -> 0, 3100 -> 255, 1600 -> 127.5, which rounds to the even 128,
     700 -> 0.2 * 255 = 51; 0 and 60000 are outside and clipped."""

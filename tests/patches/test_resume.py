@@ -11,13 +11,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
+from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches, partial_path
 from shipseg_tiles.patches.slots import PARTS
-from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store import PatchStore, find_slots, shard_path
+from shipseg_tiles.patches.verify import verify_store
 
 OPTIONS = MakeOptions(patch=64, stride=4, background_ratio=0.3, seed=3, valid_fraction=0.25, full_images=3)
 """A stride of 4 px makes thousands of patches out of the 16 small scenes: a second or two of work."""
@@ -167,6 +171,28 @@ def test_patch_that_was_written_by_half_is_written_again(stopped, scenes, whole)
     make_patches(scenes, stopped, OPTIONS)
 
     assert stopped.read_bytes() == whole.read_bytes()
+
+
+def test_a_store_in_shards_does_not_stand_while_others_take_the_place_of_its_own(scenes, tmp_path):
+    """The images were changed since, which the plan does not know."""
+    folder = shutil.copytree(Path(scenes.source).parent, tmp_path / "copy")
+    images = folder / Path(scenes.source).name
+    archive = open_archive(images, folder / "train_ship_segmentations_v2.csv")
+    out, layout = tmp_path / "patches.h5", Layout(shards=8)
+    make_patches(archive, out, OPTIONS, layout=layout)
+    for path in archive.files.values():
+        Image.open(path).point(lambda value: 255 - value).save(path)
+    with h5py.File(out) as file:
+        shard = shard_path(out, json.loads(file.attrs["shards"])[0])
+    before = shard.stat().st_mtime_ns
+    process = start(archive, out, shards=8)
+
+    wait_until(lambda: shard.stat().st_mtime_ns != before, process)
+    kill(process)
+
+    assert not out.exists()
+    make_patches(archive, out, OPTIONS, layout=layout)
+    assert verify_store(out).problems == []
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,21 @@ def test_whole_images_come_back_byte_for_byte_with_their_labels(path):
     assert list(PatchStore(path).full_images()) == FULL_IMAGES
 
 
+def test_a_full_image_that_two_stores_hold_comes_once(path, plan, tmp_path):
+    create_store(tmp_path / "other.h5", plan, OPTIONS, [FULL_IMAGES[0], FullImage("c.jpg", b"more", ())])
+
+    both = PatchStore(path, tmp_path / "other.h5")
+
+    assert list(both.full_images()) == [*FULL_IMAGES, FullImage("c.jpg", b"more", ())]
+
+
+@pytest.mark.parametrize(("kept", "same"), [(FULL_IMAGES, True), (FULL_IMAGES[:2], False)])
+def test_stores_of_the_same_pixels_have_the_same_content(path, plan, tmp_path, kept, same):
+    create_store(tmp_path / "other.h5", plan, OPTIONS, kept)
+
+    assert (PatchStore(tmp_path / "other.h5").content() == PatchStore(path).content()) is same
+
+
 def test_store_without_whole_images_background_or_validation(tmp_path):
     labels = Labels("labels.csv", {"a.jpg": ("1 1",)})
     plan = plan_patches(labels, {"a.jpg": (4, 4)}, [], PlanOptions(patch=4, stride=4, background_ratio=0))

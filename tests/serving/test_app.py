@@ -128,7 +128,7 @@ def test_names_of_other_scripts_are_kept(finished, site, drawn, encoded):
 
     assert task["name"] == '\u8239 "1".png'
     said = site.get(f"/tasks/{identity}/csv").headers["content-disposition"]
-    assert said == "attachment; filename*=utf-8''%E8%88%B9%20%221%22.csv"
+    assert said == """attachment; filename*=utf-8''%E8%88%B9%20%221%22.csv; filename="___1_.csv\""""
 
 
 def refusal(site, data, name="ship.jpg"):

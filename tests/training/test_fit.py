@@ -448,9 +448,9 @@ def test_hard_negatives_are_a_part_of_what_is_resumed(easy, straight):
         train(easy, straight[1], replace(TINY, mined_fraction=0.25), mined=easy, resume=True)
 
 
-def cut_again(easy, path, **changes):
-    """Cut the images of `easy` once more, by other options."""
-    folder = easy.paths[0].parent
+def cut_again(easy, path, folder=None, **changes):
+    """Cut the images of `easy` once more, by other options or out of another folder."""
+    folder = folder or easy.paths[0].parent
     options = MakeOptions(**{"patch": 32, "stride": 16, "valid_fraction": 0.25, "full_images": 4, "seed": 0} | changes)
     make_patches(open_archive(folder / "images", folder / "labels.csv"), path, options)
     return PatchStore(path)
@@ -460,6 +460,19 @@ def cut_again(easy, path, **changes):
 def test_a_store_of_the_same_plan_but_other_options_is_not_resumed(straight, easy, tmp_path, changes):
     """Scales would mix, or scores of different images."""
     other = cut_again(easy, tmp_path / "other.h5", **changes)
+    assert other.fingerprint == easy.fingerprint
+
+    with pytest.raises(InputError, match="begun with another store;"):
+        train(other, straight[1], TINY, resume=True)
+
+
+def test_a_store_that_was_cut_anew_out_of_other_pixels_is_not_resumed(straight, easy, tmp_path):
+    folder = easy.paths[0].parent
+    shutil.copytree(folder / "images", tmp_path / "images")
+    shutil.copy(folder / "labels.csv", tmp_path)
+    for path in (tmp_path / "images").iterdir():
+        Image.open(path).point(lambda value: value // 2).save(path)
+    other = cut_again(easy, tmp_path / "patches.h5", folder=tmp_path)
     assert other.fingerprint == easy.fingerprint
 
     with pytest.raises(InputError, match="begun with another store;"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.contract import read_contract, write_contract
+from shipseg_tiles.nets.contract import checksum, read_contract, write_contract
 from shipseg_tiles.patches.feed import validating_images
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
@@ -106,6 +106,39 @@ def test_it_goes_on_where_it_stopped(mined, first, store, scenes, processes):
     assert len(contracts) == 2
 
 
+def test_hard_negatives_of_an_earlier_call_are_not_taken(mined, first, store, scenes, processes, tmp_path):
+    """Other weights have made them: to go on is refused, and to begin anew removes them."""
+    _, out, _ = mined
+    shutil.copytree(out.with_suffix(".rounds"), tmp_path / "net.rounds")
+    (tmp_path / "net.rounds" / "round-2.keras").write_bytes(b"of an earlier call")
+    others = copied(first, tmp_path / "others", lambda origin: origin)
+    shutil.copy(out.with_suffix(".rounds") / "round-1.keras", others)
+    write_contract(replace(read_contract(first), weights_sha256=checksum(others)), others)
+
+    with pytest.raises(InputError, match=r"mined-1\.h5 was mined with other weights .*; begin anew, without --resume"):
+        mine_and_train(others, store, scenes, tmp_path / "net.keras", processes, resume=True, **ROUND)
+    mine_and_train(others, store, scenes, tmp_path / "net.keras", processes, tell=lambda line: None, **ROUND)
+
+    assert PatchStore(tmp_path / "net.rounds" / "mined-1.h5").options["mined_with"] == checksum(others)
+    assert not (tmp_path / "net.rounds" / "round-2.keras").exists()
+
+
+def test_weights_among_the_rounds_are_not_written_over(mined, store, scenes, processes):
+    _, out, _ = mined
+
+    with pytest.raises(InputError, match=r"round-1\.keras lie where rounds are written to; copy them elsewhere"):
+        mine_and_train(out.with_suffix(".rounds") / "round-1.keras", store, scenes, out, processes, **ROUND)
+
+
+def test_batches_full_of_ships_are_refused_before_anything_is_mined(first, store, scenes, processes, tmp_path):
+    training = read_contract(first).trained_on["training"]
+    full = copied(first, tmp_path / "full", lambda origin: origin | {"training": training | {"ship_fraction": "0.9"}})
+
+    with pytest.raises(InputError, match=r"ship fraction 0\.9, beside which batches of 8 have no room for mined"):
+        mine_and_train(full, store, scenes, tmp_path / "net.keras", processes, **ROUND)
+    assert not (tmp_path / "net.rounds").exists()
+
+
 def test_weights_that_do_not_say_how_they_were_trained_are_refused(first, store, scenes, processes, tmp_path):
     silent = copied(first, tmp_path / "silent", lambda origin: {})
 
@@ -113,7 +146,10 @@ def test_weights_that_do_not_say_how_they_were_trained_are_refused(first, store,
         mine_and_train(silent, store, scenes, tmp_path / "net.keras", processes, **ROUND)
 
 
-@pytest.mark.parametrize("change", [{"store_fingerprint": "0f" * 32}, {"store_options": {"full_images": 2}}])
+@pytest.mark.parametrize(
+    "change",
+    [{"store_fingerprint": "0f" * 32}, {"store_content": "0f" * 32}, {"store_options": {"full_images": 2}}],
+)
 def test_weights_of_another_store_do_not_compete(first, store, scenes, processes, tmp_path, change):
     """Their scores are of other images: what is higher says nothing. Both change what a store keeps whole."""
     others = copied(first, tmp_path / "others", lambda origin: origin | change)
