@@ -189,7 +189,7 @@ class TilingOptions(PixelOptions, GateOptions, WindowOptions):
 
 @dataclass(kw_only=True)
 class EngineOptions(CommonOptions):
-    """Options of verbs that run a net for somebody else."""
+    """Options of verbs that leave it to the user what a net runs on."""
 
     engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
     precision: str = option("of the net's arithmetic", default="float32", choices=["float32", "bfloat16", "int8"])
