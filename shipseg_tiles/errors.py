@@ -36,6 +36,11 @@ def like_others(names: Sequence[object]) -> str:
     return f", like {len(names) - 1} more" if len(names) > 1 else ""
 
 
+def none_readable(images: str = "images") -> InputError:
+    """Return the error that nothing is left, after a warning for each of the images that were skipped."""
+    return InputError(f"none of the {images} could be read; the warnings above say why")
+
+
 def first_of(names: Sequence[str], most: int = 3) -> str:
     """Return the first of some names as a list, with dots behind them if there are more."""
     return ", ".join(names[:most]) + " ..." * (len(names) > most)

@@ -1,4 +1,4 @@
-"""What many tests look at: a small simulated archive and the store that is cut out of it. Neither may be changed."""
+"""What many tests look at: small archives and the store that is cut out of one. None of them may be changed."""
 
 import shutil
 import signal
@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -40,6 +43,41 @@ def store(scenes: Archive, tmp_path_factory: pytest.TempPathFactory) -> PatchSto
     options = MakeOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
     make_patches(scenes, path, options, workers=1)
     return PatchStore(path)
+
+
+@pytest.fixture(scope="session")
+def landscape() -> Callable[[int, int], NDArray[np.uint8]]:
+    """Draw gray land of spots of all sizes, uint8 (256 blocks, 256 blocks), from a number of blocks and a seed."""
+
+    def draw(blocks: int, seed: int) -> NDArray[np.uint8]:
+        random = np.random.default_rng(seed)
+        side = 256 * blocks
+        layers = [random.standard_normal((side // size, side // size)).astype(np.float32) for size in (16, 32, 64, 128)]
+        grown = [Image.fromarray(layer).resize((side, side), Image.Resampling.BICUBIC) for layer in layers]
+        spots = np.sum([np.array(layer) for layer in grown], axis=0)
+        drawn: NDArray[np.uint8] = (120 + 25 * spots / spots.std()).clip(10, 240).astype(np.uint8)
+        return drawn
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def crops(landscape: Callable[[int, int], NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Five places of 3 x 3 blocks, two crops of 2 x 2 out of each: b lies one block down and to the right of a.
+
+    One image more is open water. A ship in every a, none in the others.
+    """
+    folder = tmp_path_factory.mktemp("crops")
+    (folder / "images").mkdir()
+    rows = []
+    for place in range(5):
+        land = landscape(3, place)
+        Image.fromarray(land[:512, :512]).save(folder / "images" / f"{place}a.jpg", quality=85)
+        Image.fromarray(land[256:, 256:]).save(folder / "images" / f"{place}b.jpg", quality=70)
+        rows += [f"{place}a.jpg,1 4\n", f"{place}b.jpg,\n"]
+    Image.new("RGB", (512, 512), (20, 60, 90)).save(folder / "images" / "sea.jpg")
+    (folder / "labels.csv").write_text("ImageId,EncodedPixels\n" + "".join(rows) + "sea.jpg,\n")
+    return open_archive(folder / "images", folder / "labels.csv")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 import fcntl
+from contextlib import suppress
 
 import pytest
 
@@ -23,3 +24,22 @@ def test_a_lock_file_that_was_removed_before_it_was_locked_keeps_nobody_away(tmp
     with open_job(out, {}), pytest.raises(InputError, match="another process is writing"), open_job(out, {}):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_run_has_found_out_is_there_when_it_goes_on(tmp_path):
+    out = tmp_path / "o.h5"
+    with suppress(KeyboardInterrupt), open_job(out, {"seed": 1}, {"done": []}) as job:
+        job.progress["done"].append("a")
+        job.save()
+        raise KeyboardInterrupt
+
+    with open_job(out, {"seed": 1}, {"done": []}) as job:
+        assert (job.resumed, job.progress) == (True, {"done": ["a"]})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_lacks_some_of_it_is_damaged(tmp_path):
+    (tmp_path / ".o.h5.job.json").write_text('{"options": {}}')
+
+    with pytest.raises(InputError, match=r"job\.json is damaged"), open_job(tmp_path / "o.h5", {}, {"done": []}):
+        pass

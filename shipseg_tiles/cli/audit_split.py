@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, percent
+from shipseg_tiles.cli.common import CommonOptions, Outcome, option, percent, signatures_of
 
 if TYPE_CHECKING:
     from shipseg_tiles.archive.scenes import ScenePair
@@ -27,17 +27,11 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Report every pair of images that show one place from different sides."""
     from shipseg_tiles.archive.scenes import find_pairs
-    from shipseg_tiles.archive.signatures import read_signatures
     from shipseg_tiles.archive.split import read_sides
-    from shipseg_tiles.errors import InputError
-    from shipseg_tiles.processes import open_workers
 
     sides = read_sides(options.split)
     files = _files_of(options, sides)
-    with open_workers(options.workers) as processes:
-        signatures, reasons = read_signatures(files, processes)
-    if not signatures:
-        raise InputError(f"no image in {options.images} can be read; the first: {next(iter(reasons.values()))}")
+    signatures, _ = signatures_of(options.images, files, options.workers)
     pairs = [pair for pair in find_pairs(signatures) if sides[pair.first] != sides[pair.second]]
     return _outcome({name: sides[name] for name in signatures}, pairs, len(sides) - len(signatures))
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, number, option, quiet_import
+from shipseg_tiles.errors import none_readable, warn_all_skipped
 
 
 @dataclass(kw_only=True)
@@ -29,7 +30,6 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Classify."""
-    from shipseg_tiles.errors import InputError
     from shipseg_tiles.files import write_text
     from shipseg_tiles.images import list_images
     from shipseg_tiles.nets.contract import read_contract
@@ -44,7 +44,7 @@ def run(options: Options) -> Outcome:
     began = time.monotonic()
     probabilities = dict(classify_files(classifier, paths))
     if not probabilities:
-        raise InputError("none of the images could be read; the warnings above say why")
+        raise none_readable()
     threshold = classifier.contract.threshold
     answers = {name: probability > threshold for name, probability in probabilities.items()}
     scores = _scores(answers, truth) if truth is not None else {}
@@ -65,7 +65,6 @@ def run(options: Options) -> Outcome:
 def _truth(images: Path, labels: Path, names: list[str]) -> dict[str, bool]:
     """Say of each labelled image whether it has a ship; warn of labels without image and images without label."""
     from shipseg_tiles.archive.archive import open_archive
-    from shipseg_tiles.errors import warn_all_skipped
 
     archive = open_archive(images, labels)
     unlabelled = [f"score of {name}" for name in names if name not in archive.files]
@@ -77,12 +76,11 @@ def _scores(answers: Mapping[str, bool], truth: Mapping[str, bool]) -> dict[str,
     """Compare the answers with the truth, where there is one."""
     import numpy as np
 
-    from shipseg_tiles.errors import InputError
     from shipseg_tiles.scoring.classification import compare_labels
 
     both = [name for name in answers if name in truth]
     if not both:
-        raise InputError("none of the labelled images could be read; the warnings above say why")
+        raise none_readable("labelled images")
     found = compare_labels(np.array([answers[name] for name in both]), np.array([truth[name] for name in both]))
     return {"labelled_images": len(both), **found.summary()}
 
@@ -102,13 +100,9 @@ def _summary(data: Mapping[str, Any], out: Path) -> str:
         f" {data['skipped']} skipped, {data['seconds']:.1f} s: {out}"
     ]
     if "f1" in data:
-        scores = ", ".join(f"{word} {_number(data[name])}" for word, name in _SCORES.items())
+        scores = ", ".join(f"{word} {number(data[name], '.4f')}" for word, name in _SCORES.items())
         lines.append(f"{scores} over {data['labelled_images']} labelled images, at the threshold {data['threshold']:g}")
     return "\n".join(lines)
 
 
 _SCORES = {"F1": "f1", "precision": "precision", "recall": "recall"}
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

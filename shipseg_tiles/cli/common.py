@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
@@ -12,6 +12,8 @@ from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
     from shipseg_tiles.archive.archive import Archive
+    from shipseg_tiles.archive.signatures import Signature
+    from shipseg_tiles.zipped import AnyPath
 
 
 def option(help: str, *, default: Any = MISSING, default_factory: Any = MISSING, **metadata: Any) -> Any:
@@ -60,6 +62,48 @@ class ArchiveOptions(CommonOptions):
         from shipseg_tiles.archive.archive import open_archive
 
         return open_archive(self.images, self.labels)
+
+
+@dataclass(kw_only=True)
+class JudgingOptions(CommonOptions):
+    """Options of verbs that judge predictions by labels.
+
+    In `--help` they come after those of a class that stands behind this one among the bases of a verb's options.
+    """
+
+    predictions: Path = option("folder that predict wrote, folder of masks, or CSV", metavar="DIR_OR_CSV")
+    missing: str = option(
+        "what to do with labelled images without prediction: stop, count them as predicted empty, or leave them out",
+        default="error",
+        choices=["error", "empty", "skip"],
+    )
+    leave_out_calibrated: bool = option(
+        "leave out images that the weights were calibrated on, instead of refusing them",
+        default=False,
+        action="store_true",
+    )
+
+
+@dataclass(kw_only=True)
+class MiningOptions(ArchiveOptions):
+    """Options of verbs that mine with a net the images that it was trained on."""
+
+    weights: Path = option("weights to begin with, with their contract beside them", metavar="FILE.keras")
+    patches: list[Path] = option(
+        "store that they were trained on, or several; what validates in them is left alone",
+        nargs="+",
+        metavar="FILE.h5",
+    )
+    split: Path | None = option(
+        "CSV ImageId,split that the patches were cut with; needed if they were", default=None, type=Path, metavar="CSV"
+    )
+    workers: int = option("processes that look at images and cut them", default=os.cpu_count() or 1, metavar="N")
+
+    def sides(self) -> dict[str, str] | None:
+        """Return the side of each image that the patches were cut with; None if they were split by place."""
+        from shipseg_tiles.archive.split import read_split
+
+        return read_split(self.split) if self.split else None
 
 
 @dataclass(kw_only=True)
@@ -144,6 +188,14 @@ class TilingOptions(PixelOptions, GateOptions, WindowOptions):
 
 
 @dataclass(kw_only=True)
+class EngineOptions(CommonOptions):
+    """Options of verbs that leave it to the user what a net runs on."""
+
+    engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
+    precision: str = option("of the net's arithmetic", default="float32", choices=["float32", "bfloat16", "int8"])
+
+
+@dataclass(kw_only=True)
 class SceneOptions(CommonOptions):
     """Options of verbs that predict scenes."""
 
@@ -171,6 +223,32 @@ class Outcome:
 
     summary: str
     data: dict[str, Any]
+
+
+def signatures_of(
+    images: Path, files: "Mapping[str, AnyPath]", workers: int
+) -> "tuple[dict[str, Signature], dict[str, str]]":
+    """Look at images to compare them.
+
+    Args:
+        images: Folder or zip that they are from, for messages.
+        files: The file of each image, by name.
+        workers: Number of processes.
+
+    Returns:
+        The signatures by name, and for bad images the reason by name.
+
+    Raises:
+        InputError: If all are bad.
+    """
+    from shipseg_tiles.archive.signatures import read_signatures
+    from shipseg_tiles.processes import open_workers
+
+    with open_workers(workers) as processes:
+        signatures, reasons = read_signatures(files, processes)
+    if not signatures:
+        raise InputError(f"no image in {images} can be read; the first: {next(iter(reasons.values()))}")
+    return signatures, reasons
 
 
 @contextmanager
@@ -213,6 +291,11 @@ def interrupts(told: str = "") -> Iterator[None]:
         if told:
             print(told, file=sys.stderr)
         raise KeyboardInterrupt from None
+
+
+def number(value: float | None, form: str) -> str:
+    """Say a number in a form, such as `.3f`; a dash if there is none."""
+    return "-" if value is None else format(value, form)
 
 
 def percent(part: int, whole: int) -> str:

@@ -1,36 +1,26 @@
 """`shipseg-tiles mine`: the background on which a net sees ships, as a store for the next training."""
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import MiningOptions, Outcome, option, quiet_import
 from shipseg_tiles.errors import InputError
 
 
 @dataclass(kw_only=True)
-class Options(ArchiveOptions):
+class Options(MiningOptions):
     """Options of `mine`."""
 
-    weights: Path = option("weights with their contract beside them", metavar="FILE.keras")
-    patches: list[Path] = option(
-        "store that is trained on, or several; what validates in them is left alone", nargs="+", metavar="FILE.h5"
-    )
-    split: Path | None = option(
-        "CSV ImageId,split that the patches were cut with; needed if they were", default=None, type=Path, metavar="CSV"
-    )
     out: Path = option("HDF5 file to write", metavar="MINED.h5")
     threshold: float | None = option(
         "probability above which a pixel is ship (default: the contract's)", default=None, type=float, metavar="P"
     )
     max_patches: int = option("keep at most so many patches, the worst ones", default=10_000, metavar="N")
-    workers: int = option("processes", default=os.cpu_count() or 1, metavar="N")
 
 
 def run(options: Options) -> Outcome:
     """Mine."""
-    from shipseg_tiles.archive.split import read_split
     from shipseg_tiles.nets.contract import read_contract
     from shipseg_tiles.patches.store import PatchStore
     from shipseg_tiles.processes import open_workers
@@ -41,7 +31,7 @@ def run(options: Options) -> Outcome:
         raise InputError(f"{options.out} is the store that is mined with; choose another name for --out")
     read_contract(options.weights)
     archive = options.archive()
-    sides = read_split(options.split) if options.split else None
+    sides = options.sides()
     with quiet_import():
         from shipseg_tiles.inference.predictor import Predictor
         from shipseg_tiles.training.mining import find_hard_negatives, write_hard_negatives

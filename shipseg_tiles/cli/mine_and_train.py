@@ -1,35 +1,27 @@
 """`shipseg-tiles mine-and-train`: mine and train in turn, and keep the best."""
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import MiningOptions, Outcome, option, quiet_import
 
 
 @dataclass(kw_only=True)
-class Options(ArchiveOptions):
+class Options(MiningOptions):
     """Options of `mine-and-train`."""
 
-    weights: Path = option("weights to begin with, with their contract", metavar="FILE.keras")
-    patches: list[Path] = option("store that they were trained on, or several", nargs="+", metavar="FILE.h5")
-    split: Path | None = option(
-        "CSV ImageId,split that the patches were cut with; needed if they were", default=None, type=Path, metavar="CSV"
-    )
     out: Path = option("weights to write; the folder NAME.rounds appears beside them", metavar="NAME.keras")
     rounds: int = option("how often to mine and train", default=2, metavar="N")
     mined_fraction: float = option("share of hard negatives in every batch", default=0.25, metavar="F")
     epochs: int = option("epochs of a round", default=3, metavar="N")
     minutes: float = option("stop the training of a round after so much time; 0 for never", default=0.0, metavar="M")
     learning_rate: float = option("largest rate of a round", default=3e-4, metavar="RATE")
-    workers: int = option("processes that look at images and cut them", default=os.cpu_count() or 1, metavar="N")
     resume: bool = option("go on where an earlier run with the same options stopped", default=False)
 
 
 def run(options: Options) -> Outcome:
     """Mine and train."""
-    from shipseg_tiles.archive.split import read_split
     from shipseg_tiles.nets.contract import read_contract
     from shipseg_tiles.patches.store import PatchStore
     from shipseg_tiles.processes import open_workers
@@ -37,7 +29,7 @@ def run(options: Options) -> Outcome:
     store = PatchStore(*options.patches)  # what can be wrong with the files, before the slow import
     read_contract(options.weights)
     archive = options.archive()
-    sides = read_split(options.split) if options.split else None
+    sides = options.sides()
     with quiet_import():
         from shipseg_tiles.training.rounds import mine_and_train
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, option
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, none_readable
 
 if TYPE_CHECKING:
     from shipseg_tiles.inference.planning import SizePlan
@@ -108,7 +108,7 @@ def _planned(options: Options) -> "tuple[list[SizePlan], int]":
     paths = list_images(options.images)
     images, scenes = _sizes(paths)
     if not images + scenes:
-        raise InputError("none of the images could be read; the warnings above say why")
+        raise none_readable()
     plans = plan_sizes(images, _contract(options), scenes)
     return plans, len(paths) - images.total() - scenes.total()
 

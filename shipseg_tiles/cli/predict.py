@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipseg_tiles.cli.common import (
     CommonOptions,
+    EngineOptions,
     Outcome,
     SceneOptions,
     TilingOptions,
@@ -32,7 +33,7 @@ class _Folders(CommonOptions):
 
 
 @dataclass(kw_only=True)
-class Options(SceneOptions, TilingOptions, _Folders):
+class Options(EngineOptions, SceneOptions, TilingOptions, _Folders):
     """Options of `predict`."""
 
     threshold: float | None = option(
@@ -55,8 +56,6 @@ class Options(SceneOptions, TilingOptions, _Folders):
         type=Path,
         metavar="FILE.keras",
     )
-    engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
-    precision: str = option("of the net's arithmetic", default="float32", choices=["float32", "bfloat16", "int8"])
     region: str = option(
         "predict only this part of each image; its pixels are as without it",
         default="",

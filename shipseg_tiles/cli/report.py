@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option
+from shipseg_tiles.cli.common import ArchiveOptions, JudgingOptions, Outcome, option
 from shipseg_tiles.errors import InputError
 
 
 @dataclass(kw_only=True)
-class Options(ArchiveOptions):
+class Options(JudgingOptions, ArchiveOptions):
     """Options of `report`."""
 
-    predictions: Path = option("folder that predict wrote, folder of masks, or CSV", metavar="DIR_OR_CSV")
     out: Path = option("page to write; it stands alone", metavar="FILE.html")
     weights: Path | None = option(
         "weights whose training is shown (default: those that predict used, if they were trained here)",
@@ -24,16 +23,6 @@ class Options(ArchiveOptions):
     )
     pictures: int = option("show at most so many images, the worst first", default=60, metavar="N")
     title: str = option("heading of the page", default="Ships that were found", metavar="TEXT")
-    missing: str = option(
-        "what to do with labelled images without prediction: stop, count them as predicted empty, or leave them out",
-        default="error",
-        choices=["error", "empty", "skip"],
-    )
-    leave_out_calibrated: bool = option(
-        "leave out images that the weights were calibrated on, instead of refusing to show them",
-        default=False,
-        action="store_true",
-    )
 
 
 def run(options: Options) -> Outcome:

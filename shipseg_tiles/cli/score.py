@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.cli.common import CommonOptions, JudgingOptions, Outcome, number, option
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -13,16 +13,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Options(CommonOptions):
+class _Labels(CommonOptions):
+    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
+
+
+@dataclass(kw_only=True)
+class Options(JudgingOptions, _Labels):
     """Options of `score`."""
 
-    labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
-    predictions: Path = option("folder that predict wrote, folder of masks, or CSV", metavar="DIR_OR_CSV")
-    missing: str = option(
-        "what to do with labelled images without prediction: stop, count them as predicted empty, or leave them out",
-        default="error",
-        choices=["error", "empty", "skip"],
-    )
     images: Path | None = option(
         "folder or zip of the images, whose sizes count; else those of masks, else 768 x 768",
         default=None,
@@ -40,11 +38,6 @@ class Options(CommonOptions):
         default=None,
         type=Path,
         metavar="DIR_OR_CSV",
-    )
-    leave_out_calibrated: bool = option(
-        "leave out images that the weights were calibrated on, instead of refusing to score them",
-        default=False,
-        action="store_true",
     )
 
 
@@ -78,12 +71,8 @@ def run(options: Options) -> Outcome:
 def _gap_lines(patch: int, steps: "Sequence[GapStep]") -> list[str]:
     from shipseg_tiles.scoring.patch_gap import MEANINGS
 
-    rows = [(_number(step.dice, ".4f"), _number(step.change, "+.4f"), MEANINGS[step.name]) for step in steps]
+    rows = [(number(step.dice, ".4f"), number(step.change, "+.4f"), MEANINGS[step.name]) for step in steps]
     return [f"from the dice of patches of {patch} px to the true dice", *_table([("dice", "change", "meaning"), *rows])]
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
 
 
 def _table(rows: Sequence[tuple[str, str, str]]) -> list[str]:

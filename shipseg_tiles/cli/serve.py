@@ -6,7 +6,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from shipseg_tiles.cli.common import GateOptions, Outcome, PixelOptions, SceneOptions, option, quiet_import
+from shipseg_tiles.cli.common import (
+    EngineOptions,
+    GateOptions,
+    Outcome,
+    PixelOptions,
+    SceneOptions,
+    option,
+    quiet_import,
+)
 from shipseg_tiles.extras import missing_extra
 
 _EXTRA = ("shapely", "starlette", "uvicorn")
@@ -14,11 +22,9 @@ _EXTRA = ("shapely", "starlette", "uvicorn")
 
 
 @dataclass(kw_only=True)
-class Options(SceneOptions, PixelOptions, GateOptions):
+class Options(EngineOptions, SceneOptions, PixelOptions, GateOptions):
     """Options of `serve`."""
 
-    engine: str = option("what runs the net", default="keras", choices=["keras", "openvino"])
-    precision: str = option("of the net's arithmetic", default="float32", choices=["float32", "bfloat16", "int8"])
     host: str = option(
         "name or address to listen at; any but this one lets others send images", default="127.0.0.1", metavar="NAME"
     )

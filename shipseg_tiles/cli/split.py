@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option
+from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option, signatures_of
 
 if TYPE_CHECKING:
     from shipseg_tiles.archive.signatures import Signature
@@ -25,16 +25,10 @@ class Options(ArchiveOptions):
 def run(options: Options) -> Outcome:
     """Group the images by place and split the groups."""
     from shipseg_tiles.archive.scenes import find_pairs, group_scenes
-    from shipseg_tiles.archive.signatures import read_signatures
     from shipseg_tiles.archive.split import VALID, choose_sides, write_split
-    from shipseg_tiles.errors import InputError
-    from shipseg_tiles.processes import open_workers
 
     archive = options.archive()
-    with open_workers(options.workers) as processes:
-        signatures, reasons = read_signatures(archive.files, processes)
-    if not signatures:
-        raise InputError(f"no image in {options.images} can be read; the first: {next(iter(reasons.values()))}")
+    signatures, reasons = signatures_of(options.images, archive.files, options.workers)
     scenes = group_scenes(signatures, find_pairs(signatures))
     ship_counts = {name: len(archive.labels.ships[name]) for name in signatures}
     sides = choose_sides(ship_counts, scenes, options.valid_fraction, options.seed)

@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, interrupts, option, quiet_import
+from shipseg_tiles.cli.common import CommonOptions, Outcome, interrupts, number, option, quiet_import
+from shipseg_tiles.training.options import KEPT, MISS_RATE, TrainOptions
+from shipseg_tiles.training.schedule import SCHEDULES
 
 
 @dataclass(kw_only=True)
@@ -18,18 +20,22 @@ class Options(CommonOptions):
     )
     mined: list[Path] = option("hard negatives that mine found", default_factory=list, nargs="*", metavar="MINED.h5")
     preset: str = option("options of a preset, see shipseg-tiles presets; flags win", default="", metavar="NAME")
-    net: str = option("name of the net", default="unet", metavar="NAME")
-    width: int = option("filters at full resolution", default=16)
-    depth: int = option("halvings inside the net", default=4)
+    net: str = option("name of the net", default=TrainOptions.net, metavar="NAME")
+    width: int = option("filters at full resolution", default=TrainOptions.width)
+    depth: int = option("halvings inside the net", default=TrainOptions.depth)
     normalisation: str = option(
         "what follows each convolution; frozen: batch normalisation as it is in the weights to start from, which trains"
         " faster",
-        default="batch",
+        default=TrainOptions.normalisation,
         choices=["batch", "frozen", "none"],
     )
-    encoder_weights: str = option("none, imagenet, or the path of weights", default="none", metavar="WHICH")
-    start_from: str = option("weights of the same net to start from, to train them further", default="", metavar="FILE")
-    loss: str = option("name of the loss; auto: what suits the net", default="auto", metavar="NAME")
+    encoder_weights: str = option(
+        "none, imagenet, or the path of weights", default=TrainOptions.encoder_weights, metavar="WHICH"
+    )
+    start_from: str = option(
+        "weights of the same net to start from, to train them further", default=TrainOptions.start_from, metavar="FILE"
+    )
+    loss: str = option("name of the loss; auto: what suits the net", default=TrainOptions.loss, metavar="NAME")
     augmentation: list[str] = option(
         "changes of patches besides turns and light, such as scale=0.3 paste=0.5 haze=0.4 blur=1 jpeg=1",
         default_factory=list,
@@ -38,51 +44,64 @@ class Options(CommonOptions):
     )
     ship_fraction: str = option(
         "share of ship patches in every batch; 0.9:0.5 goes from one to the other over the epochs",
-        default="0.5",
+        default=TrainOptions.ship_fraction,
         metavar="F[:F]",
     )
-    mined_fraction: float = option("share of hard negatives in every batch", default=0.0, metavar="F")
+    mined_fraction: float = option(
+        "share of hard negatives in every batch", default=TrainOptions.mined_fraction, metavar="F"
+    )
     order: str = option(
         "order of the patches; sequential for slow and network disks",
-        default="random",
+        default=TrainOptions.order,
         choices=["random", "sequential"],
     )
-    batch_size: int = option("patches in a batch", default=16, metavar="N")
+    batch_size: int = option("patches in a batch", default=TrainOptions.batch_size, metavar="N")
     stages: list[str] = option(
         "what comes first, such as decoder:1:1e-3", default_factory=list, nargs="*", metavar="LAYERS:EPOCHS:RATE"
     )
-    layers: str = option("what learns after that: all, decoder, or decoder+N", default="all")
+    layers: str = option("what learns after that: all, decoder, or decoder+N", default=TrainOptions.layers)
     epochs: int = option(
-        "largest number of epochs, stages included; each shows every ship patch once", default=30, metavar="N"
+        "largest number of epochs, stages included; each shows every ship patch once",
+        default=TrainOptions.epochs,
+        metavar="N",
     )
-    minutes: float = option("stop after so much time; 0 for never", default=0.0, metavar="M")
-    learning_rate: float = option("largest, after the stages", default=1e-3, metavar="RATE")
+    minutes: float = option("stop after so much time; 0 for never", default=TrainOptions.minutes, metavar="M")
+    learning_rate: float = option("largest, after the stages", default=TrainOptions.learning_rate, metavar="RATE")
     schedule: str = option(
         "how the rate changes; plateau halves it when the score stands still",
-        default="plateau",
-        choices=["plateau", "cosine", "step", "constant"],
+        default=TrainOptions.schedule,
+        choices=SCHEDULES,
     )
-    warm_up: float = option("epochs in which the rate rises to its largest", default=0.0, metavar="N")
-    patience: int = option("stop after so many epochs without a better score", default=9, metavar="N")
-    weight_decay: float = option("by what share of the rate weights shrink at each step", default=0.0, metavar="F")
+    warm_up: float = option("epochs in which the rate rises to its largest", default=TrainOptions.warm_up, metavar="N")
+    patience: int = option(
+        "stop after so many epochs without a better score", default=TrainOptions.patience, metavar="N"
+    )
+    weight_decay: float = option(
+        "by what share of the rate weights shrink at each step", default=TrainOptions.weight_decay, metavar="F"
+    )
     moving_average: float = option(
-        "judge and save a moving average of the weights that keeps this share at each step", default=0.0, metavar="F"
+        "judge and save a moving average of the weights that keeps this share at each step",
+        default=TrainOptions.moving_average,
+        metavar="F",
     )
-    keep: str = option("whose weights are kept: those of the epoch", default="best", choices=["best", "last"])
+    keep: str = option("whose weights are kept: those of the epoch", default=TrainOptions.keep, choices=KEPT)
     miss_rate: float | None = option(
-        "share of the ships that a gate may miss (default: 0.01)", default=None, type=float, metavar="F"
+        f"share of the ships that a gate may miss (default: {MISS_RATE})",
+        default=TrainOptions.miss_rate,
+        type=float,
+        metavar="F",
     )
     precision: str = option(
         "what layers compute in",
-        default="float32",
+        default=TrainOptions.precision,
         choices=["float32", "mixed_bfloat16", "mixed_float16", "auto"],
     )
     strategy: str = option(
         "devices: none for one, mirrored for all of this machine, multi-worker for those of all in TF_CONFIG",
-        default="none",
+        default=TrainOptions.strategy,
         choices=["none", "mirrored", "multi-worker"],
     )
-    seed: int = option("seed of weights, order and augmentation", default=0, metavar="S")
+    seed: int = option("seed of weights, order and augmentation", default=TrainOptions.seed, metavar="S")
     resume: bool = option("go on where an earlier run with the same options stopped", default=False)
     pixel_size: float | None = option(
         "metres from one pixel of the images to the next, for the contract", default=None, type=float, metavar="M"
@@ -98,7 +117,6 @@ def run(options: Options) -> Outcome:
     mined = PatchStore(*options.mined) if options.mined else None
     with quiet_import():
         from shipseg_tiles.training.fit import train
-        from shipseg_tiles.training.options import TrainOptions
 
     chosen = {field.name: getattr(options, field.name) for field in fields(TrainOptions)}
     chosen |= {name: tuple(value) for name, value in chosen.items() if isinstance(value, list)}
@@ -125,10 +143,6 @@ def run(options: Options) -> Outcome:
     elif scores:
         summary += (
             f"; true dice on {scores['images']} full validation images {scores['dice_mean_all_images']:.3f}"
-            f" (ship images alone {_number(scores['dice_mean_ship_images'])})"
+            f" (ship images alone {number(scores['dice_mean_ship_images'], '.3f')})"
         )
     return Outcome(summary, {"epochs": trained.epochs, "weights": str(options.out), **asdict(trained.contract)})
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -23,7 +23,7 @@ from shipseg_tiles.archive.prediction_files import (
     SUBMISSION,
     VECTORS,
 )
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, none_readable
 from shipseg_tiles.files import warn_of_others, write_json, write_text, written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.prediction import Prediction, PredictOptions
@@ -202,7 +202,7 @@ class PredictionFolder:
             InputError: If there is no prediction at all.
         """
         if not self.records:
-            raise InputError("none of the images could be read; the warnings above say why")
+            raise none_readable()
         records = dict(sorted(self.records.items()))
         labels = Labels("", {name: tuple(record.ships) for name, record in records.items()})
         told = {**origin, **_counts(records)}

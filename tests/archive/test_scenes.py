@@ -18,15 +18,6 @@ from shipseg_tiles.archive.scenes import (
 from shipseg_tiles.archive.signatures import SIDE, Signature, read_signature
 
 
-def landscape(blocks, seed):
-    """Gray land of spots of all sizes, uint8 (256 blocks, 256 blocks)."""
-    random = np.random.default_rng(seed)
-    side = 256 * blocks
-    layers = [random.standard_normal((side // size, side // size)).astype(np.float32) for size in (16, 32, 64, 128)]
-    spots = sum(np.array(Image.fromarray(layer).resize((side, side), Image.Resampling.BICUBIC)) for layer in layers)
-    return (120 + 25 * spots / spots.std()).clip(10, 240).astype(np.uint8)
-
-
 def recompressed(gray, quality):
     stream = BytesIO()
     Image.fromarray(gray).save(stream, "JPEG", quality=quality)
@@ -53,7 +44,7 @@ def places_of(pairs):
     return [(pair.first, pair.second, pair.row_offset, pair.column_offset) for pair in pairs]
 
 
-def test_crops_of_one_scene_are_found_with_their_offsets(signature_of):
+def test_crops_of_one_scene_are_found_with_their_offsets(landscape, signature_of):
     """The scene is 5 x 5 blocks. What b shows at its upper left corner, a shows 256 px down and 512 px right.
 
     a and c, one block down and one to the left of b, share the column that starts 256 px down and 256 px right of a.
@@ -76,7 +67,7 @@ def test_crops_of_one_scene_are_found_with_their_offsets(signature_of):
     assert all(pair.correlation > 0.95 for pair in pairs)
 
 
-def test_one_common_block_of_one_picture_is_enough(signature_of):
+def test_one_common_block_of_one_picture_is_enough(landscape, signature_of):
     scene = landscape(5, seed=1)
 
     pairs = find_pairs({"a": signature_of(crop(scene, 0, 0)), "b": signature_of(crop(scene, 2, 2))})
@@ -84,13 +75,13 @@ def test_one_common_block_of_one_picture_is_enough(signature_of):
     assert places_of(pairs) == [("a", "b", 512, 512)]
 
 
-def test_the_same_image_under_two_names_is_found(signature_of):
+def test_the_same_image_under_two_names_is_found(landscape, signature_of):
     image = signature_of(landscape(3, seed=1))
 
     assert places_of(find_pairs({"b": image, "a": image})) == [("a", "b", 0, 0)]
 
 
-def test_images_of_different_sizes_are_compared(signature_of):
+def test_images_of_different_sizes_are_compared(landscape, signature_of):
     """An image of one block, which is the middle one of another image, and one too small for a block."""
     scene = landscape(3, seed=1)
     images = {
@@ -103,7 +94,7 @@ def test_images_of_different_sizes_are_compared(signature_of):
 
 
 @pytest.mark.parametrize(("blocks", "found"), [(1, False), (2, True)])
-def test_another_day_needs_a_second_block(signature_of, blocks, found):
+def test_another_day_needs_a_second_block(landscape, signature_of, blocks, found):
     """Half as much of something else, spots as large, laid over: correlation 1 / sqrt(1 + 0.5^2) = 0.89.
 
     One block alone may be a look-alike; four of them are none.
@@ -156,7 +147,7 @@ def signature_from(patterns, deviations=5):
     return Signature((768, 768), places, patterns, full)
 
 
-def test_a_pattern_that_repeats_within_an_image_is_no_pair(signature_of):
+def test_a_pattern_that_repeats_within_an_image_is_no_pair(landscape, signature_of):
     """Tiles of one block: an image resembles itself, which says nothing, and has one best offset to another image."""
     tile = landscape(1, seed=1)
     image = signature_of(np.tile(tile, (3, 3)))

@@ -1,39 +1,15 @@
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from shipseg_tiles.archive.split import read_split
 from shipseg_tiles.errors import SkippedImageWarning
 
 
-def landscape(blocks, seed):
-    """Gray land of spots of all sizes, uint8 (256 blocks, 256 blocks)."""
-    random = np.random.default_rng(seed)
-    side = 256 * blocks
-    layers = [random.standard_normal((side // size, side // size)).astype(np.float32) for size in (16, 32, 64, 128)]
-    spots = sum(np.array(Image.fromarray(layer).resize((side, side), Image.Resampling.BICUBIC)) for layer in layers)
-    return (120 + 25 * spots / spots.std()).clip(10, 240).astype(np.uint8)
-
-
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    """Five scenes of 3 x 3 blocks, two crops of 2 x 2 out of each: b lies one block down and to the right of a.
-
-    One image more is open water. A ship in every a, none in the others.
-    """
-    folder = tmp_path_factory.mktemp("archive")
-    (folder / "images").mkdir()
-    rows = []
-    for scene in range(5):
-        land = landscape(3, seed=scene)
-        Image.fromarray(land[:512, :512]).save(folder / "images" / f"{scene}a.jpg", quality=85)
-        Image.fromarray(land[256:, 256:]).save(folder / "images" / f"{scene}b.jpg", quality=70)
-        rows += [f"{scene}a.jpg,1 4\n", f"{scene}b.jpg,\n"]
-    Image.new("RGB", (512, 512), (20, 60, 90)).save(folder / "images" / "sea.jpg")
-    (folder / "labels.csv").write_text("ImageId,EncodedPixels\n" + "".join(rows) + "sea.jpg,\n")
-    return folder
+def archive(crops):
+    """Folder with `images` and `labels.csv` of overlapping crops."""
+    return crops.files["sea.jpg"].parents[1]
 
 
 @pytest.fixture

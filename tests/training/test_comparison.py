@@ -19,19 +19,30 @@ def processes():
         yield executor
 
 
-def test_each_image_is_held_out_once_and_no_place_is_on_two_sides(scenes, processes):
+def test_each_image_is_held_out_once(scenes, processes):
     """16 images in folds of 4; of the 12 others of each a quarter validates."""
     divisions = divide(scenes, 4, 0.25, 0, processes)
 
     assert sorted(name for division in divisions for name in division.test) == sorted(scenes.files)
-    signatures, _ = read_signatures(scenes.files, processes)
-    pairs = find_pairs(signatures)
     for division in divisions:
         assert len(division.test) == 4
         assert sorted([*division.sides, *division.test]) == sorted(scenes.files)
         assert sorted(division.sides.values()) == ["train"] * 9 + ["valid"] * 3
+
+
+def test_no_place_is_on_two_sides(crops, processes):
+    """Two crops of each of 5 places, and open water."""
+    signatures, _ = read_signatures(crops.files, processes)
+    pairs = find_pairs(signatures)
+    assert [(pair.first, pair.second) for pair in pairs] == [(f"{place}a.jpg", f"{place}b.jpg") for place in range(5)]
+
+    divisions = divide(crops, 3, 0.3, 0, processes)
+
+    assert sorted(name for division in divisions for name in division.test) == sorted(crops.files)
+    for division in divisions:
         part = dict.fromkeys(division.test, "test") | division.sides
-        assert all(part[pair[0]] == part[pair[1]] for pair in pairs)
+        assert set(part.values()) == {"test", "train", "valid"}
+        assert all(part[pair.first] == part[pair.second] for pair in pairs)
 
 
 def test_the_seed_decides_what_validates_but_not_the_folds(scenes, processes):

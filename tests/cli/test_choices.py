@@ -1,0 +1,45 @@
+"""Choices stand once more in the command line, whose help may not wait for the packages that own them."""
+
+from dataclasses import fields
+from importlib import import_module
+from typing import get_args
+
+import pytest
+
+from shipseg_tiles.inference.engines import ENGINES, PRECISIONS
+from shipseg_tiles.inference.formats import FORMATS
+from shipseg_tiles.nets.blocks import NORMALISATIONS
+from shipseg_tiles.nets.contract import SYMMETRIES
+from shipseg_tiles.patches.feed import ORDERS
+from shipseg_tiles.patches.plan import BACKGROUND_FROM
+from shipseg_tiles.scoring.calibration import OBJECTIVES
+from shipseg_tiles.tiling import WindowName
+from shipseg_tiles.training import precision
+from shipseg_tiles.training.strategy import STRATEGIES
+
+
+def choices_of(verb, name):
+    options = import_module(f"shipseg_tiles.cli.{verb}").Options
+    (field,) = (field for field in fields(options) if field.name == name)
+    return field.metadata["choices"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "known"),
+    [
+        ("predict", "window", get_args(WindowName)),
+        ("predict", "symmetries", SYMMETRIES),
+        ("ensemble", "symmetries", SYMMETRIES),
+        ("predict", "engine", ENGINES),
+        ("predict", "precision", PRECISIONS),
+        ("make_patches", "background_from", BACKGROUND_FROM),
+        ("train", "normalisation", (*NORMALISATIONS, "frozen")),
+        ("train", "order", ORDERS),
+        ("train", "precision", precision.PRECISIONS),
+        ("train", "strategy", STRATEGIES),
+        ("calibrate", "objective", OBJECTIVES),
+        ("export", "to", FORMATS),
+    ],
+)
+def test_what_may_be_chosen_is_what_there_is(verb, name, known):
+    assert sorted(choices_of(verb, name)) == sorted(known)
