@@ -144,6 +144,25 @@ def begun_minutes(contract):
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("ship_fraction: '0.9:0.5'", "changes its ship fraction over the epochs, but here time ends a training"),
+        ("ship_fraction: 0.9", "fills batches with ships by 0.9, and with hard negatives by 0.25"),
+    ],
+)
+def test_presets_that_cannot_be_trained_so_are_refused_before_anything_is_done(
+    shipseg, scenes, tmp_path, changes, message
+):
+    (tmp_path / "own.yaml").write_text(f"mine: 0.25\ntrain: {{{changes}}}\n")
+
+    status, output, complaint = shipseg(*words(scenes, tmp_path / "out", "--presets", tmp_path / "own.yaml"))
+
+    assert (status, output) == (2, "")
+    assert complaint.startswith(f"error: preset own {message}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--presets", "fast"], "there is no preset 'fast'"),
