@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from shipseg_tiles.archive.archive import Archive, open_archive
-from shipseg_tiles.archive.scenes import find_scenes
+from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.split import TRAIN, VALID, choose_sides, write_split
 from shipseg_tiles.cli.calibrate import held_out_scores
 from shipseg_tiles.cli.common import flag_words
@@ -74,21 +74,21 @@ def main() -> None:
 def divide(archive: Archive, recipes: dict[str, Any], out: Path) -> None:
     """Write which images train and which do not, at first and in the end."""
     with open_workers(os.cpu_count() or 1) as processes:
-        scenes, _ = find_scenes(archive.files, processes)
-    ships = {name: len(archive.labels.ships[name]) for name in scenes}
-    outer = choose_sides(ships, scenes, recipes["test_fraction"], recipes["seed"])
+        places, _ = find_places(archive.files, processes)
+    ships = {name: len(archive.labels.ships[name]) for name in places}
+    outer = choose_sides(ships, places, recipes["test_fraction"], recipes["seed"])
     others = {name: count for name, count in ships.items() if outer[name] != VALID}
-    sides = choose_sides(others, scenes, recipes["valid_fraction"], recipes["seed"])
-    write_split(out / SPLIT, sides, scenes)
+    sides = choose_sides(others, places, recipes["valid_fraction"], recipes["seed"])
+    write_split(out / SPLIT, sides, places)
     not_trained_on = {name: VALID for name in ships if sides.get(name) != TRAIN}
-    write_split(out / NOT_TRAINED_ON, not_trained_on, scenes)
+    write_split(out / NOT_TRAINED_ON, not_trained_on, places)
     watched = choose_sides(
         {name: ships[name] for name, side in sides.items() if side == VALID},
-        scenes,
+        places,
         recipes["watched_fraction"],
         recipes["seed"],
     )
-    write_split(out / ALL_IMAGES, {name: watched.get(name, TRAIN) for name in ships}, scenes)
+    write_split(out / ALL_IMAGES, {name: watched.get(name, TRAIN) for name in ships}, places)
 
 
 def take_settings(weights: Path, twin: Path) -> None:

@@ -33,14 +33,14 @@ class Signature:
 
     Attributes:
         size: (height, width) of the image in pixels.
-        places: uint16 (N, 2): row and column of each block in the grid, in reading order.
+        positions: uint16 (N, 2): row and column of each block in the grid, in reading order.
         patterns: int8 (N, 1024): each block shrunk to 32 x 32 grey values, less a quadratic surface (light, haze and
             depth of water change from day to day), scaled so that the largest value is 127 or -127.
         deviations: float32 (N): standard deviation of each pattern in grey levels, `MINIMUM_DEVIATION` or more.
     """
 
     size: tuple[int, int]
-    places: NDArray[np.uint16]
+    positions: NDArray[np.uint16]
     patterns: NDArray[np.int8]
     deviations: NDArray[np.float32]
 
@@ -77,8 +77,8 @@ def read_signature(path: AnyPath) -> Signature:
     telling = (deviations >= MINIMUM_DEVIATION) & ~_lacks_data(colours)
     patterns, deviations = patterns[telling], deviations[telling]
     scaled = patterns * (127 / np.abs(patterns).max(axis=1, keepdims=True, initial=0))
-    places = np.stack(np.divmod(np.flatnonzero(telling), max(columns, 1)), axis=1)
-    return Signature(size, places.astype(np.uint16), scaled.round().astype(np.int8), deviations)
+    positions = np.stack(np.divmod(np.flatnonzero(telling), max(columns, 1)), axis=1)
+    return Signature(size, positions.astype(np.uint16), scaled.round().astype(np.int8), deviations)
 
 
 def _lacks_data(colours: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.scenes import find_scenes
+from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name, write_text
@@ -45,15 +45,15 @@ def choose_evenly(ship_counts: Mapping[str, int], chosen: int, seed: int) -> lis
 
 
 def choose_sides(
-    ship_counts: Mapping[str, int], scenes: Mapping[str, int], fraction: float, seed: int
+    ship_counts: Mapping[str, int], places: Mapping[str, int], fraction: float, seed: int
 ) -> dict[str, str]:
     """Return `train` or `valid` by name of the image, for all of `ship_counts`; see `choose_validation`."""
-    validation = frozenset(choose_validation(ship_counts, scenes, fraction, seed))
+    validation = frozenset(choose_validation(ship_counts, places, fraction, seed))
     return {name: VALID if name in validation else TRAIN for name in ship_counts}
 
 
 def choose_validation(
-    ship_counts: Mapping[str, int], scenes: Mapping[str, int], fraction: float, seed: int
+    ship_counts: Mapping[str, int], places: Mapping[str, int], fraction: float, seed: int
 ) -> list[str]:
     """Choose the images that validate; all images of a place stand on one side.
 
@@ -64,7 +64,7 @@ def choose_validation(
 
     Args:
         ship_counts: Number of ships by image name.
-        scenes: Number of the place of each of these images, see `group_scenes`.
+        places: Number of the place of each of these images, see `group_places`.
         fraction: Share of the images, 0 (none) to under 1. Above 0 at least one place validates and at least one
             trains.
         seed: Decides the order among equals; 0 or more.
@@ -82,27 +82,27 @@ def choose_validation(
         raise InputError(f"seed {seed} must be 0 or more")
     if fraction == 0 or not ship_counts:
         return []
-    places = _ordered_places(ship_counts, scenes, seed)
-    if len(places) == 1:
+    groups = _ordered_places(ship_counts, places, seed)
+    if len(groups) == 1:
         raise InputError(
             f"all images ({len(ship_counts)}) show one place, so that none can validate; "
             "add images of other places or give a valid fraction of 0"
         )
-    taken = _take_when_due(list(map(len, places)), fraction)
-    return sorted(name for place, is_taken in zip(places, taken, strict=True) if is_taken for name in place)
+    taken = _take_when_due(list(map(len, groups)), fraction)
+    return sorted(name for names, is_taken in zip(groups, taken, strict=True) if is_taken for name in names)
 
 
-def _ordered_places(ship_counts: Mapping[str, int], scenes: Mapping[str, int], seed: int) -> list[list[str]]:
+def _ordered_places(ship_counts: Mapping[str, int], places: Mapping[str, int], seed: int) -> list[list[str]]:
     """Collect the names of each place; large places first, then by numbers of ships, then at random."""
-    places: dict[int, list[str]] = {}
+    members: dict[int, list[str]] = {}
     for name in sorted(ship_counts):
-        places.setdefault(scenes[name], []).append(name)
-    draws = np.random.default_rng(seed).random(len(places)).tolist()
+        members.setdefault(places[name], []).append(name)
+    draws = np.random.default_rng(seed).random(len(members)).tolist()
     keys = [
         (-len(names), sorted(ship_counts[name] for name in names), draw)
-        for names, draw in zip(places.values(), draws, strict=True)
+        for names, draw in zip(members.values(), draws, strict=True)
     ]
-    return [names for _, names in sorted(zip(keys, places.values(), strict=True))]
+    return [names for _, names in sorted(zip(keys, members.values(), strict=True))]
 
 
 def _take_when_due(sizes: list[int], fraction: float) -> list[bool]:
@@ -128,15 +128,15 @@ def validation_places(archive: Archive, split: Path | None) -> dict[str, str]:
         split: CSV with the columns ImageId and split, perhaps scene: only its validation images count. None: all do.
 
     Raises:
-        InputError: As `read_split` and `read_scenes`, or if none of the images validates.
+        InputError: As `read_split` and `read_places`, or if none of the images validates.
     """
     if split:
         archive = _validating(archive, split)
-    scenes = read_scenes(split) if split else None
-    if scenes is not None:
-        return {name: scenes[name] for name in archive.files}
+    places = read_places(split) if split else None
+    if places is not None:
+        return {name: places[name] for name in archive.files}
     with open_workers(1) as processes:
-        found, _ = find_scenes(archive.files, processes)
+        found, _ = find_places(archive.files, processes)
     return {name: str(place) for name, place in found.items()}
 
 
@@ -187,15 +187,15 @@ def folds_by_place(places: Mapping[str, str | int], ships: Mapping[str, int], co
     return np.array([fold_of[name] for name in places], dtype=np.int64)
 
 
-def write_split(path: Path, sides: Mapping[str, str], scenes: Mapping[str, int]) -> None:
+def write_split(path: Path, sides: Mapping[str, str], places: Mapping[str, int]) -> None:
     """Write a CSV `ImageId,split,scene`, sorted by name.
 
     Args:
         path: File to write, whole or not at all.
         sides: `train` or `valid` by image name.
-        scenes: Number of the place by image name.
+        places: Number of the place by image name.
     """
-    rows = [(name, sides[name], scenes[name]) for name in sorted(sides)]
+    rows = [(name, sides[name], places[name]) for name in sorted(sides)]
     table = pd.DataFrame(rows, columns=["ImageId", "split", "scene"])
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
@@ -244,7 +244,7 @@ def split_identity(sides: Mapping[str, str] | None) -> str:
     return sha256(json.dumps(sorted(sides.items())).encode()).hexdigest()[:16] if sides else BY_PLACE
 
 
-def read_scenes(path: Path) -> dict[str, str] | None:
+def read_places(path: Path) -> dict[str, str] | None:
     """Read which place each image shows from the column scene of such a CSV; None if it has no such column.
 
     Raises:
@@ -253,11 +253,11 @@ def read_scenes(path: Path) -> dict[str, str] | None:
     table = _read_table(path)
     if "scene" not in table:
         return None
-    scenes = {name: text.strip() for name, text in zip(table["ImageId"], table["scene"], strict=True)}
-    for name, scene in scenes.items():
-        if not scene:
+    places = {name: text.strip() for name, text in zip(table["ImageId"], table["scene"], strict=True)}
+    for name, place in places.items():
+        if not place:
             raise InputError(f"{path}: {name} has no scene; write the number of its place, or remove the column")
-    return scenes
+    return places
 
 
 def _read_table(path: Path) -> pd.DataFrame:

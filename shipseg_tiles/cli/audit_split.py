@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shipseg_tiles.cli.common import CommonOptions, Outcome, option, percent, signatures_of
 
 if TYPE_CHECKING:
-    from shipseg_tiles.archive.scenes import ScenePair
+    from shipseg_tiles.archive.places import PlacePair
     from shipseg_tiles.zipped import AnyPath
 
 _SHOWN = 3
@@ -26,7 +26,7 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Report every pair of images that show one place from different sides."""
-    from shipseg_tiles.archive.scenes import find_pairs
+    from shipseg_tiles.archive.places import find_pairs
     from shipseg_tiles.archive.split import read_sides
 
     sides = read_sides(options.split)
@@ -52,7 +52,7 @@ def _files_of(options: Options, sides: Iterable[str]) -> dict[str, "AnyPath"]:
     return files
 
 
-def _outcome(sides: Mapping[str, str], pairs: list["ScenePair"], skipped: int) -> Outcome:
+def _outcome(sides: Mapping[str, str], pairs: list["PlacePair"], skipped: int) -> Outcome:
     from collections import Counter
     from dataclasses import asdict
 

@@ -149,7 +149,7 @@ def _divided(options: Options) -> list[_Fold]:
     folds = []
     for number, division in enumerate(divisions[: options.test_folds], start=1):
         fold = _Fold(options.out / f"fold-{number}", archive.only(division.test), labels)
-        write_split(fold.split, division.sides, division.scenes)
+        write_split(fold.split, division.sides, division.places)
         folds.append(fold)
     return folds
 

@@ -24,32 +24,32 @@ class Options(ArchiveOptions):
 
 def run(options: Options) -> Outcome:
     """Group the images by place and split the groups."""
-    from shipseg_tiles.archive.scenes import find_pairs, group_scenes
+    from shipseg_tiles.archive.places import find_pairs, group_places
     from shipseg_tiles.archive.split import VALID, choose_sides, write_split
 
     archive = options.archive()
     signatures, reasons = signatures_of(options.images, archive.files, options.workers)
-    scenes = group_scenes(signatures, find_pairs(signatures))
+    places = group_places(signatures, find_pairs(signatures))
     ship_counts = {name: len(archive.labels.ships[name]) for name in signatures}
-    sides = choose_sides(ship_counts, scenes, options.valid_fraction, options.seed)
-    write_split(options.out, sides, scenes)
+    sides = choose_sides(ship_counts, places, options.valid_fraction, options.seed)
+    write_split(options.out, sides, places)
     skipped = len(reasons) + len(archive.missing)
-    return _outcome(options.out, signatures, scenes, [*sides.values()].count(VALID), skipped)
+    return _outcome(options.out, signatures, places, [*sides.values()].count(VALID), skipped)
 
 
 def _outcome(
-    out: Path, signatures: Mapping[str, "Signature"], scenes: Mapping[str, int], validation: int, skipped: int
+    out: Path, signatures: Mapping[str, "Signature"], places: Mapping[str, int], validation: int, skipped: int
 ) -> Outcome:
     from collections import Counter
 
-    sizes = Counter(scenes.values()).values()
+    sizes = Counter(places.values()).values()
     data = {
         "images": len(signatures),
         "skipped": skipped,
         "places": len(sizes),
         "images_that_share_a_place": sum(size for size in sizes if size > 1),
         "images_of_the_largest_place": max(sizes),
-        "images_too_even_to_compare": sum(not len(signature.places) for signature in signatures.values()),
+        "images_too_even_to_compare": sum(not len(signature.positions) for signature in signatures.values()),
         "validation_images": validation,
     }
     summary = (

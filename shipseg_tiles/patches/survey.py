@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.archive.scenes import find_pairs, group_scenes
+from shipseg_tiles.archive.places import find_pairs, group_places
 from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.archive.split import VALID, choose_validation
 from shipseg_tiles.errors import InputError, warn_skipped
@@ -75,9 +75,9 @@ def survey_archive(
     if sides is None and valid_fraction:
         signatures, skipped = read_signatures(files, processes)
         sizes = {name: signature.size for name, signature in signatures.items()}
-        scenes = group_scenes(signatures, find_pairs(signatures))
+        places = group_places(signatures, find_pairs(signatures))
         counts = {name: ship_counts[name] for name in signatures}
-        validation = choose_validation(counts, scenes, valid_fraction, options.seed)
+        validation = choose_validation(counts, places, valid_fraction, options.seed)
     else:
         sizes, skipped = map_images(processes, read_size, files, "sizes")
         for name, reason in skipped.items():

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.scenes import find_scenes
+from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.split import choose_sides, folds_by_place
 from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
 from shipseg_tiles.scoring.difference import dice_difference
@@ -40,12 +40,12 @@ class Division:
     Attributes:
         sides: `train` or `valid` by name, for what is trained on and what chooses the best epoch.
         test: Sorted names of the images that scores are measured on.
-        scenes: Number of the place of each image.
+        places: Number of the place of each image.
     """
 
     sides: dict[str, str]
     test: list[str]
-    scenes: dict[str, int]
+    places: dict[str, int]
 
 
 def divide(archive: Archive, folds: int, valid_fraction: float, seed: int, processes: Executor) -> list[Division]:
@@ -64,14 +64,14 @@ def divide(archive: Archive, folds: int, valid_fraction: float, seed: int, proce
     Raises:
         InputError: If a number is out of its range, or there are too few places.
     """
-    scenes, _ = find_scenes(archive.files, processes)
-    ship_counts = {name: len(archive.labels.ships[name]) for name in scenes}
-    fold_of = dict(zip(scenes, folds_by_place(scenes, ship_counts, folds).tolist(), strict=True))
+    places, _ = find_places(archive.files, processes)
+    ship_counts = {name: len(archive.labels.ships[name]) for name in places}
+    fold_of = dict(zip(places, folds_by_place(places, ship_counts, folds).tolist(), strict=True))
     divisions = []
     for fold in range(folds):
         others = {name: count for name, count in ship_counts.items() if fold_of[name] != fold}
-        sides = choose_sides(others, scenes, valid_fraction, seed)
-        divisions.append(Division(sides, sorted(scenes.keys() - others.keys()), scenes))
+        sides = choose_sides(others, places, valid_fraction, seed)
+        divisions.append(Division(sides, sorted(places.keys() - others.keys()), places))
     return divisions
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.scenes import find_scenes
+from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.split import BY_PLACE, TRAIN, split_identity
 from shipseg_tiles.errors import InputError, NetError, first_of, warn_skipped
 from shipseg_tiles.files import written_whole
@@ -162,11 +162,11 @@ def _images_to_mine(
     A store that was split by place does not name the images of its validation split of which it keeps no patch. They
     may be mined all the same, unless they show a place of one that is kept.
     """
-    scenes, skipped = find_scenes(archive.files, processes)
+    places, skipped = find_places(archive.files, processes)
     validating = validating_images(store)
-    _warn_of_unseen(sorted(validating - scenes.keys()), archive, store)
-    measured_on = {scenes[name] for name in validating & scenes.keys()}
-    allowed = [name for name, scene in scenes.items() if scene not in measured_on]
+    _warn_of_unseen(sorted(validating - places.keys()), archive, store)
+    measured_on = {places[name] for name in validating & places.keys()}
+    allowed = [name for name, place in places.items() if place not in measured_on]
     return [name for name in allowed if sides is None or sides.get(name) == TRAIN], skipped
 
 

@@ -28,7 +28,7 @@ def test_blocks_stand_on_a_grid_from_the_upper_left_corner(tmp_path):
     signature = read_signature(saved(tmp_path / "a.jpg", textured(600, 800), quality=90))
 
     assert signature.size == (600, 800)
-    assert signature.places.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
+    assert signature.positions.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
     assert signature.patterns.shape == (6, SIDE * SIDE)
     assert (np.abs(signature.patterns.astype(int)).max(axis=1) == 127).all()
 
@@ -38,7 +38,7 @@ def test_an_image_smaller_than_a_block_has_none(tmp_path, shape):
     signature = read_signature(saved(tmp_path / "a.png", textured(*shape)))
 
     assert signature.size == shape
-    assert len(signature.places) == len(signature.patterns) == len(signature.deviations) == 0
+    assert len(signature.positions) == len(signature.patterns) == len(signature.deviations) == 0
 
 
 def test_jpeg_and_png_of_one_picture_have_the_same_patterns(tmp_path):
@@ -71,7 +71,7 @@ def test_flat_blocks_say_nothing(tmp_path, deviation):
 
     signature = read_signature(saved(tmp_path / "a.png", image))
 
-    assert signature.places[:, 1].tolist() == ([0, 1] if deviation > MINIMUM_DEVIATION else [0])
+    assert signature.positions[:, 1].tolist() == ([0, 1] if deviation > MINIMUM_DEVIATION else [0])
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (0, 0, 255)])
@@ -83,7 +83,7 @@ def test_blocks_with_colours_of_no_data_say_nothing(tmp_path, colour, rows, drop
 
     signature = read_signature(saved(tmp_path / "a.jpg", image, quality=95, subsampling=0))
 
-    assert signature.places[:, 1].tolist() == ([1] if dropped else [0, 1])
+    assert signature.positions[:, 1].tolist() == ([1] if dropped else [0, 1])
 
 
 def test_a_reduced_image_holds_the_means_of_squares(tmp_path):

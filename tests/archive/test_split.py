@@ -13,7 +13,7 @@ from shipseg_tiles.archive.split import (
     choose_evenly,
     choose_validation,
     folds_by_place,
-    read_scenes,
+    read_places,
     read_sides,
     read_split,
     split_identity,
@@ -282,7 +282,7 @@ def test_no_number_of_folds_can_be_where_all_images_are_of_one_place():
 
 
 def test_numbers_of_places_deal_like_their_names():
-    """`group_scenes` numbers places, a file names them. Those of 2 images first, then the single one to the
+    """`group_places` numbers places, a file names them. Those of 2 images first, then the single one to the
     first of two equal folds."""
     numbers = {"a": 1, "b": 1, "c": 2, "d": 2, "e": 3}
     ships = dict.fromkeys(numbers, 0) | {"d": 1}
@@ -370,20 +370,20 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_places_come_back_from_the_file(tmp_path):
     write_split(tmp_path / "split.csv", {"a.jpg": "train", "b.jpg": "valid"}, {"a.jpg": 7, "b.jpg": 7})
 
-    assert read_scenes(tmp_path / "split.csv") == {"a.jpg": "7", "b.jpg": "7"}
+    assert read_places(tmp_path / "split.csv") == {"a.jpg": "7", "b.jpg": "7"}
 
 
 def test_a_split_need_not_name_places(tmp_path):
     (tmp_path / "split.csv").write_text("ImageId,split\na.jpg,valid\n")
 
-    assert read_scenes(tmp_path / "split.csv") is None
+    assert read_places(tmp_path / "split.csv") is None
 
 
 def test_an_image_without_a_place_among_others_is_refused(tmp_path):
     (tmp_path / "split.csv").write_text("ImageId,split,scene\na.jpg,valid,1\nb.jpg,valid,\n")
 
     with pytest.raises(InputError, match=r"b\.jpg has no scene; write the number of its place, or remove the column"):
-        read_scenes(tmp_path / "split.csv")
+        read_places(tmp_path / "split.csv")
 
 
 def test_the_places_of_images_that_validate_stand_in_the_split(tmp_path):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from shipseg_tiles.archive.scenes import find_pairs
+from shipseg_tiles.archive.places import find_pairs
 from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.nets.contract import Contract, checksum, write_contract
 from shipseg_tiles.scoring.image_score import ImageScore

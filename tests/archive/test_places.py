@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from shipseg_tiles.archive.scenes import (
-    ScenePair,
+from shipseg_tiles.archive.places import (
+    PlacePair,
     confirm_pairs,
     find_pairs,
     find_similar,
-    group_scenes,
+    group_places,
     stack_blocks,
 )
 from shipseg_tiles.archive.signatures import SIDE, Signature, read_signature
@@ -199,14 +199,14 @@ def test_no_images_make_no_pairs():
 def test_places_are_what_pairs_connect(edges):
     """Compared with merging sets one pair after the other."""
     names = [f"{index:02}" for index in range(12)]
-    pairs = [ScenePair(names[one], names[other], 0, 256, 1.0) for one, other in edges if one != other]
+    pairs = [PlacePair(names[one], names[other], 0, 256, 1.0) for one, other in edges if one != other]
     sets = {name: {name} for name in names}
     for pair in pairs:
         merged = sets[pair.first] | sets[pair.second]
         sets.update(dict.fromkeys(merged, merged))
 
-    scenes = group_scenes(reversed(names), pairs)
+    places = group_places(reversed(names), pairs)
 
-    assert list(scenes) == names
-    assert {name: {other for other in names if scenes[other] == scenes[name]} for name in names} == sets
-    assert list(dict.fromkeys(scenes.values())) == list(range(len(set(scenes.values()))))
+    assert list(places) == names
+    assert {name: {other for other in names if places[other] == places[name]} for name in names} == sets
+    assert list(dict.fromkeys(places.values())) == list(range(len(set(places.values()))))

@@ -1,6 +1,6 @@
 """How well and how fast images of one place are found.
 
-`python benchmarks/scenes.py --images 200000` on simulated signatures, `--real DIR` on the images of a folder.
+`python benchmarks/places.py --images 200000` on simulated signatures, `--real DIR` on the images of a folder.
 """
 
 import argparse
@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import idctn
 
-from shipseg_tiles.archive.scenes import (
+from shipseg_tiles.archive.places import (
     SAME_PLACE,
     Blocks,
     Indices,
-    ScenePair,
+    PlacePair,
     confirm_pairs,
     find_pairs,
     find_similar,
-    group_scenes,
+    group_places,
     stack_blocks,
 )
 from shipseg_tiles.archive.signatures import SIDE, Signature, read_signature
@@ -96,7 +96,7 @@ def measure_simulated(count: int, shared: float) -> None:
     """Plant scenes among lone images and look for them."""
     began = time.perf_counter()
     signatures, kinds = simulate(count, shared)
-    blocks = sum(len(signature.places) for signature in signatures.values())
+    blocks = sum(len(signature.positions) for signature in signatures.values())
     print(f"simulated {count} images with {blocks} blocks in {time.perf_counter() - began:.0f} s")
     began = time.perf_counter()
     found = names_of(find_pairs(signatures))
@@ -173,7 +173,7 @@ def make_signature(
     return Signature((768, 768), places, noisy.round().astype(np.int8), deviations)
 
 
-def names_of(pairs: list[ScenePair]) -> set[tuple[str, str]]:
+def names_of(pairs: list[PlacePair]) -> set[tuple[str, str]]:
     return {(pair.first, pair.second) for pair in pairs}
 
 
@@ -182,8 +182,8 @@ def print_recall(found: set[tuple[str, str]], true: set[tuple[str, str]]) -> Non
     print(f"recall {recall:.4f}: {len(found & true)} of {len(true)} pairs; {len(found - true)} false pairs")
 
 
-def print_groups(blocks: Blocks, pairs: list[ScenePair]) -> None:
-    sizes = Counter(Counter(group_scenes(blocks.names, pairs).values()).values())
+def print_groups(blocks: Blocks, pairs: list[PlacePair]) -> None:
+    sizes = Counter(Counter(group_places(blocks.names, pairs).values()).values())
     print("places by number of images:", ", ".join(f"{size}: {sizes[size]}" for size in sorted(sizes)))
 
 

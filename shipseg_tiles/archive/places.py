@@ -25,18 +25,30 @@ SAME_PICTURE = 0.99
 AGREEMENT = 0.6
 """Mean correlation over the overlap below which the other blocks contradict."""
 
+# How blocks are sketched; benchmarks/places.py measures what so many bits find, and in which time.
 _WORDS = 8
+"""Of 64 bits, in a sketch: the more, the more orders there are in which alike blocks may be neighbours."""
+
 _WINDOW = 48
+"""So many neighbours are looked at in each order."""
+
 _BITS_APART = 110
+"""Sketches that differ in more bits, of 512, are not compared further; those of unrelated blocks differ in half."""
+
 _FREQUENCIES = 8
-_PAIRS_AT_ONCE = 8192
+"""The lowest, in each direction, which stay alike on another day; blocks have 32."""
+
+_PATTERNS_AT_ONCE = 8192
+"""As float32 they take 32 MB."""
+
 _BLOCKS_AT_ONCE = 65536
+"""Their sketches take 4 MB."""
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class ScenePair:
+class PlacePair:
     """Two images that show the same place.
 
     Attributes:
@@ -61,19 +73,19 @@ class Blocks:
     Attributes:
         names: Sorted names of the images.
         image: int64 (N): index of each block's image in `names`, ascending.
-        places: int64 (N, 2): row and column in the image's grid, in reading order.
+        positions: int64 (N, 2): row and column in the image's grid, in reading order.
         patterns: int8 (N, 1024).
         deviations: float32 (N).
     """
 
     names: list[str]
     image: Indices
-    places: Indices
+    positions: Indices
     patterns: NDArray[np.int8]
     deviations: NDArray[np.float32]
 
 
-def find_scenes(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict[str, int], dict[str, str]]:
+def find_places(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict[str, int], dict[str, str]]:
     """Look at images and number the places that they show; bad images are left out with a warning.
 
     Args:
@@ -81,13 +93,13 @@ def find_scenes(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict
         processes: Where to read them.
 
     Returns:
-        The places as from `group_scenes`, and for bad images the reason by name.
+        The places as from `group_places`, and for bad images the reason by name.
     """
     signatures, reasons = read_signatures(files, processes)
-    return group_scenes(signatures, find_pairs(signatures)), reasons
+    return group_places(signatures, find_pairs(signatures)), reasons
 
 
-def group_scenes(names: Iterable[str], pairs: Sequence[ScenePair]) -> dict[str, int]:
+def group_places(names: Iterable[str], pairs: Sequence[PlacePair]) -> dict[str, int]:
     """Number the places.
 
     Args:
@@ -105,7 +117,7 @@ def group_scenes(names: Iterable[str], pairs: Sequence[ScenePair]) -> dict[str, 
     return {name: numbers.setdefault(part, len(numbers)) for name, part in zip(index, parts.tolist(), strict=True)}
 
 
-def find_pairs(signatures: Mapping[str, Signature]) -> list[ScenePair]:
+def find_pairs(signatures: Mapping[str, Signature]) -> list[PlacePair]:
     """Find the pairs of images that show the same place.
 
     Not every image is compared with every other: blocks meet when their sketches are neighbours in one of several
@@ -125,17 +137,17 @@ def stack_blocks(signatures: Mapping[str, Signature]) -> Blocks:
     """Put the blocks of all images into common arrays."""
     names = sorted(signatures)
     ordered = [signatures[name] for name in names]
-    image = np.repeat(np.arange(len(names)), [len(signature.places) for signature in ordered])
+    image = np.repeat(np.arange(len(names)), [len(signature.positions) for signature in ordered])
     patterns = np.empty((len(image), SIDE * SIDE), dtype=np.int8)
-    places = np.empty((len(image), 2), dtype=np.int64)
+    positions = np.empty((len(image), 2), dtype=np.int64)
     deviations = np.empty(len(image), dtype=np.float32)
     end = 0
     for signature in ordered:
-        begin, end = end, end + len(signature.places)
+        begin, end = end, end + len(signature.positions)
         patterns[begin:end] = signature.patterns
-        places[begin:end] = signature.places
+        positions[begin:end] = signature.positions
         deviations[begin:end] = signature.deviations
-    return Blocks(names, image, places, patterns, deviations)
+    return Blocks(names, image, positions, patterns, deviations)
 
 
 def find_similar(patterns: NDArray[np.int8]) -> tuple[Indices, Indices]:
@@ -172,9 +184,9 @@ def _sketches(patterns: NDArray[np.int8]) -> NDArray[np.uint64]:
     random = np.random.default_rng(0)
     planes = (random.standard_normal((64 * _WORDS, len(basis))) * weights @ basis).astype(np.float32).T
     sketches = np.empty((len(patterns), _WORDS), dtype=np.uint64)
-    for begin in range(0, len(patterns), _PAIRS_AT_ONCE):
-        sides = patterns[begin : begin + _PAIRS_AT_ONCE].astype(np.float32) @ planes > 0
-        sketches[begin : begin + _PAIRS_AT_ONCE] = np.packbits(sides, axis=1).view(">u8")
+    for begin in range(0, len(patterns), _PATTERNS_AT_ONCE):
+        sides = patterns[begin : begin + _PATTERNS_AT_ONCE].astype(np.float32) @ planes > 0
+        sketches[begin : begin + _PATTERNS_AT_ONCE] = np.packbits(sides, axis=1).view(">u8")
     return sketches
 
 
@@ -192,7 +204,7 @@ def _close_neighbours(sketches: NDArray[np.uint64], order: Indices) -> Indices:
     return np.unique(np.concatenate(codes))
 
 
-def confirm_pairs(blocks: Blocks, first: Indices, second: Indices) -> list[ScenePair]:
+def confirm_pairs(blocks: Blocks, first: Indices, second: Indices) -> list[PlacePair]:
     """Keep the pairs of images that pairs of blocks speak for and the rest of the overlap does not speak against.
 
     Args:
@@ -207,7 +219,7 @@ def confirm_pairs(blocks: Blocks, first: Indices, second: Indices) -> list[Scene
     first, second = first[apart], second[apart]
     alike = _correlations(blocks.patterns, first, second) >= SAME_PLACE
     first, second = first[alike], second[alike]
-    shift = blocks.places[first] - blocks.places[second]
+    shift = blocks.positions[first] - blocks.positions[second]
     supposed = np.unique(np.column_stack([blocks.image[first], blocks.image[second], shift]), axis=0)
     agreement, confirmed = _judge(blocks, supposed)
     supposed, agreement = supposed[confirmed], agreement[confirmed]
@@ -215,7 +227,7 @@ def confirm_pairs(blocks: Blocks, first: Indices, second: Indices) -> list[Scene
     _, chosen = np.unique(supposed[best_first, :2], axis=0, return_index=True)
     names = blocks.names
     return [
-        ScenePair(names[a], names[b], row * BLOCK, column * BLOCK, correlation)
+        PlacePair(names[a], names[b], row * BLOCK, column * BLOCK, correlation)
         for (a, b, row, column), correlation in zip(
             supposed[best_first[chosen]].tolist(), agreement[best_first[chosen]].tolist(), strict=True
         )
@@ -250,13 +262,13 @@ def _overlaps(blocks: Blocks, supposed: Indices) -> tuple[Indices, Indices, Indi
     number = np.repeat(np.arange(len(supposed)), counts)
     rank = np.arange(len(number)) - np.repeat(np.cumsum(counts) - counts, counts)
     first = begins[supposed[number, 0]] + rank
-    places = blocks.places[first] - supposed[number, 2:]
-    inside = (places >= 0).all(axis=1)
-    number, first, places = number[inside], first[inside], places[inside]
+    positions = blocks.positions[first] - supposed[number, 2:]
+    inside = (positions >= 0).all(axis=1)
+    number, first, positions = number[inside], first[inside], positions[inside]
     # Blocks are in order of image, row and column, so that a number made of the three is found by bisection.
-    factor = 2 + int(max(blocks.places.max(initial=0), places.max(initial=0)))
-    keys = (blocks.image * factor + blocks.places[:, 0]) * factor + blocks.places[:, 1]
-    wanted = (supposed[number, 1] * factor + places[:, 0]) * factor + places[:, 1]
+    factor = 2 + int(max(blocks.positions.max(initial=0), positions.max(initial=0)))
+    keys = (blocks.image * factor + blocks.positions[:, 0]) * factor + blocks.positions[:, 1]
+    wanted = (supposed[number, 1] * factor + positions[:, 0]) * factor + positions[:, 1]
     second = np.searchsorted(keys, wanted)
     there = keys[np.minimum(second, len(keys) - 1)] == wanted
     return number[there], first[there], second[there]
@@ -265,8 +277,8 @@ def _overlaps(blocks: Blocks, supposed: Indices) -> tuple[Indices, Indices, Indi
 def _correlations(patterns: NDArray[np.int8], first: Indices, second: Indices) -> NDArray[np.float64]:
     """Return float64 (M): the correlation of each first pattern with its second; patterns have no mean."""
     correlations = np.empty(len(first))
-    for begin in range(0, len(first), _PAIRS_AT_ONCE):
-        part = slice(begin, begin + _PAIRS_AT_ONCE)
+    for begin in range(0, len(first), _PATTERNS_AT_ONCE):
+        part = slice(begin, begin + _PATTERNS_AT_ONCE)
         one, other = patterns[first[part]].astype(np.float32), patterns[second[part]].astype(np.float32)
         lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
         correlations[part] = np.einsum("ij,ij->i", one, other) / lengths
