@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import pairwise
@@ -17,8 +17,9 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TILELENGTH, TILEWIDTH, TiffImageFile
+from tqdm import tqdm
 
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.files import checked_name
 from shipseg_tiles.zipped import AnyPath, list_members
 
@@ -114,6 +115,17 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         if isinstance(image, TiffImageFile):  # the only one that Pillow turns
             image.getexif()[Base.Orientation] = 1
         return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def readable_images(paths: Sequence[AnyPath], task: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield name and pixels of image files, with a progress bar called `task`; bad ones are left out with a warning."""
+    for path in tqdm(paths, desc=task, unit="image", disable=None):
+        try:
+            image = read_image(path)
+        except InputError as error:
+            warn_skipped(path.name, error)
+        else:
+            yield path.name, image
 
 
 def read_size(path: AnyPath, *, to_decode: bool = True) -> tuple[int, int]:

@@ -87,7 +87,8 @@ def _measured(weights: Path, paths: "Sequence[AnyPath]", asked: "SeamOptions") -
     from shipseg_tiles.scoring.seams import measure_seams
 
     with quiet_import():
-        from shipseg_tiles.inference.predictor import Predictor, readable_images
+        from shipseg_tiles.images import readable_images
+        from shipseg_tiles.inference.predictor import Predictor
 
     return measure_seams(
         readable_images(paths, "check-seams"),

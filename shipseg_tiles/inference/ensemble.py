@@ -11,9 +11,9 @@ import keras
 from keras import layers
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.predictor import load_net
 from shipseg_tiles.nets.blocks import shrink_pixels
 from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
+from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.nets.saved import save_packed
 from shipseg_tiles.tiling import round_up
 

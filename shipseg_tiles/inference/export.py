@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from shipseg_tiles.archive.simulate import simulate_scene
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.formats import FORMATS, Answers, Format
-from shipseg_tiles.inference.predictor import at_training_scale, readable_images
+from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.nets.contract import Contract, contract_path, read_contract
 from shipseg_tiles.nets.saved import first_line, load_model
 from shipseg_tiles.tiling import TileGrid, round_up

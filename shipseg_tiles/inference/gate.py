@@ -6,15 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.engines import run_by
 from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.nets.contract import Contract, GateUse, contract_in_front, gate_threshold
-from shipseg_tiles.nets.folding import fold_normalisation
-from shipseg_tiles.nets.gate import CELL, REACH, answers_cells
-from shipseg_tiles.nets.saved import load_model
+from shipseg_tiles.nets.gate import CELL, REACH
+from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.tiling import TileGrid, mirrored, round_up
 
 MARGIN = 1
@@ -69,7 +67,7 @@ class Gate:
         """
         contract = contract_in_front(weights, segmenter, pixel_size)
         calibrated = segmenter.gate if segmenter else None
-        return cls(run_by(engine, load_gate_net(weights), contract), contract, calibrated)
+        return cls(run_by(engine, load_net(weights, "gate"), contract), contract, calibrated)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict the probability, 0 to 1, that each cell of an image, or of a part of one, shows a part of a ship.
@@ -148,15 +146,3 @@ def are_seen(peaks: NDArray[np.float32], threshold: float | None) -> NDArray[np.
     # As float64: in float32 a threshold between two neighbouring probabilities would become one of them.
     seen: NDArray[np.bool_] = peaks > np.float64(threshold)
     return seen
-
-
-def load_gate_net(weights: Path) -> Any:
-    """Load the net of a gate from a `.keras` file, as data, ready for inference as by `load_net`.
-
-    Raises:
-        InputError: If the file is no such archive, holds code, or its net is none from images to cells.
-    """
-    net = load_model(weights)
-    if not answers_cells(net):
-        raise InputError(f"{weights} is no gate; give weights such as train --net gate makes")
-    return fold_normalisation(net)

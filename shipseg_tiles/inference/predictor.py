@@ -1,15 +1,13 @@
 """A trained net with its contract, ready for images of any size."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from shipseg_tiles.errors import InputError, warn_skipped
-from shipseg_tiles.images import read_image, resize_image
+from shipseg_tiles.images import resize_image
 from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
 from shipseg_tiles.inference.memory import BackingOff
@@ -17,12 +15,9 @@ from shipseg_tiles.inference.planning import grid_over, pixels_per_batch
 from shipseg_tiles.inference.stitching import Lines, PredictTiles, SeesTiles, Source, stitch_into, stitched_lines
 from shipseg_tiles.inference.views import mean_of, over_symmetries
 from shipseg_tiles.nets.contract import Contract, changed_contract
-from shipseg_tiles.nets.folding import fold_normalisation
-from shipseg_tiles.nets.gate import answers_cells
-from shipseg_tiles.nets.saved import load_model
+from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.tiling import Region, TileGrid, WindowName, mirrored, round_up
-from shipseg_tiles.zipped import AnyPath
 
 
 class Predictor:
@@ -154,46 +149,3 @@ def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[n
         return image
     height, width = (max(1, round(side * contract.patch_seen / contract.patch)) for side in image.shape[:2])
     return resize_image(image, (height, width))
-
-
-def readable_images(paths: Sequence[AnyPath], task: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield name and pixels of image files, with a progress bar called `task`; bad ones are left out with a warning."""
-    for path in tqdm(paths, desc=task, unit="image", disable=None):
-        try:
-            image = read_image(path)
-        except InputError as error:
-            warn_skipped(path.name, error)
-        else:
-            yield path.name, image
-
-
-NetKind = Literal["segmenter", "classifier"]
-_ANSWERS = {"segmenter": (None, None, None, 1), "classifier": (None, 1)}
-
-
-def load_net(weights: Path, kind: NetKind = "segmenter") -> Any:
-    """Load a `.keras` file as data, ready for inference: its normalisation is folded, see `fold_normalisation`.
-
-    Code inside it (a Lambda layer, a pickle) is refused by Keras's safe mode.
-
-    Args:
-        weights: The file.
-        kind: What the net must be: a segmenter answers one probability a pixel, a classifier one an image.
-
-    Raises:
-        InputError: If the file is no such archive, holds code, or its net is none from images to such probabilities.
-    """
-    net = load_model(weights)
-    answer = getattr(net, "output_shape", None)
-    if kind == "segmenter" and answers_cells(net):
-        raise InputError(f"{weights} is a gate; give the weights of a net that segments")
-    if answer == _ANSWERS[kind] and net.input_shape == (None, None, None, 3):
-        return fold_normalisation(net)
-    if answer == _ANSWERS["classifier"] and kind == "segmenter":
-        raise InputError(f"{weights} is a classifier, ship or no ship; give the weights of a net that segments")
-    if answer == _ANSWERS["segmenter"] and kind == "classifier":
-        raise InputError(
-            f"{weights} is a net that segments; give the weights of a classifier such as train --net classifier makes"
-        )
-    unit = "a pixel" if kind == "segmenter" else "an image"
-    raise InputError(f"{weights} is no net from RGB images of any size to one probability {unit}")

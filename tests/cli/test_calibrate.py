@@ -267,7 +267,7 @@ def test_images_without_ships_choose_nothing_even_if_others_are_damaged(calibrat
         (["--folds", "1"], "folds 1 must be from 2"),
         (["--weights", "none.keras"], "none.keras does not exist"),
         (["--gate", "none.keras"], "none.keras does not exist"),
-        (["--gate", "{weights}/net.keras"], "net.keras is no gate"),
+        (["--gate", "{weights}/net.keras"], "net.keras is a net that segments; give the weights of a gate"),
         (["--split", "{archive}/labels.csv"], "labels.csv has no column split"),
         (["--split", "{archive}/train.csv"], "is valid in"),
         (["--split", "{archive}/empty.csv"], "none of the 5 images in "),

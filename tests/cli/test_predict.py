@@ -523,7 +523,7 @@ def test_ships_of_a_low_score_are_dropped(predict, images):
         (["--minimum-score", "1"], "minimum score 1.0 must be at least 0 and below 1"),
         (["--pictures", "-1"], "pictures -1 must be 0 or more"),
         (["--gate", "none.keras"], "none.keras does not exist"),
-        (["--gate", "{nets}/net.keras"], "net.keras is no gate"),
+        (["--gate", "{nets}/net.keras"], "net.keras is a net that segments; give the weights of a gate"),
         (["--images", "{nets}/none"], "none is no folder"),
     ],
 )

@@ -204,26 +204,6 @@ def test_the_threshold_is_the_contracts_unless_another_is_given(saved):
         Classifier.load(saved, 0.0)
 
 
-def test_a_segmenter_is_refused_as_such(tmp_path):
-    with pytest.raises(
-        InputError,
-        match=r"net\.keras is a net that segments; give the weights of a classifier such as train --net classifier mak",
-    ):
-        Classifier.load(save(build_net("unet", width=1, depth=1), tmp_path / "net.keras"))
-
-
-@pytest.mark.parametrize(
-    ("shape", "answers"), [((None, None, 3), 2), ((None, None, 1), 1), ((64, 64, 3), 1)], ids=["two", "gray", "fixed"]
-)
-def test_a_net_of_another_shape_is_refused(tmp_path, shape, answers):
-    pixels = keras.Input(shape, dtype="uint8")
-    pooled = keras.layers.GlobalMaxPooling2D()(keras.layers.Rescaling(1 / 255)(pixels))
-    net = keras.Model(pixels, keras.layers.Dense(answers)(pooled))
-
-    with pytest.raises(InputError, match="no net from RGB images of any size to one probability an image"):
-        Classifier.load(save(net, tmp_path / "net.keras"))
-
-
 def test_weights_without_contract_are_refused(tmp_path):
     weights = save(build_net("classifier", width=1, depth=1), tmp_path / "net.keras")
     contract_path(weights).unlink()

@@ -8,9 +8,9 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.engines import load_engine
 from shipseg_tiles.inference.ensemble import write_ensemble
 from shipseg_tiles.inference.openvino_engine import OpenVinoNet
-from shipseg_tiles.inference.predictor import load_net
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.nets.load import load_net
 
 # Not importorskip: it would import OpenVINO with its reports.
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="the extra openvino is not installed")

@@ -7,9 +7,10 @@ import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.ensemble import build_ensemble, write_ensemble
-from shipseg_tiles.inference.predictor import Predictor, load_net
+from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, checksum, contract_path, read_contract, write_contract
+from shipseg_tiles.nets.load import load_net
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 128, 3), dtype=np.uint8)
 

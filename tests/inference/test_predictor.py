@@ -7,9 +7,9 @@ import pytest
 
 from shipseg_tiles.errors import InputError, NetError
 from shipseg_tiles.inference.planning import plan_sizes
-from shipseg_tiles.inference.predictor import Predictor, load_net
-from shipseg_tiles.nets.build import build_net
+from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.tiling import Region
 
 
@@ -423,31 +423,6 @@ def test_a_file_that_is_no_net_is_refused(weights):
     with pytest.raises(InputError, match="cannot be loaded as a Keras net") as caught:
         Predictor.load(weights)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("shape", "filters"), [((None, None, 3), 2), ((None, None, 1), 1), ((64, 64, 3), 1)], ids=["two", "gray", "fixed"]
-)
-def test_a_net_of_another_shape_is_refused(tmp_path, shape, filters):
-    pixels = keras.Input(shape, dtype="uint8")
-    net = keras.Model(pixels, keras.layers.Conv2D(filters, 1)(keras.layers.Rescaling(1 / 255)(pixels)))
-
-    with pytest.raises(InputError, match="no net from RGB images"):
-        Predictor.load(save(net, tmp_path / "net.keras"))
-
-
-def test_a_classifier_is_refused_as_such(tmp_path):
-    net = build_net("classifier", width=1, depth=1)
-
-    with pytest.raises(
-        InputError, match=r"net\.keras is a classifier, ship or no ship; give the weights of a net that"
-    ):
-        Predictor.load(save(net, tmp_path / "net.keras"))
-
-
-def test_a_gate_is_refused_as_such(tmp_path):
-    with pytest.raises(InputError, match=r"net\.keras is a gate; give the weights of a net that segments"):
-        Predictor.load(save(build_net("gate", width=1, depth=1), tmp_path / "net.keras"))
 
 
 def test_a_net_with_code_inside_is_refused_and_the_code_does_not_run(tmp_path):
