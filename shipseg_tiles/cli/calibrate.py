@@ -1,19 +1,15 @@
 """`shipseg-tiles calibrate`: choose threshold, minimum area and score, gate and separation on validation images."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shipseg_tiles.cli.common import ArchiveOptions, Outcome, PixelOptions, option, quiet_import
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from shipseg_tiles.nets.contract import Contract
-    from shipseg_tiles.scoring.calibration import Calibration
-    from shipseg_tiles.scoring.measurement import Measurement
 
 
 @dataclass(kw_only=True)
@@ -49,6 +45,7 @@ def run(options: Options) -> Outcome:
         write_contract,
     )
     from shipseg_tiles.report.calibration import calibration_table, write_calibration
+    from shipseg_tiles.scoring.calibrated_contract import calibrated_contract
     from shipseg_tiles.scoring.calibration import calibrate
 
     gate = chosen_gate(options.gate, options.weights)
@@ -72,7 +69,7 @@ def run(options: Options) -> Outcome:
     if options.out:
         write_calibration(told, options.out)
     if not options.dry_run:
-        write_contract(_calibrated(contract, found, measured, told), options.weights)
+        write_contract(calibrated_contract(contract, found, measured.use_of_gate(found.chosen), told), options.weights)
     written = "left as it was" if options.dry_run else "written"
     data = {"weights": str(options.weights), "written": not options.dry_run, **told}
     return Outcome(f"{calibration_table(told)}\n{contract_path(options.weights)} {written}", data)
@@ -89,36 +86,3 @@ def _folds(options: Options, places: Mapping[str, str], ships: Mapping[str, int]
             " give validation images with ships as well"
         )
     return folds_by_place(places, ships, options.folds)
-
-
-def _calibrated(
-    contract: "Contract", found: "Calibration", measured: "Measurement", told: Mapping[str, Any]
-) -> "Contract":
-    """Write what was chosen into a contract; its scores stay those of training, if there are any, or are held out."""
-    chosen = asdict(found.chosen)
-    gate = measured.use_of_gate(found.chosen)
-    if gate is None and contract.gate:  # it stays, and with it the images that its threshold was chosen on
-        gate = contract.gate
-        told = {**told, "images": sorted({*told["images"], *contract.calibration.get("images", [])})}
-    scores = contract.scores
-    if not scores or "folds" in scores:
-        scores = held_out_scores(told)
-    elif found.chosen != found.current:
-        scores = {"measured_with": asdict(found.current)} | scores
-    return replace(contract, **chosen | {"gate": gate, "scores": scores, "calibration": told})
-
-
-def held_out_scores(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the held-out scores of a calibration as contracts call them.
-
-    Weights get them that training gave none, such as ensembles.
-    """
-    held_out = told["held_out"]
-    return {
-        "data": f"{told['count']} images that the setting was chosen on, each scored with the one of other folds",
-        "images": told["count"],
-        "folds": told["folds"],
-        "dice_mean_all_images": held_out["true_dice"],
-        "f2_mean": held_out["f2"],
-        "empty_images_with_false_ships": held_out["false_ships"],
-    }
