@@ -24,25 +24,25 @@ _BLOCK = 2**20
 
 
 def bootstrap_intervals(
-    parts: NDArray[np.float64], wholes: NDArray[np.float64], seed: int = 0
+    numerators: NDArray[np.float64], denominators: NDArray[np.float64], seed: int = 0
 ) -> list[tuple[float, float] | None]:
     """Return the 95 % percentile interval of each score that is a ratio of two sums over images.
 
     Args:
-        parts: (images, scores), what each image adds above the line.
-        wholes: (images, scores), what it adds below; 0 or more.
+        numerators: (images, scores), what each image adds to the sum that is divided.
+        denominators: (images, scores), what it adds to the sum that it is divided by; 0 or more.
         seed: Decides what is drawn.
 
     Returns:
         Both ends, by score; None with fewer than two images, or with more than `MOST_UNDEFINED`. Resamples with nothing
         to divide by are left out.
     """
-    images, scores = parts.shape
+    images, scores = numerators.shape
     if images < 2:
         return [None] * scores
-    blocks = [(counts @ parts, counts @ wholes) for counts in resampling_counts(images, seed)]
+    blocks = [(counts @ numerators, counts @ denominators) for counts in resampling_counts(images, seed)]
     above, below = (np.concatenate(sums) for sums in zip(*blocks, strict=True))
-    undefined = (1 - np.count_nonzero(wholes, axis=0) / images) ** images
+    undefined = (1 - np.count_nonzero(denominators, axis=0) / images) ** images
     return [
         _interval(above[:, score], below[:, score]) if undefined[score] <= MOST_UNDEFINED else None
         for score in range(scores)

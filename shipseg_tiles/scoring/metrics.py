@@ -27,15 +27,15 @@ class Metric:
     Attributes:
         name: Its key in JSON.
         meaning: Its convention in words for people.
-        part: What an image adds to the sum above the line.
-        whole: What it adds to the sum below.
-        of_nothing: The value where the sum below is 0; None if there is none then.
+        numerator: What an image adds to the sum that is divided.
+        denominator: What it adds to the sum that it is divided by.
+        of_nothing: The value where the denominators add up to 0; None if there is none then.
     """
 
     name: str
     meaning: str
-    part: Callable[[ImageScore], float]
-    whole: Callable[[ImageScore], float]
+    numerator: Callable[[ImageScore], float]
+    denominator: Callable[[ImageScore], float]
     of_nothing: float | None = None
 
 
@@ -145,8 +145,8 @@ METRICS = (
 """Every metric, in the order in which tables show them."""
 
 
-def add_parts(scores: Sequence[ImageScore]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what each image adds to each of `METRICS`: two float64 (images, metrics), above and below the line."""
-    parts = np.array([[metric.part(score) for metric in METRICS] for score in scores], dtype=np.float64)
-    wholes = np.array([[metric.whole(score) for metric in METRICS] for score in scores], dtype=np.float64)
-    return parts, wholes
+def numerators_and_denominators(scores: Sequence[ImageScore]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what each image adds to each of `METRICS`: two float64 (images, metrics)."""
+    numerators = np.array([[metric.numerator(score) for metric in METRICS] for score in scores], dtype=np.float64)
+    denominators = np.array([[metric.denominator(score) for metric in METRICS] for score in scores], dtype=np.float64)
+    return numerators, denominators

@@ -8,7 +8,7 @@ from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.scoring.bootstrap import bootstrap_intervals
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
-from shipseg_tiles.scoring.metrics import METRICS, Metric, add_parts
+from shipseg_tiles.scoring.metrics import METRICS, Metric, numerators_and_denominators
 from shipseg_tiles.scoring.pairs import pair_images
 from shipseg_tiles.zipped import AnyPath
 
@@ -39,9 +39,9 @@ def summarise(scores: Sequence[ImageScore]) -> dict[str, Any]:
     """
     if not scores:
         raise InputError("there is no image to score; give predictions for at least one labelled image")
-    parts, wholes = add_parts(scores)
-    sums = zip(METRICS, parts.sum(axis=0).tolist(), wholes.sum(axis=0).tolist(), strict=True)
-    intervals = zip(METRICS, bootstrap_intervals(parts, wholes), strict=True)
+    numerators, denominators = numerators_and_denominators(scores)
+    sums = zip(METRICS, numerators.sum(axis=0).tolist(), denominators.sum(axis=0).tolist(), strict=True)
+    intervals = zip(METRICS, bootstrap_intervals(numerators, denominators), strict=True)
     return {
         "images": len(scores),
         "ship_images": sum(score.truth_pixels > 0 for score in scores),

@@ -174,7 +174,9 @@ def _kept(images: Sequence[Evidence], key: tuple[bool, float], axes: Axes) -> It
         yield np.flip(kept, (1, 2, 3))[:, 1:, 1:, 1:]
 
 
-def _ratio(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
+def _ratio(numerators: NDArray[Any], denominators: NDArray[Any]) -> NDArray[np.float64]:
     """Divide; an image that is empty in truth and prediction counts 1."""
-    shares: NDArray[np.float64] = np.divide(parts, wholes, out=np.ones(wholes.shape), where=wholes > 0)
+    shares: NDArray[np.float64] = np.divide(
+        numerators, denominators, out=np.ones(denominators.shape), where=denominators > 0
+    )
     return shares

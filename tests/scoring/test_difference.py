@@ -3,7 +3,7 @@ import pytest
 from shipseg_tiles.scoring.bootstrap import bootstrap_intervals
 from shipseg_tiles.scoring.difference import dice_difference
 from shipseg_tiles.scoring.image_score import ImageScore
-from shipseg_tiles.scoring.metrics import add_parts
+from shipseg_tiles.scoring.metrics import numerators_and_denominators
 
 
 def scores(*dices):
@@ -18,7 +18,7 @@ def test_what_is_better_by_as_much_on_every_image_is_better_without_doubt():
 
     assert dice_difference(better, worse) == (0.25, (0.25, 0.25))
     assert dice_difference(worse, better) == (-0.25, (-0.25, -0.25))
-    all_images = bootstrap_intervals(*(values[:, 1:2] for values in add_parts(worse)))
+    all_images = bootstrap_intervals(*(values[:, 1:2] for values in numerators_and_denominators(worse)))
     assert all_images[0][0] + 0.1 < all_images[0][1]
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from shipseg_tiles.rle import union
 from shipseg_tiles.scoring.image_score import score_image
-from shipseg_tiles.scoring.metrics import METRICS, add_parts
+from shipseg_tiles.scoring.metrics import METRICS, numerators_and_denominators
 from shipseg_tiles.scoring.objects import f2_from_ious, pairwise_iou
 
 ships = st.lists(
@@ -18,9 +18,10 @@ ships = st.lists(
 
 def values(scores):
     """The value of each metric by its name, None where there is nothing to divide by."""
-    parts, wholes = (sums.sum(axis=0) for sums in add_parts(scores))
+    numerators, denominators = (sums.sum(axis=0) for sums in numerators_and_denominators(scores))
     return {
-        metric.name: part / whole if whole else None for metric, part, whole in zip(METRICS, parts, wholes, strict=True)
+        metric.name: numerator / denominator if denominator else None
+        for metric, numerator, denominator in zip(METRICS, numerators, denominators, strict=True)
     }
 
 
