@@ -98,14 +98,18 @@ def parse_options(verb: str, options_class: type[Any], arguments: list[str]) -> 
     flags = _flags_of(config, str(known.config), options_class)
     preset = known.preset or str(config.get("preset") or "")
     if preset and "preset" in {field.name for field in fields(options_class)}:
-        flags = [*_preset_flags(preset, verb, options_class), *flags]
+        flags = [*_preset_flags(preset, verb, options_class, config), *flags]
     return parser.parse_args([*flags, *arguments])
 
 
-def _preset_flags(name: str, verb: str, options_class: type[Any]) -> list[str]:
+def _preset_flags(name: str, verb: str, options_class: type[Any], config: Mapping[str, Any]) -> list[str]:
+    """Turn what a preset sets into flags, but for options that `config` names: it may leave one at its default."""
     from shipseg_tiles.training.presets import read_preset
 
-    return _flags_of(read_preset(name).options[verb], f"preset {name}", options_class)
+    named = {str(key).replace("-", "_") for key in config}
+    values = read_preset(name).options[verb]
+    others = {key: value for key, value in values.items() if str(key).replace("-", "_") not in named}
+    return _flags_of(others, f"preset {name}", options_class)
 
 
 def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) -> list[str]:

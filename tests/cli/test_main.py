@@ -176,6 +176,14 @@ def test_what_is_false_in_a_configuration_stays_off(tmp_path):
     assert not parse_options("train", train.Options, ["--config", str(tmp_path / "c.yaml")]).resume
 
 
+def test_a_configuration_takes_back_what_a_preset_sets(tmp_path):
+    (tmp_path / "c.yaml").write_text("preset: ship-classifier\nresize: null\nimages: i\nlabels: l.csv\nout: o.h5\n")
+
+    options = parse_options("make-patches", make_patches.Options, ["--config", str(tmp_path / "c.yaml")])
+
+    assert (options.resize, options.patch) == (None, 768)
+
+
 def test_an_empty_configuration_changes_nothing(tmp_path):
     (tmp_path / "c.yaml").write_text("# nothing yet\n")
 
