@@ -6,7 +6,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -96,6 +96,10 @@ def _dask(address: str) -> Iterator[Executor]:
                 raise InputError(
                     f"workers of {address} died again and again, perhaps out of memory ({error})"
                 ) from None
+            except CancelledError as error:
+                raise InputError(
+                    f"lost the scheduler at {address} ({error}); start it again, then this command"
+                ) from None
 
 
 @contextmanager
@@ -109,10 +113,12 @@ def _scheduler(address: str) -> Iterator[Any]:
     count = address.removeprefix("local:")
     if not (count.isascii() and count.isdigit() and int(count)):
         raise InputError(f"cluster {address!r} must be local:N with N workers, or a scheduler's address")
-    with (
-        suppress(TimeoutError),
-        LocalCluster(int(count), threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-    ):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it, and leave Ctrl-C to their parent
+    try:
+        cluster = LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address="127.0.0.1:0")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with suppress(TimeoutError), cluster:
         yield cluster
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,14 +64,14 @@ def test_an_error_in_a_thread_comes_back_in_its_turn():
         next(results)
 
 
-@pytest.mark.parametrize("cluster", ["", "local:2"])
-def test_work_is_done_in_other_processes_and_results_keep_their_order(cluster):
+@pytest.mark.parametrize(("cluster", "count"), [("", 2), ("local:3", 3)])
+def test_work_is_done_in_other_processes_and_results_keep_their_order(cluster, count):
     with open_workers(2, cluster) as workers:
         doubled = list(map_in_chunks(workers, float, ["1", "2"] * 40))
-        processes = set(workers.map(_process_after_a_while, range(8)))
+        processes = set(workers.map(_process_after_a_while, range(12)))
 
     assert doubled == [1, 2] * 40
-    assert len(processes) == 2
+    assert len(processes) == count
     assert os.getpid() not in processes
 
 
@@ -138,38 +139,71 @@ def _kill_itself():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_scheduler_of_another_program_is_used(tmp_path):
-    """As on a cluster: scheduler and worker run elsewhere, and go on after the work."""
+@pytest.fixture
+def dask(tmp_path):
+    """A scheduler and a worker that run elsewhere, as on a cluster: their processes, and the scheduler's address."""
     file = tmp_path / "scheduler.json"
-    folder = Path(sys.executable).parent
-    scheduler = subprocess.Popen(
-        [
-            folder / "dask",
-            "scheduler",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--no-dashboard",
-            "--scheduler-file",
-            file,
-        ],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    start = partial(subprocess.Popen, stderr=subprocess.DEVNULL)
+    program = str(Path(sys.executable).parent / "dask")
+    shared = ["--no-dashboard", "--scheduler-file", str(file)]
+    with start([program, "scheduler", "--host", "127.0.0.1", "--port", "0", *shared]) as scheduler:
         deadline = time.monotonic() + 30
         while not file.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        worker = subprocess.Popen(
-            [folder / "dask", "worker", "--scheduler-file", file, "--no-dashboard", "--nthreads", "1"],
-            stderr=subprocess.DEVNULL,
-        )
-        with open_workers(1, json.loads(file.read_text())["address"]) as workers:
-            assert list(map_in_chunks(workers, abs, [-3, 4])) == [3, 4]
-        assert scheduler.poll() is None
-        worker.terminate()
-        worker.wait()
-    finally:
+        with start([program, "worker", "--nthreads", "1", *shared]) as worker:
+            yield scheduler, worker, json.loads(file.read_text())["address"]
+            worker.terminate()
         scheduler.terminate()
-        scheduler.wait()
+
+
+def test_scheduler_of_another_program_is_used(dask):
+    """It goes on after the work."""
+    scheduler, _, address = dask
+
+    with open_workers(1, address) as workers:
+        assert list(map_in_chunks(workers, abs, [-3, 4])) == [3, 4]
+
+    assert scheduler.poll() is None
+
+
+def test_a_scheduler_that_dies_is_an_error_in_words(dask):
+    scheduler, _, address = dask
+
+    with pytest.raises(InputError, match=f"lost the scheduler at {address} .*; start it again, then this command"):
+        _lose(scheduler, address)
+
+
+def _lose(scheduler, address):
+    with open_workers(1, address) as workers:
+        assert workers.submit(abs, -3).result() == 3
+        waits = workers.submit(time.sleep, 60)
+        scheduler.kill()
+        waits.result()
+
+
+def test_ctrl_c_is_left_to_the_parent_of_local_workers():
+    """A terminal sends it to all processes of the group."""
+    script = (
+        "import time; from shipseg_tiles.processes import open_workers\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        with open_workers(1, 'local:1') as workers:\n"
+        "            print(workers.submit(abs, -3).result(), flush=True)\n"
+        "            time.sleep(60)\n"
+        "    except KeyboardInterrupt: print('stopped')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "3\n"
+    os.killpg(process.pid, signal.SIGINT)
+
+    output, complaint = process.communicate(timeout=60)
+
+    assert output == "stopped\n"
+    assert "Traceback" not in complaint

@@ -42,6 +42,7 @@ def run(options: Options) -> Outcome:
         chosen_gate,
         contract_in_front,
         contract_path,
+        read_contract,
         write_contract,
     )
     from shipseg_tiles.report.calibration import calibration_table, write_calibration
@@ -50,7 +51,7 @@ def run(options: Options) -> Outcome:
 
     gate = chosen_gate(options.gate, options.weights)
     contract = changed_contract(options.weights, pixel_size=options.pixel_size)
-    if options.pixel_size is not None:
+    if contract.pixel_size != read_contract(options.weights).pixel_size:
         contract = replace(contract, scores={})  # they are of other pixels
     if gate:
         contract_in_front(gate, contract, options.pixel_size)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,12 +58,15 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.inference.planning import total
 
     earlier = _read_run(options.like) if options.like else None
-    gate = _gate(options)
+    skips = _gate(options)
     plans, skipped = _planned(options)
     everything = total(plans)
+    gated = sum(plan.megapixels for plan in plans if skips(plan.grid.tile))
+    gate = options.gate_weights() if gated else None
     seen = 1.0 if gate is None else earlier.seen if earlier else None
     rate = _rate(options, earlier)
-    shown = [share * everything["megapixels"] for share in ((0.0, 1.0) if seen is None else (seen, seen))]
+    most = everything["megapixels"]
+    shown = [most - gated, most] if seen is None else [seen * most, seen * most]
     data = {
         "weights": str(options.segmenter()),
         "window": options.window,
@@ -82,15 +85,15 @@ def run(options: Options) -> Outcome:
     return Outcome(_summary(data), data)
 
 
-def _gate(options: Options) -> Path | None:
-    """Return the weights of the gate; None if there is none, or it lets the net see all tiles of that size."""
+def _gate(options: Options) -> Callable[[int], bool]:
+    """Return what says whether a gate may skip tiles of a side in pixels."""
     from shipseg_tiles.nets.contract import contract_in_front, gate_threshold
 
     weights, contract = options.gate_weights(), _contract(options)
     if weights is None:
-        return None
+        return lambda tile: False
     gate = contract_in_front(weights, contract, options.pixel_size)
-    return None if gate_threshold(gate, contract.tile, contract.gate) is None else weights
+    return lambda tile: gate_threshold(gate, tile, contract.gate) is not None
 
 
 def _contract(options: Options) -> "Contract":
@@ -190,7 +193,7 @@ def _gated(data: Mapping[str, Any]) -> list[str]:
         return []
     if data["seen"] is None:
         return [
-            f"gate: the net is shown between none and all of the tiles, 0 to {data['most_megapixels']:.1f} megapixels;"
+            f"gate: the net is shown {data['least_megapixels']:.1f} to {data['most_megapixels']:.1f} megapixels;"
             " --like RUN.json of a run with a gate tells the share"
         ]
     return [f"gate: {100 * data['seen']:.0f} % of the tiles are shown, {data['most_megapixels']:.1f} megapixels"]

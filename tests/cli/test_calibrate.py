@@ -236,6 +236,14 @@ def test_of_finer_pixels_the_contract_becomes_one_for_these(calibrate, shipseg, 
     assert record["ships"] == sum(1 + number % 4 // 2 for number in range(0, 12, 2))
 
 
+def test_the_pixels_that_the_contract_names_change_no_scores(calibrate, weights):
+    write_contract(replace(read_contract(weights), pixel_size=1.5), weights)
+
+    calibrate("--pixel-size", 1.5)
+
+    assert read_contract(weights).scores["f2_mean"] == 0.5
+
+
 def test_bad_images_are_left_out(calibrate, archive, tmp_path):
     """Number 1 is no image, and 9 and 8 show one place."""
     images = shutil.copytree(archive / "images", tmp_path / "images")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from shipseg_tiles.cli.main import main
 from shipseg_tiles.errors import SkippedImageWarning
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.nets.contract import Contract, GateUse, checksum, write_contract
 
 
 def write_its_contract(path, **changes):
@@ -193,8 +193,7 @@ def test_a_gate_of_which_nothing_is_known_lets_the_net_see_none_to_all(plan, gat
     assert (result["least_megapixels"], result["most_megapixels"]) == (0, pytest.approx(0.053248))
     assert (result["least_seconds"], result["seconds"]) == (0, pytest.approx(10.6496))
     assert output.splitlines()[-2:] == [
-        "gate: the net is shown between none and all of the tiles, 0 to 0.1 megapixels;"
-        " --like RUN.json of a run with a gate tells the share",
+        "gate: the net is shown 0.0 to 0.1 megapixels; --like RUN.json of a run with a gate tells the share",
         "time: 0 to 11 s, at 200 s a megapixel",
     ]
 
@@ -235,6 +234,20 @@ def test_a_gate_for_larger_tiles_lets_the_net_see_all(plan, gate):
     _, _, _, result = plan("--gate", gate, "--tile", 32)
 
     assert (result["gate"], result["seen"]) == (None, 1)
+
+
+def test_a_gate_may_skip_the_tiles_of_small_images_alone(plan, folder, gate):
+    """Calibration found it best to see all tiles of 64 px. An image of 48 x 48 px is one of 48 px, of which the gate's
+    own threshold decides: 2,304 pixels beside 12 tiles of 4,096."""
+    Image.new("RGB", (48, 48)).save(folder / "images" / "c.tif")
+    write_its_contract(gate, thresholds={"32": 0.5})
+    write_its_contract(Path("net.keras"), gate=GateUse(checksum(gate), 64, None))
+
+    _, _, _, result = plan("--gate", gate)
+
+    assert (result["gate"], result["seen"]) == (str(gate), None)
+    assert result["least_megapixels"] == pytest.approx(0.049152)
+    assert result["most_megapixels"] == pytest.approx(0.051456)
 
 
 def test_a_gate_stands_before_a_net_of_resized_patches(plan, folder, gate):
