@@ -113,13 +113,23 @@ def _scheduler(address: str) -> Iterator[Any]:
     count = address.removeprefix("local:")
     if not (count.isascii() and count.isdigit() and int(count)):
         raise InputError(f"cluster {address!r} must be local:N with N workers, or a scheduler's address")
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it, and leave Ctrl-C to their parent
-    try:
+    with _without_ctrl_c():
         cluster = LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address="127.0.0.1:0")
-    finally:
-        signal.signal(signal.SIGINT, before)
     with suppress(TimeoutError), cluster:
         yield cluster
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Ignore Ctrl-C while workers start, who inherit that and leave it to their parent; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def map_ahead(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:
