@@ -44,7 +44,7 @@ WANTED = {
 }
 
 
-@pytest.mark.parametrize(("found", "kind"), permutations(NETS, 2))
+@pytest.mark.parametrize(("found", "kind"), [*permutations(NETS, 2)])
 def test_a_net_of_another_kind_is_refused_as_such(saved, found, kind):
     with pytest.raises(InputError, match=rf"{found}\.keras is {TOLD[found]}; give the weights of {WANTED[kind]}"):
         load_net(saved / f"{found}.keras", kind)
