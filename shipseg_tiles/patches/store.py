@@ -28,6 +28,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -205,8 +206,9 @@ class PatchStore:
         parts = [part.image for patches in self.sets.values() for part in patches.parts]
         return next((_compression_of(image) for image in parts if isinstance(image, h5py.Dataset)), "")
 
+    @cached_property
     def content(self) -> str:
-        """Return a SHA-256 that two stores share if they hold the same pixels and masks in the same order.
+        """SHA-256 that two stores share if they hold the same pixels and masks in the same order.
 
         Raises:
             InputError: If a full image is not as it was written.

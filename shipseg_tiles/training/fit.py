@@ -271,7 +271,7 @@ def _identity(
 
 def _content(store: PatchStore) -> list[Any]:
     """Return what says which patches and full images a store holds, and at which scale."""
-    return [store.content(), *(PatchStore(path).options for path in store.paths)]
+    return [store.content, *(PatchStore(path).options for path in store.paths)]
 
 
 def _usage(store: PatchStore, options: TrainOptions, pixel_size: float | None) -> Contract:
@@ -299,7 +299,7 @@ def _origin(store: PatchStore, options: TrainOptions, epoch: int, notes: str) ->
     names = {option: Path(getattr(options, option)).name for option in ("start_from", "encoder_weights")}
     return {
         "store_fingerprint": store.fingerprint,
-        "store_content": store.content(),
+        "store_content": store.content,
         "store_options": store.options,
         "patches": {split: {kind: len(store.sets[split, kind]) for kind in CLASSES} for split in SPLITS},
         "training": asdict(options) | names,

@@ -111,7 +111,7 @@ def _options_of(weights: Path, store: PatchStore) -> TrainOptions:
         raise InputError(f"the contract of {weights} does not say how they were trained; train them with this version")
     of_store = {
         "store_fingerprint": store.fingerprint,
-        "store_content": store.content(),
+        "store_content": store.content,
         "store_options": store.options,
     }
     if any(origin.get(name, value) != value for name, value in of_store.items()):

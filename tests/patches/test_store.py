@@ -184,7 +184,7 @@ def test_a_full_image_that_two_stores_hold_comes_once(path, plan, tmp_path):
 def test_stores_of_the_same_pixels_have_the_same_content(path, plan, tmp_path, kept, same):
     create_store(tmp_path / "other.h5", plan, OPTIONS, kept)
 
-    assert (PatchStore(tmp_path / "other.h5").content() == PatchStore(path).content()) is same
+    assert (PatchStore(tmp_path / "other.h5").content == PatchStore(path).content) is same
 
 
 def test_store_without_whole_images_background_or_validation(tmp_path):
