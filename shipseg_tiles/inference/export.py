@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shipseg_tiles.archive.simulate import simulate_scene
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import InputError, none_readable
 from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.formats import FORMATS, Answers, Format
 from shipseg_tiles.inference.predictor import at_training_scale
@@ -136,7 +136,7 @@ def check_batches(contract: Contract, images: Sequence[AnyPath] = ()) -> Iterato
 def _read(images: Sequence[AnyPath]) -> Iterator[NDArray[np.uint8]]:
     found = [pixels for _, pixels in readable_images(images, "read")]
     if not found:
-        raise InputError("none of the images to compare answers on could be read; the warnings above say why")
+        raise none_readable("images to compare answers on")
     yield from found
 
 
