@@ -100,6 +100,35 @@ class Pace(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+class CountPatches(keras.callbacks.Callback):
+    """Adds `patches_seen` to the logs of each epoch: how many patches the net was shown until then.
+
+    Stands before all callbacks that read the logs.
+
+    Attributes:
+        seen: The same number, at any time.
+    """
+
+    def __init__(self, batch_size: int, journal: Journal) -> None:
+        """Count in batches of `batch_size`; `journal` has the epochs so far."""
+        super().__init__()
+        self.batch_size = batch_size
+        self.journal = journal
+        self.seen = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Go on from the epochs so far, some of which may have been trained before a break."""
+        self.seen = self.journal.patches_seen
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Count the batch; an epoch may end before its last one."""
+        self.seen += self.batch_size
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Tell."""
+        logs["patches_seen"] = self.seen
+
+
 class StopOnNaN(keras.callbacks.Callback):
     """Ends a training whose loss is no number any more; the best weights so far stay as they are."""
 

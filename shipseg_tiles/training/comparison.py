@@ -15,6 +15,7 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.split import choose_sides, folds_by_place
 from shipseg_tiles.inference.prediction import PredictOptions, load_nets, predict_image
+from shipseg_tiles.nets.contract import read_contract
 from shipseg_tiles.scoring.difference import dice_difference
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
@@ -29,6 +30,7 @@ COLUMNS = {
     "seconds_per_image": "s/image",
     "parameters": "parameters",
     "training_minutes": "minutes",
+    "patches_seen": "patches seen",
 }
 """What a comparison tells of each way, and how its table calls it."""
 
@@ -84,12 +86,14 @@ class FoldResult:
         seconds_per_image: Of reading, predicting and finding the ships, without the time in which nets are compiled.
         parameters: Of all nets together.
         training_minutes: How long it took until they were trained.
+        patches_seen: How many patches the segmenter was shown in its last training, until the epoch that was kept.
     """
 
     scores: tuple[ImageScore, ...]
     seconds_per_image: float
     parameters: int
     training_minutes: float
+    patches_seen: int
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "FoldResult":
@@ -124,7 +128,8 @@ def measure_fold(weights: Path, classifier: Path | None, archive: Archive, train
         began = time.monotonic()
     parameters = sum(user.net.count_params() for user in load_nets(options) if user)
     load_nets.cache_clear()  # nobody needs these nets again, and those of all folds are many
-    return FoldResult(tuple(scores), round(seconds / len(scores), 4), parameters, round(training_minutes, 2))
+    seen = read_contract(weights).trained_on["patches_seen"]
+    return FoldResult(tuple(scores), round(seconds / len(scores), 4), parameters, round(training_minutes, 2), seen)
 
 
 def tabulate(measured: Mapping[str, Sequence[FoldResult]]) -> dict[str, dict[str, Any]]:
@@ -137,7 +142,7 @@ def tabulate(measured: Mapping[str, Sequence[FoldResult]]) -> dict[str, dict[str
         By name what `shipseg_tiles.scoring.score.summarise` says of the images of all folds together; `dice_difference`
         to the way that comes first, see `dice_difference`, and its interval among the `intervals`, both None for that
         way itself; and the fields of `FoldResult`: `seconds_per_image` as the mean over the images, `training_minutes`
-        as the mean over the folds.
+        and `patches_seen` as the mean over the folds.
     """
     scores = {name: [score for fold in folds for score in fold.scores] for name, folds in measured.items()}
     first = next(iter(scores))
@@ -152,6 +157,7 @@ def tabulate(measured: Mapping[str, Sequence[FoldResult]]) -> dict[str, dict[str
             "seconds_per_image": float(np.average([fold.seconds_per_image for fold in folds], weights=images)),
             "parameters": folds[0].parameters,
             "training_minutes": float(np.mean([fold.training_minutes for fold in folds])),
+            "patches_seen": float(np.mean([fold.patches_seen for fold in folds])),
         }
     return rows
 
@@ -184,6 +190,8 @@ def _cell(column: str, row: Mapping[str, Any]) -> str:
         return f"{100 * value:.0f} %"
     if column == "parameters":
         return f"{value / 1e6:.2f} M"
+    if column == "patches_seen":
+        return f"{value:,.0f}"
     return f"{value:.1f}" if column == "training_minutes" else f"{value:.3f}"
 
 

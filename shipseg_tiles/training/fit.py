@@ -19,7 +19,15 @@ from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.tiling import round_up
-from shipseg_tiles.training.callbacks import BeginEpoch, JudgeEpoch, Pace, Progress, StopOnNaN, tensorboard
+from shipseg_tiles.training.callbacks import (
+    BeginEpoch,
+    CountPatches,
+    JudgeEpoch,
+    Pace,
+    Progress,
+    StopOnNaN,
+    tensorboard,
+)
 from shipseg_tiles.training.journal import Journal
 from shipseg_tiles.training.judges import choose_judge
 from shipseg_tiles.training.model import bare_net, build_model, prepare_stage, save_net
@@ -175,6 +183,7 @@ class _Training:
         for stage in self.schedule.stages:  # so that what is wrong with one is known before the first begins
             self._prepare(stage)
         self.journal = Journal(journal_folder(out), _identity(store, mined, options, fraction))
+        self.count = CountPatches(options.batch_size, self.journal)
 
     @cached_property
     def twin(self) -> keras.Model:
@@ -200,7 +209,7 @@ class _Training:
         pace = Pace(self.schedule, self.journal, self.judge, self.options.minutes)
         boards = tensorboard(self.journal.folder / "tensorboard")
         with closing(self.journal), closing(Progress(self.schedule.epochs)) as progress:
-            callbacks = [BeginEpoch(self.feed), StopOnNaN(), judging, *boards, self.journal, pace, progress]
+            callbacks = [BeginEpoch(self.feed), StopOnNaN(), self.count, judging, *boards, self.journal, pace, progress]
             while not pace.is_over:
                 self._fit(callbacks)
         contract = read_contract(self.out)
@@ -246,7 +255,12 @@ class _Training:
             contract,
             weights_sha256=checksum(self.out),
             receptive_field=measure_receptive_field(self.twin) if self.options.net in SEGMENTERS else None,
-            trained_on=_origin(self.store, self.options, epoch, self.notes),
+            trained_on={
+                **_origin(self.store, self.options),
+                "epoch": epoch + 1,
+                "patches_seen": self.count.seen,
+                "notes": self.notes,
+            },
         )
         write_contract(contract, self.out)
 
@@ -294,8 +308,8 @@ def _usage(store: PatchStore, options: TrainOptions, pixel_size: float | None) -
     )
 
 
-def _origin(store: PatchStore, options: TrainOptions, epoch: int, notes: str) -> dict[str, Any]:
-    """Say what the weights of an epoch were trained on; of other weights by name, as folders are nobody's business."""
+def _origin(store: PatchStore, options: TrainOptions) -> dict[str, Any]:
+    """Say what weights are trained on, and how; of other weights by name, as folders are nobody's business."""
     names = {option: Path(getattr(options, option)).name for option in ("start_from", "encoder_weights")}
     return {
         "store_fingerprint": store.fingerprint,
@@ -303,6 +317,4 @@ def _origin(store: PatchStore, options: TrainOptions, epoch: int, notes: str) ->
         "store_options": store.options,
         "patches": {split: {kind: len(store.sets[split, kind]) for kind in CLASSES} for split in SPLITS},
         "training": asdict(options) | names,
-        "epoch": epoch + 1,
-        "notes": notes,
     }

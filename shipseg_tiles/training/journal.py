@@ -46,6 +46,11 @@ class Journal(keras.callbacks.Callback):
         """Seconds that the training took so far, those before a break included."""
         return time.monotonic() - self._began
 
+    @property
+    def patches_seen(self) -> int:
+        """How many patches the net was shown in the epochs so far."""
+        return int(self.history[-1]["patches_seen"]) if self.history else 0
+
     def scores(self, monitor: str, sign: int) -> list[float]:
         """Return a column of the history such that more is better: times `sign`, 1 or -1."""
         return [sign * logs[monitor] for logs in self.history]
@@ -113,7 +118,9 @@ class Journal(keras.callbacks.Callback):
             self.model.save_weights(temporary)
         write_json(self._state, {"options": self.options, "history": self.history, "seconds": self.seconds})
         self._remove_checkpoints(but=self._checkpoint())
-        line = ", ".join(f"{name} {value:.4g}" for name, value in self.history[-1].items())
+        line = ", ".join(
+            f"{name} {value:{'.0f' if value.is_integer() else '.4g'}}" for name, value in self.history[-1].items()
+        )
         tqdm.write(f"epoch {epoch + 1}: {line}", file=sys.stderr)
 
     def close(self) -> None:

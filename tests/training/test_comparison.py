@@ -66,7 +66,7 @@ def saved(answer, shape, path):
         kernel = keras.initializers.Constant(1 / 3)
         features = keras.layers.Conv2D(1, 1, kernel_initializer=kernel, use_bias=False)(features)
     keras.Model(pixels, features).save(path)
-    contract = Contract(checksum(path), "flat", 256, 0.5, 1, 256, 0.0, 1, None)
+    contract = Contract(checksum(path), "flat", 256, 0.5, 1, 256, 0.0, 1, None, trained_on={"patches_seen": 640})
     write_contract(contract, path)
     return path
 
@@ -84,7 +84,7 @@ def test_a_net_that_sees_no_ships_is_right_on_empty_images_alone(scenes, tmp_pat
     assert row["dice_mean_all_images"] == pytest.approx(9 / 16)
     assert row["dice_mean_ship_images"] == 0
     assert row["empty_images_with_false_ships"] == 0
-    assert (row["parameters"], row["training_minutes"]) == (3, 1.23)
+    assert (row["parameters"], row["training_minutes"], row["patches_seen"]) == (3, 1.23, 640)
     assert 0 < row["seconds_per_image"] < 10
 
 
@@ -100,12 +100,12 @@ def test_a_classifier_keeps_a_net_from_seeing_ships_everywhere(scenes, tmp_path)
     assert filtered["parameters"] == 6
 
 
-def fold(dices, seconds=0.1, minutes=1.0):
+def fold(dices, seconds=0.1, minutes=1.0, seen=16):
     """A net on images of 64 px with a ship of 53 pixels each; only its true dices differ."""
     scores = [
         ImageScore(f"{index}", (8, 8), 53, 53, 20, 1, 1, dice, 0.5, 1, (53,), ()) for index, dice in dices.items()
     ]
-    return FoldResult(tuple(scores), seconds, 7, minutes)
+    return FoldResult(tuple(scores), seconds, 7, minutes, seen)
 
 
 def test_what_is_measured_comes_back_from_json():
@@ -114,21 +114,23 @@ def test_what_is_measured_comes_back_from_json():
         ImageScore("a.jpg", (1, 2), 3, 4, 5, 6, 7, 0.8, 0.9, 0.95, (10, 11), (11,)),
         ImageScore("b.jpg", (1, 2), 0, 0, 0, 0, 0, 1.0, 1.0, 1.0, (), ()),
     )
-    measured = FoldResult(scores, 0.125, 12, 13.5)
+    measured = FoldResult(scores, 0.125, 12, 13.5, 14)
 
     assert FoldResult.from_json(json.loads(json.dumps(asdict(measured)))) == measured
 
 
 def test_folds_are_summed_up_image_by_image():
     """One fold of three images at 0.1 s, one of a single image at 0.5 s: (3 * 0.1 + 0.5) / 4 = 0.2 s, and a true dice
-    of (0 + 0.25 + 0.5 + 0.75) / 4 = 0.375, not the mean 0.5 of the folds' 0.25 and 0.75; the mean of 1 and 4 minutes.
+    of (0 + 0.25 + 0.5 + 0.75) / 4 = 0.375, not the mean 0.5 of the folds' 0.25 and 0.75; the mean of 1 and 4 minutes,
+    and of 16 and 48 patches.
     """
-    row = row_of(fold({1: 0, 2: 0.25, 3: 0.5}, 0.1, 1), fold({4: 0.75}, 0.5, 4))
+    row = row_of(fold({1: 0, 2: 0.25, 3: 0.5}, 0.1, 1, 16), fold({4: 0.75}, 0.5, 4, 48))
 
     assert (row["images"], row["ship_images"], row["parameters"]) == (4, 4, 7)
     assert row["dice_mean_all_images"] == pytest.approx(0.375)
     assert row["seconds_per_image"] == pytest.approx(0.2)
     assert row["training_minutes"] == pytest.approx(2.5)
+    assert row["patches_seen"] == 32
     assert row["intervals"]["dice_mean_all_images"][0] < 0.375 < row["intervals"]["dice_mean_all_images"][1]
 
 
@@ -157,6 +159,7 @@ def test_the_best_comes_first_and_every_number_has_its_form():
         "seconds_per_image": 0.1,
         "parameters": 1_190_000,
         "training_minutes": 8.06,
+        "patches_seen": 12_345.6,
         "intervals": {"dice_mean_all_images": [0.4386, 0.5614], "dice_difference": None},
     }
     ends = {"dice_mean_all_images": [0.7, 0.8], "dice_difference": [-0.004, 0.5]}
@@ -172,8 +175,8 @@ def test_the_best_comes_first_and_every_number_has_its_form():
     lines = markdown_table(*table_cells({"worse": row, "better": better, "bare": bare})).splitlines()
 
     heads = "preset | ship images | all images | difference to worse | pooled | F2 | false ships on empties | s/image"
-    others = "0.250 | 0.125 | 26 % | 0.100 | 1.19 M | 8.1 |"
-    assert lines[0] == f"| {heads} | parameters | minutes |"
+    others = "0.250 | 0.125 | 26 % | 0.100 | 1.19 M | 8.1 | 12,346 |"
+    assert lines[0] == f"| {heads} | parameters | minutes | patches seen |"
     assert lines[2] == f"| better | 0.500 | 0.750 (0.700 to 0.800) | +0.250 (-0.004 to +0.500) | {others}"
     assert lines[3] == f"| worse | 0.500 | 0.500 (0.439 to 0.561) | - | {others}"
     assert lines[4] == f"| bare | - | 0.000 | -0.500 | {others}"

@@ -135,6 +135,16 @@ def test_the_history_keeps_patch_dice_and_true_dice_apart(straight):
     assert np.isfinite(table.to_numpy()).all()
 
 
+def test_the_history_and_the_contract_count_the_patches_that_were_seen(straight, easy):
+    """Half of each batch are ships, and each epoch shows all of them; the count goes on over the epochs."""
+    ships, half = len(easy.sets["train", "ship"]), TINY.batch_size // 2
+    an_epoch = -(-ships // half) * TINY.batch_size
+
+    assert history(straight[1])["patches_seen"].tolist() == [an_epoch, 2 * an_epoch, 3 * an_epoch]
+    origin = straight[0].contract.trained_on
+    assert origin["patches_seen"] == origin["epoch"] * an_epoch
+
+
 def test_it_learns(straight):
     loss = history(straight[1])["loss"]
 
@@ -420,6 +430,7 @@ def test_a_training_may_end_by_the_clock(brief):
 
     assert trained.epochs == 1
     assert steps(out) == 1
+    assert trained.contract.trained_on["patches_seen"] == TINY.batch_size
     assert read_contract(out).scores["images"] == 4
 
 
