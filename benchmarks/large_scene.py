@@ -19,7 +19,10 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from shipseg_tiles.archive.simulate import simulate_scene
-from shipseg_tiles.nets.contract import Contract, checksum, default_weights, write_contract
+from shipseg_tiles.digests import checksum
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import write_contract
+from shipseg_tiles.nets.weights_files import default_weights
 
 KINDS = 12
 """Different images that the scene is tiled with."""

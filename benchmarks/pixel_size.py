@@ -17,7 +17,8 @@ from shipseg_tiles.archive.split import validation_places
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.masks import connected_objects
-from shipseg_tiles.nets.contract import chosen_gate, default_weights, read_contract
+from shipseg_tiles.nets.contract_file import read_contract
+from shipseg_tiles.nets.weights_files import chosen_gate, default_weights
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
 

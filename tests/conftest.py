@@ -15,7 +15,9 @@ from selenium.webdriver.chrome.service import Service
 
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.digests import checksum
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import write_contract
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
 

@@ -19,7 +19,8 @@ from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.split import folds_by_place, validation_places
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.images import list_images
-from shipseg_tiles.nets.contract import gate_path, read_contract, write_contract
+from shipseg_tiles.nets.contract_file import read_contract, write_contract
+from shipseg_tiles.nets.weights_files import gate_path
 
 with quiet_import():
     from shipseg_tiles.inference.prediction import PredictOptions, predict_files

@@ -37,14 +37,8 @@ class Options(PixelOptions, ArchiveOptions):
 def run(options: Options) -> Outcome:
     """Measure, choose, and write the contract."""
     from shipseg_tiles.archive.split import validation_places
-    from shipseg_tiles.nets.contract import (
-        changed_contract,
-        chosen_gate,
-        contract_in_front,
-        contract_path,
-        read_contract,
-        write_contract,
-    )
+    from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front, read_contract, write_contract
+    from shipseg_tiles.nets.weights_files import chosen_gate, contract_path
     from shipseg_tiles.report.calibration import calibration_table, write_calibration
     from shipseg_tiles.scoring.calibrated_contract import calibrated_contract
     from shipseg_tiles.scoring.calibration import calibrate

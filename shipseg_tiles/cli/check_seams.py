@@ -38,7 +38,7 @@ class Options(PixelOptions, WindowOptions, _Folders):
 def run(options: Options) -> Outcome:
     """Measure, draw and recommend."""
     from shipseg_tiles.images import list_images
-    from shipseg_tiles.nets.contract import changed_contract
+    from shipseg_tiles.nets.contract_file import changed_contract
     from shipseg_tiles.scoring.seams import SeamOptions
 
     weights = options.segmenter()

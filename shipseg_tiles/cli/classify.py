@@ -32,7 +32,7 @@ def run(options: Options) -> Outcome:
     """Classify."""
     from shipseg_tiles.files import write_text
     from shipseg_tiles.images import list_images
-    from shipseg_tiles.nets.contract import read_contract
+    from shipseg_tiles.nets.contract_file import read_contract
 
     paths = list_images(options.images)
     read_contract(options.weights)  # before the slow import, so that a wrong path is answered at once

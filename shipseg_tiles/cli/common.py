@@ -122,7 +122,7 @@ class SegmenterOptions(CommonOptions):
 
     def segmenter(self) -> Path:
         """Return the weights, those that ship with the project if none are named."""
-        from shipseg_tiles.nets.contract import default_weights
+        from shipseg_tiles.nets.weights_files import default_weights
 
         return self.weights or default_weights()
 
@@ -149,7 +149,7 @@ class GateOptions(SegmenterOptions):
 
     def gate_weights(self) -> Path | None:
         """Return the weights of the gate; None if all tiles are shown."""
-        from shipseg_tiles.nets.contract import chosen_gate
+        from shipseg_tiles.nets.weights_files import chosen_gate
 
         return chosen_gate(self.gate, self.segmenter())
 

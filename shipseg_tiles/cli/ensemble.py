@@ -33,7 +33,7 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Make an ensemble."""
-    from shipseg_tiles.nets.contract import read_contract
+    from shipseg_tiles.nets.contract_file import read_contract
 
     for path in options.weights:  # what can be wrong with the files, before the slow import
         read_contract(path)

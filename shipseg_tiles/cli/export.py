@@ -24,7 +24,7 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Export."""
     from shipseg_tiles.images import list_images
-    from shipseg_tiles.nets.contract import read_contract
+    from shipseg_tiles.nets.contract_file import read_contract
 
     paths = list_images(options.images) if options.images else []
     contract = read_contract(options.weights)  # before the slow import, so that a wrong path is answered at once

@@ -21,7 +21,7 @@ class Options(MiningOptions):
 
 def run(options: Options) -> Outcome:
     """Mine."""
-    from shipseg_tiles.nets.contract import read_contract
+    from shipseg_tiles.nets.contract_file import read_contract
     from shipseg_tiles.patches.store import PatchStore
     from shipseg_tiles.processes import open_workers
 

@@ -87,7 +87,8 @@ def run(options: Options) -> Outcome:
 
 def _gate(options: Options) -> Callable[[int], bool]:
     """Return what says whether a gate may skip tiles of a side in pixels."""
-    from shipseg_tiles.nets.contract import contract_in_front, gate_threshold
+    from shipseg_tiles.nets.contract import gate_threshold
+    from shipseg_tiles.nets.contract_file import contract_in_front
 
     weights, contract = options.gate_weights(), _contract(options)
     if weights is None:
@@ -97,7 +98,7 @@ def _gate(options: Options) -> Callable[[int], bool]:
 
 
 def _contract(options: Options) -> "Contract":
-    from shipseg_tiles.nets.contract import changed_contract
+    from shipseg_tiles.nets.contract_file import changed_contract
 
     names = ("tile", "overlap", "symmetries", "pixel_size")
     return changed_contract(options.segmenter(), **{name: getattr(options, name) for name in names})

@@ -108,7 +108,8 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
     from shipseg_tiles.inference.scenes import import_rasterio, is_scene
     from shipseg_tiles.inference.vectors import import_shapely
-    from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract, contract_in_front
+    from shipseg_tiles.nets.contract import CHANGEABLE
+    from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front
 
     if options.pictures < 0:
         raise InputError(f"pictures {options.pictures} must be 0 or more")
@@ -192,7 +193,8 @@ def _recorded(options: Options, how: "PredictOptions") -> dict[str, Any]:
 
 def _identity(weights: Path) -> str:
     """Name a net by what is in its file and in its contract, which may have been calibrated or edited since."""
-    from shipseg_tiles.nets.contract import checksum, contract_path
+    from shipseg_tiles.digests import checksum
+    from shipseg_tiles.nets.weights_files import contract_path
 
     return f"{checksum(weights)}, contract: {checksum(contract_path(weights))[:16]}"
 
@@ -228,7 +230,8 @@ def _net_record(weights: Path | None, contract: "Contract") -> dict[str, Any]:
 
 def _gate_record(weights: Path, segmenter: "Contract", pixel_size: float | None) -> dict[str, Any]:
     """Say above which peak tiles of the recommended side were seen, and whether calibration chose that."""
-    from shipseg_tiles.nets.contract import contract_in_front, gate_threshold
+    from shipseg_tiles.nets.contract import gate_threshold
+    from shipseg_tiles.nets.contract_file import contract_in_front
 
     gate, chosen = contract_in_front(weights, segmenter, pixel_size), segmenter.gate
     return _net_record(weights, gate) | {

@@ -35,7 +35,7 @@ class Options(EngineOptions, SceneOptions, PixelOptions, GateOptions):
 
 def run(options: Options) -> Outcome:
     """Serve until stopped."""
-    from shipseg_tiles.nets.contract import changed_contract, contract_in_front
+    from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front
 
     _check_extra()
     from shipseg_tiles.serving.server import listen, run_server

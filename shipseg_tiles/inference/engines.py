@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.ensemble import NET
 from shipseg_tiles.inference.openvino_engine import on_openvino
-from shipseg_tiles.nets.contract import Contract, read_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.load import load_net
 
 ENGINES = ("keras", "openvino")

@@ -10,9 +10,11 @@ from typing import Any
 import keras
 from keras import layers
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.blocks import shrink_pixels
-from shipseg_tiles.nets.contract import Contract, checksum, read_contract, write_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.nets.saved import save_packed
 from shipseg_tiles.tiling import round_up

@@ -17,8 +17,10 @@ from shipseg_tiles.errors import InputError, none_readable
 from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.formats import FORMATS, Answers, Format
 from shipseg_tiles.inference.predictor import at_training_scale
-from shipseg_tiles.nets.contract import Contract, contract_path, read_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.saved import first_line, load_model
+from shipseg_tiles.nets.weights_files import contract_path
 from shipseg_tiles.tiling import TileGrid, round_up
 from shipseg_tiles.zipped import AnyPath
 

@@ -10,7 +10,8 @@ from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.engines import run_by
 from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
-from shipseg_tiles.nets.contract import Contract, GateUse, contract_in_front, gate_threshold
+from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold
+from shipseg_tiles.nets.contract_file import contract_in_front
 from shipseg_tiles.nets.gate import CELL, REACH
 from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.tiling import TileGrid, mirrored, round_up

@@ -23,7 +23,8 @@ from shipseg_tiles.inference.memory import images_at_once
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder, strips_of
-from shipseg_tiles.nets.contract import CHANGEABLE, changed_contract
+from shipseg_tiles.nets.contract import CHANGEABLE
+from shipseg_tiles.nets.contract_file import changed_contract
 from shipseg_tiles.processes import map_ahead, map_in_chunks
 from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.tiling import Region, WindowName

@@ -14,7 +14,8 @@ from shipseg_tiles.inference.memory import BackingOff
 from shipseg_tiles.inference.planning import grid_over, pixels_per_batch
 from shipseg_tiles.inference.stitching import Lines, PredictTiles, SeesTiles, Source, stitch_into, stitched_lines
 from shipseg_tiles.inference.views import mean_of, over_symmetries
-from shipseg_tiles.nets.contract import Contract, changed_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import changed_contract
 from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.tiling import Region, TileGrid, WindowName, mirrored, round_up

@@ -1,34 +1,18 @@
 """What stands beside trained weights: how they must be used, what they were trained on, how well they did."""
 
-import hashlib
-import json
 import math
 import reprlib
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import Any, get_origin
 
+from shipseg_tiles.digests import image_digest
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import write_json
 from shipseg_tiles.tiling import round_up
 from shipseg_tiles.zipped import AnyPath
 
 FORMAT_VERSION = 1
-
-_LATER = (
-    "miss_rate",
-    "thresholds",
-    "separate_touching",
-    "calibration",
-    "minimum_score",
-    "symmetries",
-    "resizes",
-    "pixel_size",
-)
-"""What contracts do not name that were written before there were gates, calibration, minimum scores, views, and pixel
-sizes."""
 
 CHANGEABLE = (
     "tile",
@@ -51,12 +35,6 @@ SYMMETRIES = (1, 2, 8)
 
 _MOST_RESIZES = 16
 """Each takes the time of one more net."""
-
-_DIGITS = 16
-"""Of the checksum of an image: with 64 bits, two among a million images are alike once in 37 million times."""
-
-_BYTES_AT_ONCE = 2**20
-"""A scene is not read into memory as a whole."""
 
 
 @dataclass(frozen=True)
@@ -256,100 +234,6 @@ class Contract:
         return frozenset(self.calibration.get("images", []))
 
 
-def contract_path(weights: Path) -> Path:
-    """Return where the contract of a `.keras` file stands."""
-    return weights.with_suffix(".json")
-
-
-def gate_path(weights: Path) -> Path:
-    """Return where the gate of a segmenter's `.keras` file stands: `NAME.gate.keras` beside `NAME.keras`."""
-    return weights.with_suffix(".gate.keras")
-
-
-def journal_folder(weights: Path) -> Path:
-    """Return where a training keeps what it noted down of the weights that it writes: `NAME.training`."""
-    return weights.with_suffix(".training")
-
-
-def rounds_folder(weights: Path) -> Path:
-    """Return where training in rounds keeps what it needs for the weights that it writes: `NAME.rounds`."""
-    return weights.with_suffix(".rounds")
-
-
-def chosen_gate(gate: str, weights: Path) -> Path | None:
-    """Return the gate in front of a segmenter: a file, `off` for none, or empty for that beside it if there is one."""
-    beside = gate_path(weights)
-    if gate == "off" or not (gate or beside.is_file()):
-        return None
-    return Path(gate) if gate else beside
-
-
-def write_contract(contract: Contract, weights: Path) -> None:
-    """Write the contract beside its weights."""
-    write_json(contract_path(weights), asdict(contract))
-
-
-def read_contract(weights: Path) -> Contract:
-    """Read the contract of a `.keras` file and check that they belong together.
-
-    Raises:
-        InputError: If one of them is missing, the contract is malformed, or was written for other weights.
-    """
-    path = contract_path(weights)
-    for needed in (weights, path):
-        if not needed.is_file():
-            raise InputError(f"{needed} does not exist; weights NAME.keras need their contract NAME.json beside them")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        names = [item.name for item in fields(Contract) if item.name in values or item.name not in _LATER]
-        gate = GateUse(**values["gate"]) if values["gate"] is not None else None
-        contract = Contract(**{name: values[name] for name in names} | {"gate": gate})
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is no contract of weights ({error!r}); train writes one") from None
-    if contract.format_version != FORMAT_VERSION or contract.channels != 3:
-        raise InputError(f"{path} asks for what this version cannot do; use the version that made it")
-    if contract.weights_sha256 != checksum(weights):
-        raise InputError(f"{path} was written for other weights than {weights}; keep the two files together")
-    return contract
-
-
-def changed_contract(weights: Path, **changes: Any) -> Contract:
-    """Read the contract of weights and change values in it; None keeps the contract's.
-
-    A `pixel_size` changes what depends on it as well, see `Contract.for_pixels_of`, unless that is changed too.
-    """
-    changes = {name: value for name, value in changes.items() if value is not None}
-    return replace(_for_pixels_of(changes.get("pixel_size"), read_contract(weights), weights), **changes)
-
-
-def contract_in_front(weights: Path, segmenter: Contract | None, pixel_size: float | None = None) -> Contract:
-    """Read the contract of a gate or a classifier for the images that its segmenter is shown.
-
-    Args:
-        weights: Of the gate or the classifier.
-        segmenter: Contract of the net behind it, for these images; None if there is no such net.
-        pixel_size: What somebody said of them; None if nobody did, so that they are those that the segmenter is for,
-            and those that this net is for if its contract does not say which these are.
-
-    Raises:
-        InputError: As `read_contract`; or as `Contract.for_pixels_of`.
-    """
-    contract = read_contract(weights)
-    known = segmenter.pixel_size if segmenter and contract.pixel_size else None
-    return _for_pixels_of(pixel_size or known, contract, weights)
-
-
-def _for_pixels_of(size: float | None, contract: Contract, weights: Path) -> Contract:
-    if size in (None, contract.pixel_size):
-        return contract
-    try:
-        return contract.for_pixels_of(size)
-    except InputError as error:
-        raise InputError(f"{contract_path(weights)}: {error}") from None
-
-
 def gate_threshold(gate: Contract, tile: int, calibrated: GateUse | None = None) -> float | None:
     """Return above which peak tiles are seen.
 
@@ -367,34 +251,3 @@ def gate_threshold(gate: Contract, tile: int, calibrated: GateUse | None = None)
         return calibrated.threshold
     known = {int(side): threshold for side, threshold in gate.thresholds.items() if int(side) <= tile}
     return known[max(known)] if known else None
-
-
-def image_digest(path: AnyPath) -> str:
-    """Return what tells an image file by its bytes: the first 16 hexadecimal digits of their SHA-256.
-
-    Raises:
-        InputError: If it lies in a zip and cannot be unpacked.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(_BYTES_AT_ONCE):
-            digest.update(part)
-    return digest.hexdigest()[:_DIGITS]
-
-
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal text."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def default_weights() -> Path:
-    """Return the weights that ship with the project, in an installed package or in a checkout.
-
-    Raises:
-        InputError: If this installation has none.
-    """
-    package = Path(__file__).parents[1]
-    for folder in (package / "weights", package.parent / "weights"):
-        if (folder / "default.keras").is_file():
-            return folder / "default.keras"
-    raise InputError("this installation has no weights/default.keras; give --weights FILE.keras")

@@ -12,7 +12,7 @@ from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.archive.prediction_files import RECORD, record_path
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import list_images
-from shipseg_tiles.nets.contract import journal_folder
+from shipseg_tiles.nets.weights_files import journal_folder
 from shipseg_tiles.scoring.calibrated import read_judged
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.scoring.pairs import find_files

@@ -8,12 +8,15 @@ from typing import Any
 
 import keras
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.augmentation import AugmentationOptions
 from shipseg_tiles.nets.augmentation_light import BLOCK
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
-from shipseg_tiles.nets.contract import Contract, checksum, journal_folder, read_contract, write_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
+from shipseg_tiles.nets.weights_files import journal_folder
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed, validating_images
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS

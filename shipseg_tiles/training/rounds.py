@@ -11,7 +11,9 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.nets.contract import Contract, journal_folder, read_contract, rounds_folder, write_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import read_contract, write_contract
+from shipseg_tiles.nets.weights_files import journal_folder, rounds_folder
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train

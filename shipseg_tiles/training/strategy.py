@@ -23,7 +23,8 @@ from keras import ops
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.augmentation import AugmentedNet
-from shipseg_tiles.nets.contract import Contract, contract_path, journal_folder
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.weights_files import contract_path, journal_folder
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.store import Patches
 from shipseg_tiles.training.judges import Judge

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import SkippedImageWarning
-from shipseg_tiles.nets.contract import GateUse, checksum, contract_path, read_contract, write_contract
+from shipseg_tiles.nets.contract import GateUse
+from shipseg_tiles.nets.contract_file import read_contract, write_contract
+from shipseg_tiles.nets.weights_files import contract_path
 
 SIDE = 128
 

@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.cli.main import main
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import SkippedImageWarning
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import write_contract
 
 
 def save_box(path, side, **changes):

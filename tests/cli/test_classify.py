@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import SkippedImageWarning
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import write_contract
 
 HEADER = "ImageId,EncodedPixels\n"
 GRAYS = {"a.png": 51, "b.png": 102, "c.png": 153, "d.png": 204}

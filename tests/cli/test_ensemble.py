@@ -4,7 +4,8 @@ import warnings
 import pytest
 
 from shipseg_tiles.cli.main import main
-from shipseg_tiles.nets.contract import checksum, read_contract
+from shipseg_tiles.digests import checksum
+from shipseg_tiles.nets.contract_file import read_contract
 
 
 @pytest.fixture

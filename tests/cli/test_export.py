@@ -4,8 +4,9 @@ import warnings
 import pytest
 
 from shipseg_tiles.cli.main import main
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.inference.formats import FORMATS
-from shipseg_tiles.nets.contract import checksum, contract_path
+from shipseg_tiles.nets.weights_files import contract_path
 
 
 @pytest.fixture(scope="module")

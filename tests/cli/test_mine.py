@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from shipseg_tiles.cli.main import main
-from shipseg_tiles.nets.contract import contract_path
+from shipseg_tiles.nets.weights_files import contract_path
 from shipseg_tiles.patches.store import PatchStore
 
 

@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.cli.main import main
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import SkippedImageWarning
-from shipseg_tiles.nets.contract import Contract, GateUse, checksum, write_contract
+from shipseg_tiles.nets.contract import Contract, GateUse
+from shipseg_tiles.nets.contract_file import write_contract
 
 
 def write_its_contract(path, **changes):

@@ -19,9 +19,11 @@ from PIL import Image
 
 from shipseg_tiles.archive.labels import read_labels
 from shipseg_tiles.cli.main import main
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import SkippedImageWarning
 from shipseg_tiles.extras import missing_extra
-from shipseg_tiles.nets.contract import checksum, contract_path, read_contract, write_contract
+from shipseg_tiles.nets.contract_file import read_contract, write_contract
+from shipseg_tiles.nets.weights_files import contract_path
 
 HEADER = "ImageId,EncodedPixels\n"
 IMAGES = 300

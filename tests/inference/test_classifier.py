@@ -5,10 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.inference.classifier import Classifier, classify_files
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import write_contract
+from shipseg_tiles.nets.weights_files import contract_path
 
 
 def contract(**changes):

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.inference.export import Exported, check_batches, export_net, largest_difference
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import write_contract
+from shipseg_tiles.nets.weights_files import contract_path
 
 CONTRACT = Contract(
     weights_sha256="",

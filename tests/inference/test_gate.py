@@ -7,20 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError, NetError
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.nets.contract import (
-    Contract,
-    GateUse,
-    changed_contract,
-    checksum,
-    contract_path,
-    gate_path,
-    write_contract,
-)
+from shipseg_tiles.nets.contract import Contract, GateUse
+from shipseg_tiles.nets.contract_file import changed_contract, write_contract
+from shipseg_tiles.nets.weights_files import contract_path, gate_path
 from shipseg_tiles.tiling import TileGrid
 
 

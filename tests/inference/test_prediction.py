@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import list_images
 from shipseg_tiles.inference import prediction, stitching
@@ -24,7 +25,8 @@ from shipseg_tiles.inference.prediction import (
     predict_scene,
 )
 from shipseg_tiles.inference.strips import StripFolder
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import write_contract
 from shipseg_tiles.processes import open_workers
 from shipseg_tiles.tiling import Region
 

@@ -5,11 +5,14 @@ import keras
 import numpy as np
 import pytest
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError, NetError
 from shipseg_tiles.inference.planning import plan_sizes
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.nets.contract import Contract, checksum, contract_path, write_contract
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import write_contract
 from shipseg_tiles.nets.load import load_net
+from shipseg_tiles.nets.weights_files import contract_path
 from shipseg_tiles.tiling import Region
 
 

@@ -6,22 +6,11 @@ from zipfile import ZipFile
 import pytest
 
 import shipseg_tiles
+from shipseg_tiles.digests import checksum, image_digest
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.contract import (
-    Contract,
-    GateUse,
-    changed_contract,
-    checksum,
-    chosen_gate,
-    contract_in_front,
-    contract_path,
-    default_weights,
-    gate_path,
-    gate_threshold,
-    image_digest,
-    read_contract,
-    write_contract,
-)
+from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold
+from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front, read_contract, write_contract
+from shipseg_tiles.nets.weights_files import chosen_gate, contract_path, default_weights, gate_path
 from shipseg_tiles.zipped import ZipMember
 
 VALUES = {

@@ -4,8 +4,9 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.archive.archive import open_archive
+from shipseg_tiles.digests import checksum, image_digest
 from shipseg_tiles.errors import InputError, SkippedImageWarning
-from shipseg_tiles.nets.contract import GateUse, checksum, image_digest
+from shipseg_tiles.nets.contract import GateUse
 from shipseg_tiles.scoring.measurement import measure_nets
 from shipseg_tiles.scoring.setting_grid import Setting
 

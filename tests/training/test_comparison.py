@@ -8,7 +8,9 @@ import pytest
 
 from shipseg_tiles.archive.places import find_pairs
 from shipseg_tiles.archive.signatures import read_signatures
-from shipseg_tiles.nets.contract import Contract, checksum, write_contract
+from shipseg_tiles.digests import checksum
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import write_contract
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.training.comparison import FoldResult, divide, markdown_table, measure_fold, table_cells, tabulate
 

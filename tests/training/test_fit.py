@@ -15,7 +15,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.nets.contract import read_contract
+from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.make import MakeOptions, make_patches

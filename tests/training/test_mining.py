@@ -8,10 +8,10 @@ from PIL import Image
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.nets.contract import checksum
 from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.contract import checksum, read_contract, write_contract
+from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.patches.feed import validating_images
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore

@@ -15,7 +15,7 @@ import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.nets.contract import read_contract
+from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.strategy import DealtFeed, choose_devices
