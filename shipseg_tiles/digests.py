@@ -1,7 +1,6 @@
 """What tells files apart by their bytes."""
 
 import hashlib
-from pathlib import Path
 
 from shipseg_tiles.zipped import AnyPath
 
@@ -12,13 +11,8 @@ _BYTES_AT_ONCE = 2**20
 """A scene is not read into memory as a whole."""
 
 
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal text."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def image_digest(path: AnyPath) -> str:
-    """Return what tells an image file by its bytes: the first 16 hexadecimal digits of their SHA-256.
+def checksum(path: AnyPath) -> str:
+    """Return the SHA-256 of a file as hexadecimal text.
 
     Raises:
         InputError: If it lies in a zip and cannot be unpacked.
@@ -27,4 +21,9 @@ def image_digest(path: AnyPath) -> str:
     with path.open("rb") as file:
         while part := file.read(_BYTES_AT_ONCE):
             digest.update(part)
-    return digest.hexdigest()[:_DIGITS]
+    return digest.hexdigest()
+
+
+def image_digest(path: AnyPath) -> str:
+    """Return what tells an image file from others: the first 16 digits of its checksum. Raises as `checksum`."""
+    return checksum(path)[:_DIGITS]

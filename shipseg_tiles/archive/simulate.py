@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shipseg_tiles import rle
+from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.archive.simulation.fields import Colours, Field
 from shipseg_tiles.archive.simulation.land import (
     Berth,
@@ -105,8 +106,7 @@ def simulate_archive(out: Path, images: int, seed: int, *, size: int = 768) -> S
         with written_whole(folder / name) as temporary:
             temporary.write_bytes(simplejpeg.encode_jpeg(scene.image, quality=_JPEG_QUALITY, colorspace="RGB"))
         rows[name] = [rle.encode(mask) for mask in scene.ships]
-    lines = [f"{name},{text}\n" for name in sorted(rows) for text in rows[name] or [""]]
-    write_text(labels, "ImageId,EncodedPixels\n" + "".join(lines))
+    write_text(labels, Labels("", {name: tuple(rows[name]) for name in sorted(rows)}).to_csv())
     with_ships = [texts for texts in rows.values() if texts]
     return SimulatedArchive(folder, labels, images, len(with_ships), sum(map(len, with_ships)))
 

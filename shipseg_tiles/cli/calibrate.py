@@ -20,7 +20,6 @@ class Options(PixelOptions, ArchiveOptions):
     split: Path | None = option(
         "CSV ImageId,split[,scene]: only the images that are valid there are used (default: all)",
         default=None,
-        type=Path,
         metavar="CSV",
     )
     objective: str = option("what is made highest", default="true-dice", choices=["true-dice", "f2"])
@@ -30,8 +29,8 @@ class Options(PixelOptions, ArchiveOptions):
         default="",
         metavar="FILE.keras",
     )
-    out: Path | None = option("folder for calibration.json and calibration.png", default=None, type=Path, metavar="DIR")
-    dry_run: bool = option("leave the contract as it is", default=False, action="store_true")
+    out: Path | None = option("folder for calibration.json and calibration.png", default=None, metavar="DIR")
+    dry_run: bool = option("leave the contract as it is", default=False)
 
 
 def run(options: Options) -> Outcome:

@@ -20,11 +20,10 @@ class Options(CommonOptions):
     labels: Path | None = option(
         "CSV of run-length rows, or folder of mask PNGs, to say how many answers are right",
         default=None,
-        type=Path,
         metavar="CSV",
     )
     threshold: float | None = option(
-        "probability above which an image shows a ship (default: the contract's)", default=None, type=float, metavar="P"
+        "probability above which an image shows a ship (default: the contract's)", default=None, metavar="P"
     )
 
 

@@ -44,10 +44,8 @@ def flag_words(name: str, value: Any) -> list[str]:
 class CommonOptions:
     """Options of every verb."""
 
-    json: Path | None = option("also write the result to this JSON file", default=None, type=Path, metavar="FILE")
-    config: Path | None = option(
-        "YAML file that sets the same options; flags win", default=None, type=Path, metavar="FILE"
-    )
+    json: Path | None = option("also write the result to this JSON file", default=None, metavar="FILE")
+    config: Path | None = option("YAML file that sets the same options; flags win", default=None, metavar="FILE")
 
 
 @dataclass(kw_only=True)
@@ -80,7 +78,6 @@ class JudgingOptions(CommonOptions):
     leave_out_calibrated: bool = option(
         "leave out images that the weights were calibrated on, instead of refusing them",
         default=False,
-        action="store_true",
     )
 
 
@@ -95,7 +92,7 @@ class MiningOptions(ArchiveOptions):
         metavar="FILE.h5",
     )
     split: Path | None = option(
-        "CSV ImageId,split that the patches were cut with; needed if they were", default=None, type=Path, metavar="CSV"
+        "CSV ImageId,split that the patches were cut with; needed if they were", default=None, metavar="CSV"
     )
     workers: int = option("processes that look at images and cut them", default=os.cpu_count() or 1, metavar="N")
 
@@ -116,7 +113,6 @@ class SegmenterOptions(CommonOptions):
     weights: Path | None = option(
         "weights with their contract beside them (default: those that ship with the project)",
         default=None,
-        type=Path,
         metavar="FILE.keras",
     )
 
@@ -162,7 +158,6 @@ class PixelOptions(CommonOptions):
         "metres from one pixel of the images to the next, where they are others than those that the net was trained on;"
         " it then sees ships in the size that it knows (default: the contract's)",
         default=None,
-        type=float,
         metavar="M",
     )
 
@@ -171,18 +166,16 @@ class PixelOptions(CommonOptions):
 class TilingOptions(PixelOptions, GateOptions, WindowOptions):
     """Options of verbs that predict images in tiles as `predict` does, or tell what that takes."""
 
-    tile: int | None = option("side of a tile in pixels (default: the contract's)", default=None, type=int, metavar="N")
+    tile: int | None = option("side of a tile in pixels (default: the contract's)", default=None, metavar="N")
     overlap: float | None = option(
         "share of its side that a tile shares with the next (default: the contract's)",
         default=None,
-        type=float,
         metavar="F",
     )
     symmetries: int | None = option(
         "take the mean over so many symmetries of each tile, at as many times the cost; 2 is mirrored as well"
         " (default: the contract's)",
         default=None,
-        type=int,
         choices=[1, 2, 8],
     )
 

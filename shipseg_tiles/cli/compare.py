@@ -214,7 +214,7 @@ def _trained_with_classifier(preset: "Preset", options: Options, fold: _Fold) ->
 def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, encoder: Path | None = None) -> Path:
     """Cut patches as a preset says and train on them; return the weights."""
     from shipseg_tiles.nets.weights_files import rounds_folder
-    from shipseg_tiles.patches.store import shards_folder
+    from shipseg_tiles.patches.store_layout import shards_folder
 
     folder = fold.folder / preset.name
     patches, weights = folder / "patches.h5", folder / "net.keras"

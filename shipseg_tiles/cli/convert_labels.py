@@ -15,7 +15,6 @@ class Options(CommonOptions):
     images: Path | None = option(
         "folder or zip of the images, if they are not 768 x 768 pixels or not called NAME.jpg",
         default=None,
-        type=Path,
         metavar="DIR",
     )
 

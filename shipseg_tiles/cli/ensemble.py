@@ -19,13 +19,11 @@ class Options(CommonOptions):
     symmetries: int = option(
         "symmetries of each tile that are shown, at as many times the cost; 2 is mirrored as well",
         default=1,
-        type=int,
         choices=[1, 2, 8],
     )
     scales: list[float] = option(
         "times the size of the training at which each tile is shown, such as 1 1.25 1.5 (default: 1)",
         default_factory=list,
-        type=float,
         nargs="+",
         metavar="S",
     )

@@ -16,7 +16,6 @@ class Options(CommonOptions):
     images: Path | None = option(
         "folder or zip of images, or one image, to compare the answers on (default: simulated scenes)",
         default=None,
-        type=Path,
         metavar="DIR_OR_FILE",
     )
 

@@ -19,7 +19,6 @@ class Options(CommonOptions):
     sheet: Path | None = option(
         "write a PNG of patches, those with ships also outlined: training above, validation below",
         default=None,
-        type=Path,
         metavar="FILE.png",
     )
     verify: bool = option("read all of it and find what is not as it was written", default=False)

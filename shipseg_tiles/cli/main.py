@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from types import UnionType
+from typing import Any, NoReturn, Union, get_args
 
 from argparse_dataclass import ArgumentParser
 
@@ -88,6 +89,9 @@ def parse_options(verb: str, options_class: type[Any], arguments: list[str]) -> 
     Raises:
         InputError: If a flag or a key of the file is unknown, missing or malformed.
     """
+    for field in fields(options_class):
+        if isinstance(field.type, UnionType):  # argparse-dataclass knows what is optional by its older name alone
+            field.type = Union[get_args(field.type)]  # noqa: UP007
     description = f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}."
     parser = _Parser(options_class, prog=f"shipseg-tiles {verb}", description=description, allow_abbrev=False)
     first_pass = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

@@ -23,15 +23,13 @@ class Options(CommonOptions):
     """Options of `make-patches`."""
 
     labels: Path = option("CSV of run-length rows, or folder of mask PNGs", metavar="CSV")
-    images: Path | None = option(
-        "folder or zip of images (a dry run does without)", default=None, type=Path, metavar="DIR"
-    )
-    out: Path | None = option("HDF5 file to write (a dry run does without)", default=None, type=Path, metavar="FILE.h5")
+    images: Path | None = option("folder or zip of images (a dry run does without)", default=None, metavar="DIR")
+    out: Path | None = option("HDF5 file to write (a dry run does without)", default=None, metavar="FILE.h5")
     preset: str = option("options of a preset, see shipseg-tiles presets; flags win", default="", metavar="NAME")
     patch: int = option("side of a patch in the image, in pixels", default=128)
-    stride: int | None = option("pixels from one patch to the next (default: the patch)", default=None, type=int)
+    stride: int | None = option("pixels from one patch to the next (default: the patch)", default=None)
     resize: int | None = option(
-        "side to which patches are shrunk or enlarged (default: not)", default=None, type=int, metavar="N"
+        "side to which patches are shrunk or enlarged (default: not)", default=None, metavar="N"
     )
     background_ratio: float = option("background patches kept per ship patch", default=1.0, metavar="R")
     background_from: str = option(
@@ -44,19 +42,17 @@ class Options(CommonOptions):
     max_per_ship_count: int | None = option(
         "use at most so many images with 0 ships, with 1 ship, with 2 ... (default: all)",
         default=None,
-        type=int,
         metavar="N",
     )
     valid_fraction: float = option("share of the images that validate, chosen by place", default=0.1, metavar="F")
     split: Path | None = option(
-        "CSV of ImageId,split with train or valid, instead of --valid-fraction", default=None, type=Path, metavar="CSV"
+        "CSV of ImageId,split with train or valid, instead of --valid-fraction", default=None, metavar="CSV"
     )
     full_images: int = option("validation images kept whole, for the true dice in training", default=100, metavar="N")
     seed: int = option("the same seed makes the same file", default=0, metavar="S")
     shards: int | None = option(
         "divide the patches among so many files, up to 64 (default: 1, on a cluster 16)",
         default=None,
-        type=int,
         metavar="N",
     )
     compression: str = option("lz4, zstd or gzip: less disk, slower to read", default="", metavar="NAME")

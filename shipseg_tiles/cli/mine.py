@@ -14,7 +14,7 @@ class Options(MiningOptions):
 
     out: Path = option("HDF5 file to write", metavar="MINED.h5")
     threshold: float | None = option(
-        "probability above which a pixel is ship (default: the contract's)", default=None, type=float, metavar="P"
+        "probability above which a pixel is ship (default: the contract's)", default=None, metavar="P"
     )
     max_patches: int = option("keep at most so many patches, the worst ones", default=10_000, metavar="N")
 

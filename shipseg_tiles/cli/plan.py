@@ -29,13 +29,12 @@ class Options(TilingOptions, _Images):
     """Options of `plan`; those of the same name are those of `predict`."""
 
     seconds_per_megapixel: float | None = option(
-        "time that a million pixels of tiles take, to tell the time of all", default=None, type=float, metavar="S"
+        "time that a million pixels of tiles take, to tell the time of all", default=None, metavar="S"
     )
     like: Path | None = option(
         "take that time, and the share of tiles that a gate lets the net see, from the run.json of an earlier predict"
         " on this machine",
         default=None,
-        type=Path,
         metavar="RUN.json",
     )
 

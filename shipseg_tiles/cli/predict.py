@@ -37,13 +37,11 @@ class Options(EngineOptions, SceneOptions, TilingOptions, _Folders):
     """Options of `predict`."""
 
     threshold: float | None = option(
-        "probability above which a pixel is ship (default: the contract's)", default=None, type=float, metavar="P"
+        "probability above which a pixel is ship (default: the contract's)", default=None, metavar="P"
     )
-    minimum_area: int | None = option(
-        "drop ships of fewer pixels (default: the contract's)", default=None, type=int, metavar="N"
-    )
+    minimum_area: int | None = option("drop ships of fewer pixels (default: the contract's)", default=None, metavar="N")
     minimum_score: float | None = option(
-        "drop ships of a lower mean probability (default: the contract's)", default=None, type=float, metavar="P"
+        "drop ships of a lower mean probability (default: the contract's)", default=None, metavar="P"
     )
     separate_touching: str = option(
         "cut objects where they are narrow if the parts are better rectangles (default: the contract's)",
@@ -53,7 +51,6 @@ class Options(EngineOptions, SceneOptions, TilingOptions, _Folders):
     classifier: Path | None = option(
         "weights of a classifier: images in which it sees no ship get an empty mask at once",
         default=None,
-        type=Path,
         metavar="FILE.keras",
     )
     region: str = option(
@@ -61,16 +58,14 @@ class Options(EngineOptions, SceneOptions, TilingOptions, _Folders):
         default="",
         metavar="ROW,COLUMN,HEIGHT,WIDTH",
     )
-    probabilities: bool = option("also write them, 255 times, to probabilities/", default=False, action="store_true")
+    probabilities: bool = option("also write them, 255 times, to probabilities/", default=False)
     disagreement: bool = option(
         "also write how far overlapping tiles disagree, their standard deviation 510 times, to disagreement/",
         default=False,
-        action="store_true",
     )
     vectors: bool = option(
         "also write the ships of images as GeoJSON to vectors/, as is done for scenes",
         default=False,
-        action="store_true",
     )
     pictures: int = option("draw image, mask and both combined for so many images", default=20, metavar="N")
     cluster: str = option(

@@ -15,12 +15,9 @@ class Options(JudgingOptions, ArchiveOptions):
     weights: Path | None = option(
         "weights whose training is shown (default: those that predict used, if they were trained here)",
         default=None,
-        type=Path,
         metavar="FILE.keras",
     )
-    seams: Path | None = option(
-        "folder that check-seams wrote, whose profile is shown", default=None, type=Path, metavar="DIR"
-    )
+    seams: Path | None = option("folder that check-seams wrote, whose profile is shown", default=None, metavar="DIR")
     pictures: int = option("show at most so many images, the worst first", default=60, metavar="N")
     title: str = option("heading of the page", default="Ships that were found", metavar="TEXT")
 

@@ -24,19 +24,16 @@ class Options(JudgingOptions, _Labels):
     images: Path | None = option(
         "folder or zip of the images, whose sizes count; else those of masks, else 768 x 768",
         default=None,
-        type=Path,
         metavar="DIR",
     )
     patch: int | None = option(
         "also go step by step from the dice of ship patches of N pixels to the true dice",
         default=None,
-        type=int,
         metavar="N",
     )
     unstitched: Path | None = option(
         "with --patch, predictions of single patches (predict --tile N --overlap 0)",
         default=None,
-        type=Path,
         metavar="DIR_OR_CSV",
     )
 

@@ -88,7 +88,6 @@ class Options(CommonOptions):
     miss_rate: float | None = option(
         f"share of the ships that a gate may miss (default: {MISS_RATE})",
         default=TrainOptions.miss_rate,
-        type=float,
         metavar="F",
     )
     precision: str = option(
@@ -104,7 +103,7 @@ class Options(CommonOptions):
     seed: int = option("seed of weights, order and augmentation", default=TrainOptions.seed, metavar="S")
     resume: bool = option("go on where an earlier run with the same options stopped", default=False)
     pixel_size: float | None = option(
-        "metres from one pixel of the images to the next, for the contract", default=None, type=float, metavar="M"
+        "metres from one pixel of the images to the next, for the contract", default=None, metavar="M"
     )
     notes: str = option("words about the data for the contract, such as their terms", default="", metavar="TEXT")
 

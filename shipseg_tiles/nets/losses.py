@@ -42,7 +42,6 @@ SURE = 1e-7
 """Probabilities are kept so far from 0 and 1 before a logarithm, as Keras does it."""
 
 
-@keras.saving.register_keras_serializable("shipseg_tiles")
 class Dice(keras.losses.Loss):
     """1 less the soft dice of all pixels of the batch (Milletari et al. 2016, https://arxiv.org/abs/1606.04797).
 
@@ -54,7 +53,6 @@ class Dice(keras.losses.Loss):
         return _lack_of_overlap(truth_like(y_pred, y_true), y_pred, 0.5, 0.5)
 
 
-@keras.saving.register_keras_serializable("shipseg_tiles")
 class DiceCrossEntropy(keras.losses.Loss):
     """Soft dice loss plus binary cross-entropy.
 
@@ -67,7 +65,6 @@ class DiceCrossEntropy(keras.losses.Loss):
         return _lack_of_overlap(truth, y_pred, 0.5, 0.5) + ops.mean(ops.binary_crossentropy(truth, y_pred))
 
 
-@keras.saving.register_keras_serializable("shipseg_tiles")
 class PatchDiceCrossEntropy(keras.losses.Loss):
     """As `DiceCrossEntropy`, but half of the dice is the mean over the patches with ships, each by itself.
 
@@ -82,7 +79,6 @@ class PatchDiceCrossEntropy(keras.losses.Loss):
         return overlap / 2 + SURE_ERRORS_COUNT * ops.mean(ops.binary_crossentropy(truth, y_pred))
 
 
-@keras.saving.register_keras_serializable("shipseg_tiles")
 class Tversky(keras.losses.Loss):
     """1 less the Tversky index (Salehi et al. 2017, https://arxiv.org/abs/1706.05721).
 
@@ -95,7 +91,6 @@ class Tversky(keras.losses.Loss):
         return _lack_of_overlap(truth_like(y_pred, y_true), y_pred, FALSE_SHIPS, MISSED_SHIPS)
 
 
-@keras.saving.register_keras_serializable("shipseg_tiles")
 class Focal(keras.losses.Loss):
     """Cross-entropy in which easy pixels hardly count (Lin et al. 2017, https://arxiv.org/abs/1708.02002).
 
@@ -110,7 +105,6 @@ class Focal(keras.losses.Loss):
         return ops.mean(weight * doubt**FOCUS * ops.binary_crossentropy(truth, y_pred))
 
 
-@keras.saving.register_keras_serializable("shipseg_tiles")
 class WeightedCrossEntropy(keras.losses.Loss):
     """Cross-entropy in which ships count several times.
 
@@ -125,7 +119,6 @@ class WeightedCrossEntropy(keras.losses.Loss):
         return ops.mean(weight * ops.binary_crossentropy(truth, y_pred))
 
 
-@keras.saving.register_keras_serializable("shipseg_tiles")
 class LovaszHinge(keras.losses.Loss):
     """The Lovász extension of the Jaccard loss over hinge errors (Berman et al. 2018, https://arxiv.org/abs/1705.08790).
 

@@ -8,7 +8,6 @@ from keras import ops
 from shipseg_tiles.nets.truth import truth_like
 
 
-@keras.saving.register_keras_serializable("shipseg_tiles")
 class PatchDice(keras.metrics.Metric):
     """Dice of all pixels of all patches seen since the last reset, at the threshold 0.5.
 
@@ -16,8 +15,8 @@ class PatchDice(keras.metrics.Metric):
     predicted, it is 1.
     """
 
-    def __init__(self, name: str = "patch_dice", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+    def __init__(self, name: str = "patch_dice") -> None:
+        super().__init__(name=name)
         self.shared = self.add_weight(name="shared", initializer="zeros")
         self.total = self.add_weight(name="total", initializer="zeros")
 
@@ -35,7 +34,6 @@ class PatchDice(keras.metrics.Metric):
         return (2 * self.shared + empty) / (self.total + empty)
 
 
-@keras.saving.register_keras_serializable("shipseg_tiles")
 class PatchF1(PatchDice):
     """F1 of ship or no ship over all patches seen since the last reset, at the threshold 0.5.
 
@@ -43,9 +41,6 @@ class PatchF1(PatchDice):
     never sees a ship. Of a segmenter it takes the most probable pixel of each patch. F1 is the dice of labels: counts
     are pooled over all patches, and without any ship, neither true nor predicted, it is 1.
     """
-
-    def __init__(self, name: str = "patch_f1", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add masks (N, height, width) or labels (N,), and probabilities (N, height, width, 1) or (N, 1)."""

@@ -21,8 +21,10 @@ from shipseg_tiles.archive.split import choose_evenly, split_identity
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.jobs import Job, open_job
 from shipseg_tiles.patches.fill import ImageTask, check_image, fill_slots
+from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.patches.plan import CELLS, PatchPlan, PlanOptions, plan_patches
-from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots, shard_name, shard_path, shards_folder
+from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store_layout import shard_name, shard_path, shards_folder
 from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards
 from shipseg_tiles.patches.survey import Survey, survey_archive
 from shipseg_tiles.processes import chunked, map_images, open_workers

@@ -14,7 +14,7 @@ from shipseg_tiles.images import read_image
 from shipseg_tiles.patches.make import MakeOptions
 from shipseg_tiles.patches.plan import PatchPlan, background_wanted, plan_patches
 from shipseg_tiles.patches.slots import SPLITS
-from shipseg_tiles.patches.store import stored_side
+from shipseg_tiles.patches.store_layout import stored_side
 from shipseg_tiles.patches.store_writer import store_bytes
 from shipseg_tiles.patches.survey import survey_archive, wanted_images
 

@@ -1,4 +1,4 @@
-"""Making the files of a patch store; what they look like says `store`."""
+"""Making the files of a patch store; what they look like says `store_layout`."""
 
 import json
 import os
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.extras import import_extra
 from shipseg_tiles.files import check_space, written_whole
+from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.slots import PARTS
-from shipseg_tiles.patches.store import FILTERS, FORMAT_VERSION, INDEX, SOURCE, FullImage, shard_path, stored_side
+from shipseg_tiles.patches.store_layout import FILTERS, FORMAT_VERSION, INDEX, SOURCE, shard_path, stored_side
 
 _LIBRARY_VERSIONS = ("earliest", "v110")
 """The format of newer versions would note the time in every group, and equal stores would differ."""
@@ -218,7 +219,7 @@ def _write_full_images(group: h5py.Group, images: Sequence[FullImage]) -> None:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Take space on the disk now: a full disk must be an error here, not a crash while writing to the map."""
+    """Take space on the disk now: a full disk must be an error here, not hours later."""
     with path.open("r+b") as file:
         if hasattr(os, "posix_fallocate"):  # not on macOS
             os.posix_fallocate(file.fileno(), 0, size)

@@ -15,7 +15,7 @@ from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.build import CLASSIFIERS, GATES
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.patches.store import FullImage
+from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.scoring.classification import best_threshold, compare_labels
 from shipseg_tiles.training.gate_misses import GateAnswers, ask_gate
 from shipseg_tiles.training.options import MISS_RATE, TrainOptions

@@ -1,8 +1,11 @@
 """How a training proceeds: which layers learn when, at which rate, and when it stops."""
 
 import math
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 from shipseg_tiles.errors import InputError
 
@@ -91,17 +94,15 @@ class Schedule:
 
     def stage_ends(self, epoch: int) -> int:
         """Return the number of the first epoch after the stage that an epoch is in."""
-        ends = [sum(stage.epochs for stage in self.stages[: number + 1]) for number in range(len(self.stages))]
-        return next(end for end in ends if epoch < end)
+        return self._ends[bisect(self._ends, epoch)]
 
     def stage(self, epoch: float) -> Stage:
         """Return the stage that an epoch, counted from 0, is in; the last one if it is over."""
-        begin = 0
-        for stage in self.stages:
-            begin += stage.epochs
-            if epoch < begin:
-                return stage
-        return self.stages[-1]
+        return self.stages[min(bisect(self._ends, epoch), len(self.stages) - 1)]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(accumulate(stage.epochs for stage in self.stages))
 
     def rate(self, epoch: float, scores: Sequence[float], used: float = 0.0) -> float:
         """Return the learning rate.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.patches.store import FullImage
+from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.scoring.image_score import score_image
 from shipseg_tiles.scoring.score import summarise
 

@@ -20,7 +20,8 @@ from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches, partial_path
 from shipseg_tiles.patches.slots import PARTS
-from shipseg_tiles.patches.store import PatchStore, find_slots, shard_path
+from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store_layout import shard_path
 from shipseg_tiles.patches.verify import verify_store
 
 OPTIONS = MakeOptions(patch=64, stride=4, background_ratio=0.3, seed=3, valid_fraction=0.25, full_images=3)

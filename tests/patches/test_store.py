@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PlanOptions, plan_patches
 from shipseg_tiles.patches.slots import PARTS
-from shipseg_tiles.patches.store import FullImage, PatchStore, find_slots
+from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_writer import _create_contiguous, compress_store, create_store
 
 OPTIONS = {

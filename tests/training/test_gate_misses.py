@@ -12,7 +12,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.patches.store import FullImage
+from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.rle import encode
 from shipseg_tiles.tiling import TileGrid
 from shipseg_tiles.training.gate_misses import GateAnswers, ask_gate

@@ -6,7 +6,7 @@ from PIL import Image
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.patches.store import FullImage
+from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.training.judges import ClassifierJudge, GateJudge, LossJudge, SegmenterJudge, choose_judge
 from shipseg_tiles.training.options import TrainOptions
 

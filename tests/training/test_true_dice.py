@@ -7,7 +7,7 @@ from PIL import Image
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.patches.store import FullImage
+from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.rle import encode
 from shipseg_tiles.training.true_dice import measure_true_dice
 
