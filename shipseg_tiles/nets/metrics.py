@@ -42,6 +42,9 @@ class PatchF1(PatchDice):
     are pooled over all patches, and without any ship, neither true nor predicted, it is 1.
     """
 
+    def __init__(self, name: str = "patch_f1") -> None:
+        super().__init__(name)
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add masks (N, height, width) or labels (N,), and probabilities (N, height, width, 1) or (N, 1)."""
         super().update_state(y_true, ops.max(ops.reshape(y_pred, (ops.shape(y_pred)[0], -1)), axis=1, keepdims=True))

@@ -80,5 +80,5 @@ def _loss(options: TrainOptions) -> keras.losses.Loss:
 
 def _metric(net: str) -> keras.metrics.Metric:
     if net in CLASSIFIERS:
-        return PatchF1("patch_f1")
+        return PatchF1()
     return PatchDice("cell_dice") if net in GATES else PatchDice()
