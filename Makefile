@@ -43,12 +43,16 @@ weights: .venv/ready  ## train what ships, into OUT/weights/weights
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --no-header \
           --no-emit-index-url pyproject.toml
 
+# Without packages for newer Pythons than the project knows, and the lines that say what needs them.
+SUPPORTED = awk "/^[^ ]/ {others = />= '3.14'/} !others"
+
 requirements: .venv/ready  ## pin anew; keeps the comments at the top of both files
 	$(BIN)/python -m pip install --quiet uv
-	{ grep '^#' requirements.txt; $(COMPILE) | sed "/>= '3.14'/d"; } > requirements.new
-	mv requirements.new requirements.txt
-	{ grep '^#' requirements-test.txt; $(COMPILE) --extra test -c requirements.txt | sed "/>= '3.14'/d"; } > requirements.new
-	mv requirements.new requirements-test.txt
+	$(COMPILE) --output-file resolved.txt
+	{ grep '^#' requirements.txt; $(SUPPORTED) resolved.txt; } > requirements.new && mv requirements.new requirements.txt
+	$(COMPILE) --extra test -c requirements.txt --output-file resolved.txt
+	{ grep '^#' requirements-test.txt; $(SUPPORTED) resolved.txt; } > requirements.new && mv requirements.new requirements-test.txt
+	rm resolved.txt
 
 clean:
 	rm -rf .venv demo

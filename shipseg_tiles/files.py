@@ -11,7 +11,7 @@ import platform
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import sha256
@@ -38,7 +38,11 @@ def written_whole(path: Path) -> Iterator[Path]:
     The temporary name keeps all suffixes, because many writers choose the format by it. Folders above `path` are
     made. If the block raises, whatever was written is removed and `path` is as it was before. What writers that were
     killed have left in the folder is removed too, when this process writes there for the first time.
+
+    Raises:
+        InputError: If `path` is a device, a pipe or the like.
     """
+    path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent)
     process = os.getpid()
@@ -54,6 +58,14 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a read-only disk refuses even what is not there; the error that led here says more
             temporary.unlink()
+
+
+def _target(path: Path) -> Path:
+    """Return the file that a path leads to, which is replaced in the place of a link; not what is no plain file."""
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise InputError(f"{path} is a device or a pipe; name a file")
+    return target
 
 
 @lru_cache(maxsize=256)
@@ -102,8 +114,10 @@ def check_writable(path: Path) -> None:
     """Find out, before long work, that its result could not be written to a file. Folders above it are made.
 
     Raises:
+        InputError: If it is a device, a pipe or the like.
         OSError: If it is a folder, or its own folder cannot be made or written to.
     """
+    path = _target(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,12 +180,33 @@ def read_yaml(path: Path) -> dict[str, Any]:
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no options; write lines such as 'epochs: 20'")
     return values
+
+
+def by_stem(names: Iterable[str], where: str) -> dict[str, str]:
+    """Return file names by what they are without suffix.
+
+    Args:
+        names: The names.
+        where: What they are the names of, for the message.
+
+    Raises:
+        InputError: If two differ in their suffix only.
+    """
+    stems: dict[str, str] = {}
+    for name in names:
+        stem = Path(name).stem
+        if stem in stems:
+            raise InputError(f"{where}: {stems[stem]} and {name} differ in their suffix only; rename or remove one")
+        stems[stem] = name
+    return stems
 
 
 def checked_name(name: str, where: str) -> str:

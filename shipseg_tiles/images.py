@@ -131,24 +131,39 @@ def readable_images(paths: Sequence[AnyPath], task: str) -> Iterator[tuple[str, 
 def read_size(path: AnyPath, *, to_decode: bool = True) -> tuple[int, int]:
     """Read (height, width) of an image from its header, without decoding it.
 
-    A JPEG without end marker near its end is refused here already, which finds cut-off downloads early.
-
     Args:
         path: The file.
-        to_decode: Whether it is to be decoded later, so that one of more than `MAXIMUM_PIXELS` is refused.
+        to_decode: Whether it is to be decoded later. Then one of more than `MAXIMUM_PIXELS` is refused, and a JPEG
+            without end marker near its end, which finds cut-off downloads early. Else it may be a TIFF of any kind.
 
     Raises:
         InputError: As `read_image`.
     """
-    with _opened(path if isinstance(path, Path) else path.open(), str(path)) as image:
-        if to_decode:
-            _check_pixels(image.height, image.width, str(path))
-        if image.format == "JPEG" and image.fp:
-            image.fp.seek(max(image.fp.seek(0, os.SEEK_END) - _JPEG_TAIL_BYTES, 0))
-            _check_end(image.fp.read(), str(path))
-        if isinstance(image, TiffImageFile):  # Pillow tells the size that it will have when turned
-            return int(image.tag_v2[IMAGELENGTH]), int(image.tag_v2[IMAGEWIDTH])
-        return image.height, image.width
+    try:
+        with _opened(path if isinstance(path, Path) else path.open(), str(path)) as image:
+            if to_decode:
+                _check_pixels(image.height, image.width, str(path))
+                _check_whole(image, str(path))
+            if isinstance(image, TiffImageFile):  # Pillow tells the size that it will have when turned
+                return int(image.tag_v2[IMAGELENGTH]), int(image.tag_v2[IMAGEWIDTH])
+            return image.height, image.width
+    except InputError:
+        size = None if to_decode else _size_of_any_tiff(path)
+        if size is None:
+            raise
+        return size
+
+
+def _size_of_any_tiff(path: AnyPath) -> tuple[int, int] | None:
+    """Read (height, width) of a TIFF, also of one that Pillow cannot decode; None if it is none."""
+    from tifffile import TiffFile  # slow to load, and few need it
+
+    try:
+        with path.open("rb") as file, TiffFile(file) as tiff:
+            page = tiff.pages.first
+            return page.imagelength, page.imagewidth
+    except Exception:  # of damaged files nearly every kind
+        return None
 
 
 def read_reduced(path: AnyPath) -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -204,6 +219,12 @@ def _jpeg_size(data: bytes, name: str) -> tuple[int, int]:
 def _check_pixels(height: int, width: int, name: str) -> None:
     if height * width > MAXIMUM_PIXELS:
         raise InputError(f"{name} has {height} x {width} pixels, more than {MAXIMUM_PIXELS}; cut it into parts")
+
+
+def _check_whole(image: ImageFile, name: str) -> None:
+    if image.format == "JPEG" and image.fp:
+        image.fp.seek(max(image.fp.seek(0, os.SEEK_END) - _JPEG_TAIL_BYTES, 0))
+        _check_end(image.fp.read(), name)
 
 
 def _check_end(last: bytes, name: str) -> None:

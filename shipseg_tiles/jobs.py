@@ -67,7 +67,7 @@ def _take_up(job: Job, out: Path) -> None:
         record = json.loads(job.path.read_text(encoding="utf-8"))
         begun_with: dict[str, Any] = record["options"]
         job.progress, job.resumed = {name: record[name] for name in job.progress}, True
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{job.path} is damaged ({error!r}); remove it to begin anew") from None
     for name in sorted({*begun_with, *job.options}):
         before, now = begun_with.get(name), job.options.get(name)

@@ -47,8 +47,11 @@ def separate_objects(mask: NDArray[np.generic]) -> list[rle.PixelIndices]:
 
     Returns:
         Pixel indices of each object, in the column-major order of their first pixels.
+
+    Raises:
+        InputError: If the mask does not have two dimensions.
     """
-    return connected_objects(np.flatnonzero(mask.T), mask.shape[0])
+    return connected_objects(rle.indices_of(mask), mask.shape[0])
 
 
 def connected_objects(indices: rle.PixelIndices, height: int) -> list[rle.PixelIndices]:
@@ -81,21 +84,36 @@ def write_mask(path: Path, mask: NDArray[np.generic], image: str, ships: Sequenc
         mask: (height, width); every value other than 0 is ship.
         image: File name of the image that the mask belongs to.
         ships: Run-length texts of the ships whose union the mask is; None if its connected objects are the ships.
+
+    Raises:
+        InputError: If the mask does not have two dimensions, or no pixel.
     """
+    if mask.ndim != 2 or not mask.size:
+        raise InputError(f"a mask has the shape (height, width), not {mask.shape}")
     fields = PngInfo()
     fields.add_text(_IMAGE_FIELD, image)
     if ships is not None and list(ships) != [rle.encode_indices(ship) for ship in separate_objects(mask)]:
         text = "\n".join(ships)
         fields.add_text(_SHIPS_FIELD, text, zip=len(text) <= MAX_TEXT_CHUNK)  # Pillow refuses to unpack more
     with written_whole(path) as temporary:
-        Image.fromarray((mask != 0).astype(np.uint8) * 255).save(temporary, pnginfo=fields)
+        Image.fromarray((mask != 0).astype(np.uint8) * 255).save(temporary, "PNG", pnginfo=fields)
+
+
+def was_written(path: Path) -> bool:
+    """Say whether a file is a mask that `write_mask` has written."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return _IMAGE_FIELD in getattr(image, "text", {})
+    except Exception:  # Pillow's plugins raise nearly every kind
+        return False
 
 
 def read_mask(path: Path) -> MaskFile:
     """Read a mask PNG, made by `write_mask` or by anything else.
 
-    Every pixel that is not black is ship. Without text fields (or if the mask was edited since) the ships are the
-    connected objects, and the image is taken to be a `.jpg` of the same name.
+    Every pixel that is not black is ship. Without text fields, or if the mask was edited since, the ships are the
+    connected objects. If no field names its image, or the file was renamed since, that is taken to be a `.jpg` of the
+    same name.
 
     Raises:
         InputError: If the file is damaged or no PNG, or has colours of more than 8 bits.

@@ -34,11 +34,20 @@ def encode(mask: NDArray[np.generic]) -> str:
         Pairs "start length" joined by blanks, starts ascending, runs as long as they can be; "" if no ship.
 
     Raises:
+        InputError: As `indices_of`.
+    """
+    return encode_indices(indices_of(mask))
+
+
+def indices_of(mask: NDArray[np.generic]) -> PixelIndices:
+    """Return the sorted pixel indices of a mask (height, width), in which every value other than 0 is ship.
+
+    Raises:
         InputError: If the mask does not have two dimensions.
     """
     if mask.ndim != 2:
         raise InputError(f"a mask has the shape (height, width), not {mask.shape}")
-    return encode_indices(np.flatnonzero(mask.T))
+    return np.flatnonzero(mask.T)
 
 
 def encode_indices(indices: PixelIndices) -> str:

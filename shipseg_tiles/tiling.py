@@ -107,8 +107,9 @@ class TileGrid:
         """As `with_overlap`, for a net whose poolings need sides that are a `multiple`.
 
         Tiles begin at multiples as well, at a somewhat larger overlap if need be, unless that would be none: there the
-        poolings of all tiles divide the image alike, and their answers differ less. A small image gets one tile that is
-        no larger than it must be.
+        poolings of all tiles divide the image alike, and their answers differ less. Only the last ones of an image
+        whose side is no multiple begin elsewhere, as they end with it. A small image gets one tile that is no larger
+        than it must be.
         """
         grid = cls.with_overlap(height, width, min(tile, round_up(max(height, width), multiple)), overlap)
         return cls(height, width, grid.tile, grid.stride // multiple * multiple or grid.stride)

@@ -63,7 +63,9 @@ class ZipMember:
                 return file.read(size)  # which checks the checksum; read() would unpack all before it cuts off the rest
         except InputError:
             raise
-        except (BadZipFile, KeyError, RuntimeError, OSError, EOFError, ValueError, zlib.error) as error:
+        except KeyError:
+            raise InputError(f"{self.archive} holds no {self.member}") from None
+        except (BadZipFile, RuntimeError, OSError, EOFError, ValueError, zlib.error) as error:
             # RuntimeError: encrypted, or patched; ValueError: a name that is not in the encoding it claims
             raise InputError(f"{self} cannot be unpacked ({error}); fetch the zip again or unpack it first") from None
 
@@ -87,7 +89,10 @@ def identity_of(path: AnyPath) -> str:
         InputError: If there is no such file.
     """
     if isinstance(path, ZipMember):
-        packed = _opened(path.archive).getinfo(path.member)
+        try:
+            packed = _opened(path.archive).getinfo(path.member)
+        except KeyError:
+            raise InputError(f"{path.archive} holds no {path.member}") from None
         return f"{packed.file_size}-{packed.CRC:08x}"
     try:
         status = path.stat()

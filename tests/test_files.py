@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import checked_name, write_json, write_text, written_whole
+from shipseg_tiles.files import check_writable, checked_name, write_json, write_text, written_whole
 
 
 def names_in(folder):
@@ -79,6 +79,26 @@ def test_new_file_replaces_the_old(tmp_path):
 
     assert path.read_bytes() == "Küste".encode()
     assert names_in(tmp_path) == ["notes.txt"]
+
+
+def test_the_file_that_a_link_leads_to_is_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.txt").symlink_to("folder/new.txt")
+
+    write_text(tmp_path / "link.txt", "one")
+
+    assert (tmp_path / "link.txt").is_symlink()
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["new.txt"]
+    assert (tmp_path / "folder" / "new.txt").read_text() == "one"
+
+
+def test_what_is_no_plain_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+
+    for use in (check_writable, lambda path: write_text(path, "")):
+        with pytest.raises(InputError, match="pipe is a device or a pipe"):
+            use(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_json_is_indented_and_ends_with_a_line_end(tmp_path):

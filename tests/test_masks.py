@@ -102,6 +102,18 @@ def test_empty_mask_has_no_objects():
     assert separate_objects(np.zeros((3, 4))) == []
 
 
+@pytest.mark.parametrize("shape", [(4, 5, 3), (5,), (0, 4)])
+def test_what_is_no_mask_is_not_written(shape, tmp_path):
+    with pytest.raises(InputError, match=r"a mask has the shape \(height, width\), not"):
+        write_mask(tmp_path / "a.png", np.ones(shape), "a.jpg")
+    assert not list(tmp_path.iterdir())
+
+
+def test_objects_of_what_is_no_mask_are_refused():
+    with pytest.raises(InputError, match=r"not \(4, 5, 3\)"):
+        separate_objects(np.ones((4, 5, 3)))
+
+
 @fast
 @given(masks)
 def test_mask_without_ships_given_comes_back_as_its_objects(tmp_path_factory, mask):

@@ -1,12 +1,13 @@
 """An archive: images together with their labels."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from shipseg_tiles.archive.labels import Labels, read_labels
 from shipseg_tiles.errors import InputError, warn_all_skipped
+from shipseg_tiles.files import by_stem
 from shipseg_tiles.images import list_images, read_size
 from shipseg_tiles.zipped import AnyPath
 
@@ -56,7 +57,7 @@ def open_archive(images: Path, labels: Path) -> Archive:
     present = {path.name: path for path in list_images(images)}
     all_labels = read_labels(labels)
     if labels.is_dir():
-        all_labels = named_after(all_labels, set(present))
+        all_labels = named_after(all_labels, present)
     there = [name for name in all_labels.ships if name in present]
     if not there:
         raise InputError(f"{labels} labels none of the {len(present)} images in {images}; do they belong together?")
@@ -65,11 +66,15 @@ def open_archive(images: Path, labels: Path) -> Archive:
     return Archive(str(images), {name: present[name] for name in there}, all_labels.only(there), missing)
 
 
-def named_after(labels: Labels, present: set[str]) -> Labels:
-    """Give the image of each mask the suffix of the file that is `present`, unless it names one that is."""
-    by_stem = {Path(name).stem: name for name in sorted(present)}
-    by_stem.update({Path(name).stem: name for name in labels.ships if name in present})
-    names = {name: by_stem.get(Path(name).stem, name) for name in labels.ships}
+def named_after(labels: Labels, present: Collection[str]) -> Labels:
+    """Give the image of each mask the suffix of the file that is `present`, unless it names one that is.
+
+    Raises:
+        InputError: If two that are present differ in their suffix only, and the mask names neither.
+    """
+    stems = {Path(name).stem for name in labels.ships if name not in present}
+    image_of = by_stem((name for name in sorted(present) if Path(name).stem in stems), f"images of {labels.source}")
+    names = {name: name if name in present else image_of.get(Path(name).stem, name) for name in labels.ships}
     ships = {names[name]: ships for name, ships in labels.ships.items()}
     shapes = {names[name]: shape for name, shape in labels.shapes.items()}
     return Labels(labels.source, dict(sorted(ships.items())), shapes)

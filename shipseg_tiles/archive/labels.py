@@ -12,7 +12,7 @@ from shipseg_tiles import rle
 from shipseg_tiles.archive.prediction_files import MASK_SUFFIXES, MASKS, SUBMISSION
 from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import checked_name
+from shipseg_tiles.files import by_stem, checked_name
 from shipseg_tiles.images import read_size
 from shipseg_tiles.masks import read_mask
 from shipseg_tiles.zipped import located
@@ -84,9 +84,8 @@ def read_labels(source: Path) -> Labels:
         return _from_masks(source)
     file = located(source)
     if isinstance(file, Path) and not file.is_file():
-        raise InputError(
-            f"{source} does not exist; give a CSV with the columns {','.join(COLUMNS)} or a folder of PNGs"
-        )
+        what = "is no plain file" if file.exists() else "does not exist"
+        raise InputError(f"{source} {what}; give a CSV with the columns {','.join(COLUMNS)} or a folder of PNGs")
     labels = parse_labels(file.read_bytes(), str(source))
     if not labels.ships:
         raise InputError(f"{source} holds no row below its first line; an image without ships needs one as well")
@@ -135,6 +134,7 @@ def _from_masks(folder: Path) -> Labels:
     paths = sorted(path for path in folder.glob("[!.]*") if path.suffix.lower() == ".png")
     if not paths:
         raise InputError(f"{folder} holds no mask; masks are files NAME.png")
+    by_stem((path.name for path in paths), str(folder))  # two masks of one image: which one counts?
     files = [read_mask(path) for path in paths]
     files.sort(key=lambda file: file.image)
     return Labels(str(folder), {file.image: file.ships for file in files}, {file.image: file.shape for file in files})

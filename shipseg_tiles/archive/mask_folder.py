@@ -6,9 +6,9 @@ from tqdm import tqdm
 
 from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import warn_of_others
+from shipseg_tiles.files import by_stem, warn_of_others
 from shipseg_tiles.images import list_images, read_size
-from shipseg_tiles.masks import write_mask
+from shipseg_tiles.masks import was_written, write_mask
 
 
 def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:
@@ -20,15 +20,17 @@ def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:
         images: Folder or zip of the images, which tell their sizes; None if all are 768 x 768 as in the competition.
 
     Raises:
-        InputError: If a run leaves its image, an image is missing, or two images differ in their suffix only.
-            Nothing is written then.
+        InputError: If a run leaves its image, an image is missing, two images differ in their suffix only, or a file
+            would be replaced that `write_mask` has not written. Nothing is written then.
     """
-    if len({Path(name).stem for name in labels.ships}) < len(labels.ships):
-        raise InputError(f"{labels.source} labels images that differ in their suffix only; their masks would collide")
+    stems = by_stem(labels.ships, labels.source)  # two masks of one name would collide
     shapes = _read_sizes(labels, images) if images else dict.fromkeys(labels.ships, COMPETITION_SHAPE)
     for name, shape in shapes.items():
         labels.pixel_indices(name, shape)
-    warn_of_others(out, {Path(name).stem for name in labels.ships}, (".png",), "as labels the folder has it too")
+    for path in (out / f"{stem}.png" for stem in stems):
+        if path.is_file() and not was_written(path):
+            raise InputError(f"{path} would be replaced, but is no mask that was written here; choose another --out")
+    warn_of_others(out, set(stems), (".png",), "as labels the folder has it too")
     for name, shape in tqdm(shapes.items(), desc="convert-labels", unit="mask", disable=None):
         write_mask(out / f"{Path(name).stem}.png", labels.mask(name, shape), name, labels.ships[name])
 
@@ -37,4 +39,4 @@ def _read_sizes(labels: Labels, images: Path) -> dict[str, tuple[int, int]]:
     files = {path.name: path for path in list_images(images)}
     if missing := [name for name in labels.ships if name not in files]:
         raise InputError(f"{images} lacks labelled images, such as {missing[0]}; give the folder of all of them")
-    return {name: read_size(files[name]) for name in labels.ships}
+    return {name: read_size(files[name], to_decode=False) for name in labels.ships}

@@ -46,7 +46,7 @@ def read_record(predictions: Path) -> dict[str, Any]:
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged_record(predictions, error) from None
     if not isinstance(record, dict) or not isinstance(record.get("options", {}), dict):
         raise damaged_record(predictions, "it holds something else")

@@ -248,15 +248,19 @@ def read_places(path: Path) -> dict[str, str] | None:
     """Read which place each image shows from the column scene of such a CSV; None if it has no such column.
 
     Raises:
-        InputError: As `read_sides`, or if a row names no place.
+        InputError: As `read_sides`, or if a row names no place, or an image has two.
     """
+    read_sides(path)
     table = _read_table(path)
     if "scene" not in table:
         return None
-    places = {name: text.strip() for name, text in zip(table["ImageId"], table["scene"], strict=True)}
-    for name, place in places.items():
+    places: dict[str, str] = {}
+    for name, text in zip(table["ImageId"], table["scene"], strict=True):
+        place = text.strip()
         if not place:
             raise InputError(f"{path}: {name} has no scene; write the number of its place, or remove the column")
+        if places.setdefault(name, place) != place:
+            raise InputError(f"{path}: {name} has the scenes {places[name]} and {place}; keep one of the rows")
     return places
 
 

@@ -31,9 +31,9 @@ def run(options: Options) -> Outcome:
     if options.labels.is_dir():
         if options.images:
             files = {path.name: path for path in list_images(options.images)}
-            labels = named_after(labels, set(files))
-            for name in files.keys() & labels.ships:
-                labels.ship_indices(name, read_size(files[name]))  # complains if a mask is not as large as its image
+            labels = named_after(labels, files)
+            for name in files.keys() & labels.ships:  # complains if a mask is not as large as its image
+                labels.ship_indices(name, read_size(files[name], to_decode=False))
         write_text(options.out, labels.to_csv())
     else:
         write_masks(labels, options.out, options.images)

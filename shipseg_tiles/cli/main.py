@@ -1,11 +1,13 @@
 """`shipseg-tiles VERB`: find the verb, parse its options, run it, and say in one line what went wrong."""
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
+from itertools import permutations
 from pathlib import Path
 from types import UnionType
 from typing import Any, NoReturn, Union, get_args
@@ -44,6 +46,10 @@ VERBS = {
 }
 
 
+_RESULTS = ("out", "json", "sheet")
+"""Options that name what is written."""
+
+
 class _Parser(ArgumentParser):
     """A parser whose complaints are errors like all others."""
 
@@ -78,6 +84,7 @@ def _run(arguments: list[str]) -> None:
         raise InputError(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}")
     module = import_module(f"shipseg_tiles.cli.{verb.replace('-', '_')}")
     options = parse_options(verb, module.Options, rest)
+    _refuse_replacing(options)
     if options.json:
         check_writable(options.json)
     _report(module.run(options), options.json)
@@ -128,6 +135,19 @@ def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) 
             value = "on" if value else "off"  # words, but YAML takes them for truth values
         flags += flag_words(str(key), value)
     return flags
+
+
+def _refuse_replacing(options: Any) -> None:
+    """Refuse to write a result over a file that is read for it, or over another result."""
+    paths = [
+        (name, path)
+        for name, value in vars(options).items()
+        for path in (value if isinstance(value, list) else [value])
+        if isinstance(path, Path)
+    ]
+    for (name, path), (other, its) in permutations(paths, 2):
+        if name in _RESULTS and path.is_file() and os.path.realpath(path) == os.path.realpath(its):
+            raise InputError(f"--{name} {path} would replace --{other}; choose another name")
 
 
 def _report(outcome: Outcome, json_file: Path | None) -> None:

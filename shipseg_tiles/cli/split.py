@@ -26,7 +26,9 @@ def run(options: Options) -> Outcome:
     """Group the images by place and split the groups."""
     from shipseg_tiles.archive.places import find_pairs, group_places
     from shipseg_tiles.archive.split import VALID, choose_sides, write_split
+    from shipseg_tiles.files import check_writable
 
+    check_writable(options.out)
     archive = options.archive()
     signatures, reasons = signatures_of(options.images, archive.files, options.workers)
     places = group_places(signatures, find_pairs(signatures))

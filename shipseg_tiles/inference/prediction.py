@@ -1,7 +1,6 @@
 """Image files to ships, on this machine or on many, in a way that can be stopped and taken up again."""
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError, NetError, warn_skipped
+from shipseg_tiles.files import by_stem
 from shipseg_tiles.images import read_image, read_size
 from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.detection import Ship, Strip
@@ -191,7 +191,7 @@ def predict_files(
     Raises:
         InputError: If two files differ in their suffix only, so that their masks would have one name, or a net is bad.
     """
-    _refuse_equal_stems(paths)
+    by_stem((path.name for path in paths), "images")
     scenes = [path for path in paths if isinstance(path, Path) and is_scene(path)]
     of_scenes: set[AnyPath] = set(scenes)
     images = [path for path in paths if path not in of_scenes]
@@ -236,13 +236,6 @@ def _is_large(path: AnyPath) -> bool:
     except InputError:
         return False
     return height * width > LARGE
-
-
-def _refuse_equal_stems(paths: Sequence[AnyPath]) -> None:
-    stems = Counter(path.stem for path in paths)
-    twice = [stem for stem, count in stems.items() if count > 1]
-    if twice:
-        raise InputError(f"several images are called {twice[0]}, with different suffixes; rename or remove one of them")
 
 
 def _attempt(options: PredictOptions, path: AnyPath) -> Prediction | InputError:

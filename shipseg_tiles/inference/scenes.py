@@ -173,7 +173,10 @@ class Scene:
 
     def _bounds(self, rows: slice, columns: slice) -> tuple[tuple[int, int], tuple[int, int]]:
         height, width, _ = self.shape
-        return rows.indices(height)[:2], columns.indices(width)[:2]
+        (top, bottom, line), (left, right, column) = rows.indices(height), columns.indices(width)
+        if (line, column) != (1, 1):
+            raise InputError(f"{self.path}: every {line}. row and {column}. column cannot be read; read all of them")
+        return (top, bottom), (left, right)
 
 
 @contextmanager

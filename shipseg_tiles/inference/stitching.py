@@ -140,7 +140,7 @@ def stitched_lines(
         InputError: As `stitch`.
     """
     grid.check_shape(source.shape)
-    region = region or grid.whole
+    region = (region or grid.whole).within(grid.height, grid.width)
     blend = _Blend(grid, window, region, disagreement)
     rows = _rows_of_tiles(source, grid, region, sees)
     sizes = _batch_sizes(batch_size(grid, pixels_that_fit), fixed=sees is None)
@@ -243,11 +243,18 @@ def _rows_of_tiles(source: Source, grid: TileGrid, region: Region, sees: SeesTil
         top, bottom = row, row + band.shape[1]
         for first in range(read, bottom, _LINES_AT_ONCE):
             last = min(first + _LINES_AT_ONCE, bottom)
-            band[0, first - top : last - top] = source[first:last, left:right]
+            band[0, first - top : last - top] = _checked(source[first:last, left:right])
         read = bottom
         pixels = mirrored(band[0], grid.tile, grid.tile)
         seen = np.ones(len(columns), dtype=bool) if sees is None else sees(pixels, columns - left, grid.tile)
         yield _RowOfTiles(row, left, pixels, columns, seen)
+
+
+def _checked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Refuse what numpy would cut down to bytes without a word."""
+    if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
+        raise InputError(f"pixels are {pixels.dtype} {pixels.shape}, not uint8 (height, width, 3)")
+    return pixels
 
 
 def _answers(
@@ -301,7 +308,7 @@ def batch_size(grid: TileGrid, pixels: int | None = None) -> int:
         grid: The tiles.
         pixels: How many fit into memory; None if nobody knows. A single tile may have more.
     """
-    largest = max(1, min(pixels or PIXELS_PER_BATCH, PIXELS_PER_BATCH) // grid.tile**2)
+    largest = max(1, min(PIXELS_PER_BATCH if pixels is None else pixels, PIXELS_PER_BATCH) // grid.tile**2)
     batches = -(-len(grid) // largest)
     return -(-len(grid) // batches)
 

@@ -182,6 +182,8 @@ def _candidates(
 ) -> pd.DataFrame:
     """List every patch of every image that is ship, or background that may be drawn."""
     names = [name for name in labels.ships if name in sizes]
+    if not names:
+        raise InputError(f"{labels.source} labels none of the {len(sizes)} images whose size is known")
     corners: list[NDArray[np.int64]] = []
     ship_pixels: list[NDArray[np.int64]] = []
     for name in names:

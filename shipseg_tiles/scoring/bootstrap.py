@@ -34,8 +34,9 @@ def bootstrap_intervals(
         seed: Decides what is drawn.
 
     Returns:
-        Both ends, by score; None with fewer than two images, or with more than `MOST_UNDEFINED`. Resamples with nothing
-        to divide by are left out.
+        Both ends, by score; None with fewer than two images, with more than `MOST_UNDEFINED`, and of a score of 0 or 1
+        that is the same for all that is drawn: of 12 images without a case the share may still be 25 %. Resamples with
+        nothing to divide by are left out.
     """
     images, scores = numerators.shape
     if images < 2:
@@ -49,9 +50,12 @@ def bootstrap_intervals(
     ]
 
 
-def _interval(above: NDArray[np.float64], below: NDArray[np.float64]) -> tuple[float, float]:
+def _interval(above: NDArray[np.float64], below: NDArray[np.float64]) -> tuple[float, float] | None:
     defined = below > 0
-    low, high = np.percentile(above[defined] / below[defined], PERCENTILES).tolist()
+    drawn = above[defined] / below[defined]
+    if drawn.min() == drawn.max() in (0, 1):
+        return None
+    low, high = np.percentile(drawn, PERCENTILES).tolist()
     return low, high
 
 

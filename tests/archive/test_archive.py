@@ -86,6 +86,27 @@ def test_mask_that_names_its_image_labels_that_one(images, tmp_path):
     assert open_archive(images, tmp_path / "masks").labels.ships == {"a.jpg": ("1 2",)}
 
 
+def test_mask_that_may_be_of_two_images_is_refused(images, tmp_path):
+    """A mask of any other program names no image: a.tif and a.png may both be meant."""
+    (images / "a.jpg").unlink()
+    for suffix in ("tif", "png"):
+        Image.new("RGB", (4, 4)).save(images / f"a.{suffix}")
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "masks" / "a.png")
+
+    with pytest.raises(InputError, match=r"masks: a\.png and a\.tif differ in their suffix only"):
+        open_archive(images, tmp_path / "masks")
+
+
+def test_two_masks_of_one_image_are_refused(images, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for name in ("a.png", "a.PNG"):
+        Image.new("L", (4, 4)).save(tmp_path / "masks" / name, "PNG")
+
+    with pytest.raises(InputError, match=r"masks: a\.PNG and a\.png differ in their suffix only"):
+        open_archive(images, tmp_path / "masks")
+
+
 def test_images_and_labels_in_a_zip(images, tmp_path):
     """The competition's zip holds the test images as well, in a folder of their own."""
     with ZipFile(tmp_path / "airbus.zip", "w") as file:

@@ -79,9 +79,33 @@ def test_masks_of_images_that_are_no_longer_labelled_are_told_of(tmp_path):
 def test_images_that_differ_in_their_suffix_only_are_refused(tmp_path):
     labels = Labels("labels.csv", {"a.jpg": (), "a.png": ()})
 
-    with pytest.raises(InputError, match=r"labels\.csv .*suffix"):
+    with pytest.raises(InputError, match=r"labels\.csv: .*suffix"):
         write_masks(labels, tmp_path / "masks")
     assert not (tmp_path / "masks").exists()
+
+
+def test_a_picture_of_the_same_name_is_not_replaced(tmp_path):
+    """It may be the very image that the mask is of; a mask that was written before may be."""
+    labels = Labels("labels.csv", {"a.png": ("1 1",)})
+    Image.new("RGB", (768, 768)).save(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+
+    with pytest.raises(InputError, match=r"a\.png would be replaced, but is no mask"):
+        write_masks(labels, tmp_path, tmp_path)
+    assert (tmp_path / "a.png").read_bytes() == before
+    for _ in range(2):
+        write_masks(labels, tmp_path / "masks", tmp_path)
+
+
+def test_the_size_of_an_image_that_is_cut_off_is_known(tmp_path):
+    """The competition has such an image; its labels are as good as those of others."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-400])
+
+    write_masks(Labels("labels.csv", {"a.jpg": ("1200 1",)}), tmp_path / "masks", tmp_path)
+
+    assert read_labels(tmp_path / "masks").shapes == {"a.jpg": (40, 30)}
 
 
 def test_nothing_is_written_if_one_run_leaves_its_image(tmp_path):

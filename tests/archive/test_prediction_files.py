@@ -27,7 +27,7 @@ def test_a_whole_prediction_may_stand_in_a_folder_called_masks(tmp_path):
     assert read_record(tmp_path / "masks") == {"images": 3}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"options": 3}', '{"options": null}'])
+@pytest.mark.parametrize("text", ["{", "[" * 5000, "[]", '{"options": 3}', '{"options": null}'])
 def test_what_is_no_record_is_refused(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
 

@@ -379,6 +379,20 @@ def test_a_split_need_not_name_places(tmp_path):
     assert read_places(tmp_path / "split.csv") is None
 
 
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("a.jpg,valid,1\na.jpg,valid,2\n", r"a\.jpg has the scenes 1 and 2; keep one of the rows"),
+        (",valid,1\n", "'' is no plain file name"),
+        ("a.jpg,,1\n", r"a\.jpg has no split"),
+        ("", "holds no row"),
+    ],
+)
+def test_places_that_contradict_each_other_or_belong_to_nothing_are_refused(tmp_path, rows, reason):
+    with pytest.raises(InputError, match=rf"split\.csv.*{reason}"):
+        read_places(written(tmp_path, f"ImageId,split,scene\n{rows}"))
+
+
 def test_an_image_without_a_place_among_others_is_refused(tmp_path):
     (tmp_path / "split.csv").write_text("ImageId,split,scene\na.jpg,valid,1\nb.jpg,valid,\n")
 

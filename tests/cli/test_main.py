@@ -201,6 +201,9 @@ def test_an_empty_configuration_changes_nothing(tmp_path):
         ("out: x\n\tseed: 1\n", "cannot be read as YAML"),
         ("- out\n- x\n", "holds no options"),
         ("just words\n", "holds no options"),
+        ("[]\n", "holds no options"),
+        ("false\n", "holds no options"),
+        ("[" * 5000, "cannot be read as YAML"),
         ("images: many\n", "--images: invalid int value: 'many'"),
         ("!!python/object/apply:os.system ['touch evidence']\n", "cannot be read as YAML"),
     ],
@@ -613,3 +616,34 @@ def test_ctrl_c_while_workers_start_shows_no_traceback_either(archive):
 
     assert ended == (130, "", "what is done is kept: go on with the same command\nerror: interrupted\n")
     assert not list((archive / "out").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["split", "--images", "images", "--labels", "labels.csv", "--out", "./labels.csv"], "--out labels.csv would"),
+        (
+            ["score", "--predictions", "labels.csv", "--labels", "l.csv", "--json", "l.csv"],
+            "--json l.csv would",
+        ),
+        (["inspect", "l.csv", "--sheet", "l.csv"], "--sheet l.csv would replace"),
+    ],
+)
+def test_a_result_does_not_replace_what_it_is_made_of(refused, monkeypatch, archive, arguments, reason):
+    """Neither under its own name nor through a link."""
+    monkeypatch.chdir(archive)
+    (archive / "l.csv").symlink_to("labels.csv")
+    before = (archive / "labels.csv").read_bytes()
+
+    assert reason in refused(*arguments)
+    assert (archive / "labels.csv").read_bytes() == before
+
+
+def test_a_pipe_is_not_replaced_by_a_file(refused, archive):
+    os.mkfifo(archive / "s.json")
+    labels = archive / "labels.csv"
+
+    complaint = refused("score", "--labels", labels, "--predictions", labels, "--json", archive / "s.json")
+
+    assert "s.json is a device or a pipe; name a file" in complaint
+    assert (archive / "s.json").is_fifo()

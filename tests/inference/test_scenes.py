@@ -148,6 +148,8 @@ def test_windows_are_those_of_the_array(layout, path):
             assert pixels.flags.c_contiguous
             assert np.array_equal(pixels, image[window])
             assert np.array_equal(scene.valid(*window), np.ones(image[window].shape[:2], dtype=bool))
+        with pytest.raises(InputError, match=r"every 2\. row and 1\. column cannot be read"):
+            scene[::2, :]
 
 
 @pytest.mark.parametrize("alpha", [None, "alpha"])

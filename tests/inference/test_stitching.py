@@ -564,3 +564,26 @@ def test_without_being_asked_nobody_measures_disagreement():
     (lines,) = stitched_lines(noise(16, 16), identity, TileGrid(16, 16, 16, 16))
 
     assert lines.disagreement is None
+
+
+@pytest.mark.parametrize(
+    "pixels", [noise(8, 8) / np.float32(255), noise(8, 8).astype(np.uint16), noise(8, 8) > 9, noise(8, 8)[..., :1]]
+)
+def test_pixels_that_numpy_would_cut_down_to_bytes_are_refused(pixels):
+    """Shares of 1 would all become black, 256 as well."""
+    with pytest.raises(InputError, match=r"not uint8 \(height, width, 3\)"):
+        stitch(pixels, identity, TileGrid(8, 8, 4, 4))
+
+
+def test_a_region_is_cut_to_the_image_and_one_beside_it_is_refused():
+    image, grid = noise(12, 12), TileGrid(12, 12, 4, 4)
+
+    (lines,) = stitched_lines(image[:4], identity, TileGrid(4, 12, 4, 4), region=Region(-3, 6, 9, 99))
+
+    np.testing.assert_allclose(lines.probability, image[:4, 6:, 0], rtol=1e-6)
+    with pytest.raises(InputError, match="shares no pixel with the image"):
+        list(stitched_lines(image, identity, grid, region=Region(12, 0, 20, 5)))
+
+
+def test_where_nothing_fits_into_memory_tiles_go_one_by_one():
+    assert stitching.batch_size(TileGrid(64, 64, 8, 8), 0) == 1

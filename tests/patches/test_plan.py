@@ -265,6 +265,11 @@ def test_no_ship_to_train_on_is_refused(validation):
         plan_patches(labels, sizes, validation, SMALL)
 
 
+def test_labels_of_no_image_whose_size_is_known_are_refused():
+    with pytest.raises(InputError, match=r"labels\.csv labels none of the 0 images"):
+        plan_patches(many_images(1, 1)[0], {}, [], SMALL)
+
+
 @pytest.mark.parametrize("ships", [("1 1",), ()])
 def test_a_mask_of_another_size_than_its_image_is_refused(ships):
     labels = Labels("masks", {"a.png": ships, "b.png": ("1 1",)}, {"a.png": (4, 8), "b.png": (8, 4)})

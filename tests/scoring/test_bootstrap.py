@@ -63,7 +63,13 @@ def test_the_interval_of_a_share_is_the_binomial_one():
 
 
 def test_a_score_that_never_varies_has_an_interval_without_width():
-    assert bootstrap_intervals(column(1, 1, 1), column(1, 1, 1)) == [(1, 1)]
+    assert bootstrap_intervals(column(1, 1, 1), column(2, 2, 2)) == [(0.5, 0.5)]
+
+
+@pytest.mark.parametrize("case", [0, 1])
+def test_what_never_or_always_happened_has_no_interval(case):
+    """Of 12 images without a false ship the share of all others may still be 25 %."""
+    assert bootstrap_intervals(column(*[case] * 12), column(*[1] * 12)) == [None]
 
 
 def test_the_same_seed_draws_the_same():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels
@@ -82,12 +83,18 @@ def test_missing_predictions_are_left_out_if_asked_for():
     assert names(paired(TRUTH, predictions(a=("1 4",)), "skip")) == ["a.jpg"]
 
 
+def test_a_word_that_says_nothing_of_missing_predictions_is_refused():
+    """Taken for `skip`, it would flatter."""
+    with pytest.raises(InputError, match="missing 'Empty' must be one of error, empty, skip"):
+        paired(TRUTH, predictions(a=()), "Empty")
+
+
 def test_two_images_of_one_name_are_refused():
     """They could not be told apart by the name without suffix."""
     twice = Labels("twice.csv", {"a.jpg": (), "a.png": ("1 1",)})
 
     for arguments in ((TRUTH.only(["a.jpg"]), twice), (twice, predictions(a=()))):
-        with pytest.raises(InputError, match=r"twice\.csv: a\.jpg and a\.png differ in their suffix only; remove one"):
+        with pytest.raises(InputError, match=r"twice\.csv: a\.jpg and a\.png differ in their suffix only; rename"):
             paired(*arguments)
 
 
@@ -127,6 +134,18 @@ def test_masks_tell_the_size(side):
     (pair,) = paired(truth, predictions(shapes["predicted"], a=()))
 
     assert pair.shape == (30, 40)
+
+
+@pytest.mark.parametrize(("bands", "dtype"), [(3, np.uint16), (5, np.uint8), (2, np.float32)])
+def test_a_tiff_that_pillow_cannot_decode_tells_its_size(tmp_path, bands, dtype):
+    """`predict` reads it with another library; its header is as good as any."""
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((bands, 20, 30), dtype=dtype), photometric="minisblack", planarconfig="separate"
+    )
+
+    (pair,) = paired(TRUTH.only(["a.jpg"]), predictions(a=()), files=[tmp_path / "a.tif"])
+
+    assert pair.shape == (20, 30)
 
 
 def test_a_run_beyond_the_known_size_is_refused_with_who_tells_it(image_file):
@@ -182,6 +201,14 @@ def test_ships_of_a_prediction_may_not_overlap():
 
     told = "found.csv: a.jpg: its rows 1 ('1 4') and 3 ('3 4 20 1') share 2 pixels; the ships of a prediction"
     assert str(caught.value).startswith(told)
+
+
+def test_two_among_many_ships_that_share_a_pixel_are_found_at_once():
+    """To try all 200 million pairs would take minutes."""
+    many = [f"{start} 1" for start in range(1, 40_000, 2)]
+
+    with pytest.raises(InputError, match=r"rows 20000 \('39999 1'\) and 20001 \('39999 2'\) share 1 pixels"):
+        paired(TRUTH.only(["a.jpg"]), predictions(a=(*many, "39999 2")))
 
 
 def test_a_long_row_is_named_by_its_beginning():

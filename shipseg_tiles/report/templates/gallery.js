@@ -237,13 +237,14 @@ for (const divider of document.querySelectorAll(".divider")) {
 for (const choice of [kind, size, order]) {
   choice.addEventListener("change", () => {
     arrange();
-    judge();
+    judge().then(arrange); // some that were hidden have another dice by now
   });
 }
 cut?.addEventListener("input", judge);
+cut?.addEventListener("change", () => judge().then(arrange)); // not while it moves
 tools.querySelector("button")?.addEventListener("click", () => {
   cut.value = run.cut;
-  judge();
+  judge().then(arrange);
 });
 tools.addEventListener("submit", (event) => event.preventDefault());
 dialog.addEventListener("click", ({ target }) => {
