@@ -24,8 +24,9 @@ from selenium.webdriver.support.ui import Select
 from shipseg_tiles.report.gallery import Gallery
 from shipseg_tiles.report.pictures import COLOURS
 from shipseg_tiles.report.report import ReportData, write_report
-from shipseg_tiles.report.run import open_run, read_history
+from shipseg_tiles.report.run import open_run
 from shipseg_tiles.report.seams import read_profiles
+from shipseg_tiles.training.history import read_history
 
 OUT = Path(__file__).parents[1] / "docs" / "pictures" / "report.png"
 WIDTH, HEIGHT = 1280, 1775

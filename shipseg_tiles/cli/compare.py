@@ -82,7 +82,7 @@ class _Fold:
 def run(options: Options) -> Outcome:
     """Compare; what an earlier run of the same command has scored is not trained again."""
     from shipseg_tiles.files import write_json, write_text
-    from shipseg_tiles.report.comparison import write_comparison
+    from shipseg_tiles.report.comparison import markdown_table, write_comparison
     from shipseg_tiles.training.presets import read_preset
 
     if not options.minutes > 0:
@@ -93,14 +93,13 @@ def run(options: Options) -> Outcome:
     _check(presets)
     folds = _divided(options)
     with quiet_import():
-        from shipseg_tiles.training.comparison import markdown_table, table_cells, tabulate
+        from shipseg_tiles.training.comparison import tabulate
     measured: dict[str, list[FoldResult]] = {preset.name: [] for preset in presets}
     for fold in folds:
         for preset in presets:
             measured[preset.name].append(_measured(preset, options, fold))
     rows = tabulate(measured)
-    heads, lines = table_cells(rows)
-    table = markdown_table(heads, lines)
+    table = markdown_table(rows)
     write_text(options.out / "comparison.md", table + "\n")
     write_json(options.out / "comparison.json", rows)
     first = rows[presets[0].name]
@@ -108,7 +107,7 @@ def run(options: Options) -> Outcome:
         f"{first['images']} test images, {first['ship_images']} with ships, in {len(folds)} of {options.folds} folds;"
         f" {options.minutes:g} minutes each"
     )
-    write_comparison(options.out / "comparison.html", lead, heads, lines, rows)
+    write_comparison(options.out / "comparison.html", lead, rows)
     return Outcome(f"{lead}\n{table}", {"test_images": first["images"], "minutes": options.minutes, "presets": rows})
 
 

@@ -55,10 +55,13 @@ class _EarlierRun:
 def run(options: Options) -> Outcome:
     """Plan."""
     from shipseg_tiles.inference.planning import total
+    from shipseg_tiles.nets.contract_file import changed_contract
 
     earlier = _read_run(options.like) if options.like else None
-    skips = _gate(options)
-    plans, skipped = _planned(options)
+    names = ("tile", "overlap", "symmetries", "pixel_size")
+    contract = changed_contract(options.segmenter(), **{name: getattr(options, name) for name in names})
+    skips = _gate(options, contract)
+    plans, skipped = _planned(options, contract)
     everything = total(plans)
     gated = sum(plan.megapixels for plan in plans if skips(plan.grid.tile))
     gate = options.gate_weights() if gated else None
@@ -84,26 +87,19 @@ def run(options: Options) -> Outcome:
     return Outcome(_summary(data), data)
 
 
-def _gate(options: Options) -> Callable[[int], bool]:
+def _gate(options: Options, contract: "Contract") -> Callable[[int], bool]:
     """Return what says whether a gate may skip tiles of a side in pixels."""
     from shipseg_tiles.nets.contract import gate_threshold
     from shipseg_tiles.nets.contract_file import contract_in_front
 
-    weights, contract = options.gate_weights(), _contract(options)
+    weights = options.gate_weights()
     if weights is None:
         return lambda tile: False
     gate = contract_in_front(weights, contract, options.pixel_size)
     return lambda tile: gate_threshold(gate, tile, contract.gate) is not None
 
 
-def _contract(options: Options) -> "Contract":
-    from shipseg_tiles.nets.contract_file import changed_contract
-
-    names = ("tile", "overlap", "symmetries", "pixel_size")
-    return changed_contract(options.segmenter(), **{name: getattr(options, name) for name in names})
-
-
-def _planned(options: Options) -> "tuple[list[SizePlan], int]":
+def _planned(options: Options, contract: "Contract") -> "tuple[list[SizePlan], int]":
     """Plan the prediction of all images; return also how many were left out because they are bad."""
     from shipseg_tiles.images import list_images
     from shipseg_tiles.inference.planning import plan_sizes
@@ -112,7 +108,7 @@ def _planned(options: Options) -> "tuple[list[SizePlan], int]":
     images, scenes = _sizes(paths)
     if not images + scenes:
         raise none_readable()
-    plans = plan_sizes(images, _contract(options), scenes)
+    plans = plan_sizes(images, contract, scenes)
     return plans, len(paths) - images.total() - scenes.total()
 
 

@@ -27,12 +27,12 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.files import check_writable
     from shipseg_tiles.report.gallery import Gallery
     from shipseg_tiles.report.report import ReportData, write_report
-    from shipseg_tiles.report.run import open_run, read_history
+    from shipseg_tiles.report.run import open_run
     from shipseg_tiles.report.seams import read_profiles
+    from shipseg_tiles.training.history import read_history
 
     if options.out.suffix.lower() != ".html":
         raise InputError(f"{options.out} must end in .html")
-    check_writable(options.out)
     scored = open_run(
         options.predictions, options.labels, options.images, options.missing, options.leave_out_calibrated
     )
@@ -42,6 +42,7 @@ def run(options: Options) -> Outcome:
         read_profiles(options.seams) if options.seams else None,
     )
     gallery = Gallery(scored, options.pictures)
+    check_writable(options.out)  # before what takes longest
     result = write_report(options.out, options.title, measured, gallery)
     summary = (
         f"true dice {result['dice_mean_all_images']:.4f} over {result['images']} images,"

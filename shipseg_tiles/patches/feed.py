@@ -171,12 +171,6 @@ class ValidationFeed(keras.utils.PyDataset):
         return [self.store.sets["valid", kind] for kind in CLASSES]
 
 
-def validating_images(store: PatchStore) -> set[str]:
-    """Return the names of the images that a store measures anything on: those of patches, and those kept whole."""
-    of_patches = {name for kind in CLASSES for name in store.source("valid", kind)["image"]}
-    return of_patches | {image.name for image in store.full_images()}
-
-
 def _mined_in_batch(store: PatchStore, mined: PatchStore | None, fraction: float, batch_size: int) -> int:
     """Return a share as a number of mined patches, after a check that there are such, and that they fit the store."""
     if not mined:
@@ -196,7 +190,7 @@ def _mined_in_batch(store: PatchStore, mined: PatchStore | None, fraction: float
             f"{path} has patches of {mined.options['patch']} px stored at {mined.patch} px, {store.paths[0]}"
             f" of {store.options['patch']} px stored at {store.patch} px; mine with the store that is trained on"
         )
-    leaking = validating_images(store).intersection(mined.source(*MINED)["image"])
+    leaking = store.validating_images().intersection(mined.source(*MINED)["image"])
     if leaking:
         raise InputError(
             f"{path} holds patches of {min(leaking)}, which validates in {store.paths[0]};"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.full_image import FullImage
-from shipseg_tiles.patches.slots import PARTS, Slots
+from shipseg_tiles.patches.slots import CLASSES, PARTS, Slots
 from shipseg_tiles.patches.store_file import Header, compression_of, opened
 from shipseg_tiles.patches.store_layout import shard_name, shard_path
 
@@ -97,6 +97,7 @@ class PatchStore:
         files: The files that hold the patches: those above, or their shards.
         patch: Side of a patch as it is stored, in pixels.
         options: What `make-patches` was called with; of the first file, if there are several.
+        options_of_all: The same of each file.
         fingerprint: The plan's fingerprint; of several files, a hash of theirs.
         sets: The patches by (split, class).
         left_out: Why images are not in the store, by name.
@@ -113,6 +114,7 @@ class PatchStore:
         headers = [_header(path) for path in paths]
         self.patch = headers[0].patch
         self.options = headers[0].options
+        self.options_of_all = [header.options for header in headers]
         self.left_out = {name: reason for header in headers for name, reason in header.left_out.items()}
         for path, header in zip(paths, headers, strict=True):
             if header.scale != headers[0].scale:
@@ -167,6 +169,11 @@ class PatchStore:
                 " make it again with make-patches"
             )
         return table
+
+    def validating_images(self) -> set[str]:
+        """Return the names of the images that anything is measured on: those of patches, and those kept whole."""
+        of_patches = {name for kind in CLASSES for name in self.source("valid", kind)["image"]}
+        return of_patches | {image.name for image in self.full_images()}
 
     def full_images(self) -> Iterator[FullImage]:
         """Read the whole validation images one by one, each once even if several of the stores hold it.

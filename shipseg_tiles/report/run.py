@@ -6,18 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.archive.prediction_files import RECORD, record_path
-from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import list_images
-from shipseg_tiles.nets.weights_files import journal_folder
 from shipseg_tiles.scoring.calibrated import read_judged
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.scoring.pairs import find_files
 from shipseg_tiles.scoring.score import score_labels
-from shipseg_tiles.training.history import HISTORY
 from shipseg_tiles.zipped import AnyPath
 
 
@@ -95,31 +90,3 @@ def open_run(
     of_images = find_files((score.image for score in scores), files)
     whole = predictions / RECORD == record_path(predictions)  # of a submission alone nobody asks how it came about
     return Run(predictions, of_images, judged.truth, judged.predicted, scores, judged.record if whole else {})
-
-
-def read_history(weights: Path | None, record: Mapping[str, Any]) -> pd.DataFrame | None:
-    """Read what the training noted down that made the weights of a run.
-
-    Args:
-        weights: The weights; None for those that the record names, if they are still there.
-        record: What `run.json` says.
-
-    Returns:
-        A row for each epoch: `epoch`, losses, scores and `learning_rate`; None if nobody noted it down.
-
-    Raises:
-        InputError: If `weights` have no history beside them, or it is damaged.
-    """
-    named = weights or Path(str(record.get("weights", "")))
-    path = journal_folder(named) / HISTORY if named.name else named
-    if not path.is_file():
-        if weights:
-            raise InputError(f"{path} does not exist; leave --weights away to do without the curves of the training")
-        return None
-    try:
-        history = pd.read_csv(path, dtype="float64")
-    except ValueError as error:  # parser errors and empty files are ValueErrors
-        raise InputError(f"{path} is no history of a training: {' '.join(str(error).split())}") from None
-    if "epoch" not in history:
-        raise InputError(f"{path} is no history of a training: it has no column epoch")
-    return history

@@ -20,20 +20,6 @@ from shipseg_tiles.scoring.difference import dice_difference
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
 
-COLUMNS = {
-    "dice_mean_ship_images": "ship images",
-    "dice_mean_all_images": "all images",
-    "dice_difference": "difference to {first}",
-    "dice_pooled": "pooled",
-    "f2_mean": "F2",
-    "empty_images_with_false_ships": "false ships on empties",
-    "seconds_per_image": "s/image",
-    "parameters": "parameters",
-    "training_minutes": "minutes",
-    "patches_seen": "patches seen",
-}
-"""What a comparison tells of each way, and how its table calls it."""
-
 
 @dataclass(frozen=True)
 class Division:
@@ -160,41 +146,3 @@ def tabulate(measured: Mapping[str, Sequence[FoldResult]]) -> dict[str, dict[str
             "patches_seen": float(np.mean([fold.patches_seen for fold in folds])),
         }
     return rows
-
-
-def table_cells(rows: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Write what `tabulate` gave as text.
-
-    Returns:
-        What each column is called, and as many cells for each way, the best true dice over all images first.
-    """
-    heads = ["preset", *(head.format(first=next(iter(rows))) for head in COLUMNS.values())]
-    best_first = sorted(rows, key=lambda name: -rows[name]["dice_mean_all_images"])
-    return heads, [[name, *(_cell(column, rows[name]) for column in COLUMNS)] for name in best_first]
-
-
-def markdown_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return the cells of a table in Markdown."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *lines])
-
-
-def _cell(column: str, row: Mapping[str, Any]) -> str:
-    value = row[column]
-    if value is None:
-        return "-"
-    if column == "dice_mean_all_images":
-        return _with_interval(value, row["intervals"][column], ".3f")
-    if column == "dice_difference":
-        return _with_interval(value, row["intervals"][column], "+.3f")
-    if column == "empty_images_with_false_ships":
-        return f"{100 * value:.0f} %"
-    if column == "parameters":
-        return f"{value / 1e6:.2f} M"
-    if column == "patches_seen":
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if column == "training_minutes" else f"{value:.3f}"
-
-
-def _with_interval(value: float, ends: Sequence[float] | None, form: str) -> str:
-    """Write a number with its interval; of a single image there is none."""
-    return f"{value:{form}} ({ends[0]:{form}} to {ends[1]:{form}})" if ends else f"{value:{form}}"

@@ -17,7 +17,7 @@ from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.nets.weights_files import journal_folder
-from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed, validating_images
+from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore
@@ -118,7 +118,7 @@ def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
 def _check_sides(store: PatchStore) -> None:
     """Refuse stores of which one trains on images that another validates with."""
     trains = {name for kind in CLASSES for name in store.source("train", kind)["image"]}
-    leaking = validating_images(store) & trains
+    leaking = store.validating_images() & trains
     if leaking:
         raise InputError(
             f"{min(leaking)} validates in one of {', '.join(map(str, store.paths))} and trains in another; cut all with"
@@ -288,7 +288,7 @@ def _identity(
 
 def _content(store: PatchStore) -> list[Any]:
     """Return what says which patches and full images a store holds, and at which scale."""
-    return [store.content, *(PatchStore(path).options for path in store.paths)]
+    return [store.content, *store.options_of_all]
 
 
 def _usage(store: PatchStore, options: TrainOptions, pixel_size: float | None) -> Contract:

@@ -19,7 +19,6 @@ from shipseg_tiles.errors import InputError, NetError, first_of, warn_skipped
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.patches.feed import validating_images
 from shipseg_tiles.patches.fill import fill_slots
 from shipseg_tiles.patches.make import image_tasks
 from shipseg_tiles.patches.plan import PatchPlan
@@ -146,8 +145,8 @@ def write_hard_negatives(found: HardNegatives, archive: Archive, out: Path, proc
 
 def _check_split(store: PatchStore, sides: Mapping[str, str] | None) -> None:
     """Refuse a store that was cut by other sides: it does not name the images that these leave out."""
-    for path in store.paths:
-        if PatchStore(path).options.get("split") not in (BY_PLACE, split_identity(sides)):
+    for path, options in zip(store.paths, store.options_of_all, strict=True):
+        if options.get("split") not in (BY_PLACE, split_identity(sides)):
             raise InputError(
                 f"{path} was cut with another --split; give the same file to --split, so that no image is mined that"
                 " it leaves out"
@@ -163,7 +162,7 @@ def _images_to_mine(
     may be mined all the same, unless they show a place of one that is kept.
     """
     places, skipped = find_places(archive.files, processes)
-    validating = validating_images(store)
+    validating = store.validating_images()
     _warn_of_unseen(sorted(validating - places.keys()), archive, store)
     measured_on = {places[name] for name in validating & places.keys()}
     allowed = [name for name, place in places.items() if place not in measured_on]

@@ -1,19 +1,9 @@
 import json
 
-import pandas as pd
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.report.run import Rule, open_run, read_history
-
-
-@pytest.fixture
-def history(made):
-    """History of the training of the weights that the run names."""
-    path = made / "net.training" / "history.csv"
-    path.parent.mkdir()
-    path.write_text("epoch,loss,val_true_dice\n1,0.5,\n2,0.25,0.75\n")
-    return path
+from shipseg_tiles.report.run import Rule, open_run
 
 
 def test_a_run_is_scored_and_knows_its_rule(made):
@@ -92,32 +82,3 @@ def test_images_that_the_weights_were_calibrated_on_are_refused_or_left_out(made
 def test_the_cut_is_the_largest_stored_value_that_is_no_ship(threshold, cut):
     """255 times: 127.5, 204, 0, 255, 89.25."""
     assert Rule(threshold, 0).cut == cut
-
-
-def test_the_training_is_found_beside_the_weights_that_the_record_names(made, history):
-    run = open_run(made / "predictions", made / "labels.csv", made / "images")
-
-    read = read_history(None, run.record)
-
-    assert read is not None
-    assert read["loss"].tolist() == [0.5, 0.25]
-    assert read["val_true_dice"].isna().tolist() == [True, False]
-    pd.testing.assert_frame_equal(read, read_history(made / "net.keras", {}))
-
-
-@pytest.mark.parametrize("record", [{}, {"weights": ""}, {"weights": "gone/net.keras"}])
-def test_without_a_training_there_is_no_history(record):
-    assert read_history(None, record) is None
-
-
-def test_weights_that_were_asked_for_must_have_one(made):
-    with pytest.raises(InputError, match=r"net\.training/history\.csv does not exist; leave --weights away"):
-        read_history(made / "net.keras", {})
-
-
-@pytest.mark.parametrize("text", ["", "epoch,loss\n1,two\n", "step,loss\n1,2\n", "epoch\n1\n1,2,3\n"])
-def test_a_damaged_history_is_refused(history, made, text):
-    history.write_text(text)
-
-    with pytest.raises(InputError, match=r"history\.csv is no history of a training"):
-        read_history(made / "net.keras", {})

@@ -12,7 +12,7 @@ from shipseg_tiles.digests import checksum
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import write_contract
 from shipseg_tiles.scoring.image_score import ImageScore
-from shipseg_tiles.training.comparison import FoldResult, divide, markdown_table, measure_fold, table_cells, tabulate
+from shipseg_tiles.training.comparison import FoldResult, divide, measure_fold, tabulate
 
 
 @pytest.fixture(scope="module")
@@ -147,41 +147,6 @@ def test_each_is_compared_with_the_first_on_the_same_images():
     assert [row["dice_difference"] for row in rows.values()] == [None, 0.25, pytest.approx(-0.25 / 3)]
     assert [rows[name]["intervals"]["dice_difference"] for name in ("first", "better")] == [None, [0.25, 0.25]]
     assert rows["worse"]["intervals"]["dice_difference"] == pytest.approx([-0.25, 0])
-
-
-def test_the_best_comes_first_and_every_number_has_its_form():
-    """The single image of `bare` has neither intervals nor a ship."""
-    row = {
-        "dice_mean_ship_images": 0.5,
-        "dice_mean_all_images": 0.5,
-        "dice_difference": None,
-        "dice_pooled": 0.25,
-        "f2_mean": 0.125,
-        "empty_images_with_false_ships": 0.261,
-        "seconds_per_image": 0.1,
-        "parameters": 1_190_000,
-        "training_minutes": 8.06,
-        "patches_seen": 12_345.6,
-        "intervals": {"dice_mean_all_images": [0.4386, 0.5614], "dice_difference": None},
-    }
-    ends = {"dice_mean_all_images": [0.7, 0.8], "dice_difference": [-0.004, 0.5]}
-    better = row | {"dice_mean_all_images": 0.75, "dice_difference": 0.25, "intervals": ends}
-    nothing = dict.fromkeys(row["intervals"])
-    bare = row | {
-        "dice_mean_all_images": 0.0,
-        "dice_mean_ship_images": None,
-        "dice_difference": -0.5,
-        "intervals": nothing,
-    }
-
-    lines = markdown_table(*table_cells({"worse": row, "better": better, "bare": bare})).splitlines()
-
-    heads = "preset | ship images | all images | difference to worse | pooled | F2 | false ships on empties | s/image"
-    others = "0.250 | 0.125 | 26 % | 0.100 | 1.19 M | 8.1 | 12,346 |"
-    assert lines[0] == f"| {heads} | parameters | minutes | patches seen |"
-    assert lines[2] == f"| better | 0.500 | 0.750 (0.700 to 0.800) | +0.250 (-0.004 to +0.500) | {others}"
-    assert lines[3] == f"| worse | 0.500 | 0.500 (0.439 to 0.561) | - | {others}"
-    assert lines[4] == f"| bare | - | 0.000 | -0.500 | {others}"
 
 
 def test_images_that_cannot_be_told_apart_are_divided_one_by_one(processes, scenes):

@@ -7,7 +7,6 @@ import pytest
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
-from shipseg_tiles.patches.feed import validating_images
 from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
@@ -161,7 +160,7 @@ def test_weights_of_another_store_do_not_compete(first, store, scenes, processes
 
 def test_images_that_cannot_be_mined_are_no_end_of_the_mistakes(first, store, scenes, processes, tmp_path):
     """Such as those of the wrong folder."""
-    validating = scenes.only(sorted(validating_images(store)))
+    validating = scenes.only(sorted(store.validating_images()))
 
     with pytest.raises(InputError, match=r"none of the 4 images in .* can be mined"):
         mine_and_train(first, store, validating, tmp_path / "net.keras", processes, **ROUND)
