@@ -24,8 +24,11 @@ from shipseg_tiles.errors import InputError, like_others
 _UNFINISHED = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9a-f]{1,7})-(?P<started>[0-9a-f]+)\.partial\..+")
 """Names of files that are being written: they tell by whom, so that nobody removes what another one still writes."""
 
+_LONGEST_NAME = 255
+"""Bytes that a file's name may have."""
+
 _KEPT = 150
-"""Bytes at the end of its name that an unfinished file keeps: names have up to 255, and its own part takes some 40."""
+"""Bytes at the end of its name that an unfinished file keeps; its own part takes some 40."""
 
 _NO_PLAIN_NAME = re.compile(r"^\.|^\Z|[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Hidden or empty names, those with a folder or line end in them, and how Python spells those that are not UTF-8."""
@@ -111,17 +114,19 @@ def _started(process: int) -> int | None:
 
 
 def check_writable(path: Path) -> None:
-    """Find out, before long work, that its result could not be written to a file. Folders above it are made.
+    """Find out, before long work, that its result could not be written to a file. Nothing is left behind.
 
     Raises:
         InputError: If it is a device, a pipe or the like.
-        OSError: If it is a folder, or its own folder cannot be made or written to.
+        OSError: If it is a folder, or the lowest folder above it that is there cannot be written to.
     """
     path = _target(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryFile(dir=path.parent):
+    above = next(folder for folder in path.parents if folder.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
+    with TemporaryFile(dir=above):
         pass
 
 
@@ -207,6 +212,19 @@ def by_stem(names: Iterable[str], where: str) -> dict[str, str]:
             raise InputError(f"{where}: {stems[stem]} and {name} differ in their suffix only; rename or remove one")
         stems[stem] = name
     return stems
+
+
+def check_length(name: str, more: int) -> None:
+    """Refuse a file name that lacks room for a suffix that has `more` bytes than its own.
+
+    Raises:
+        InputError: If it does.
+    """
+    over = len(os.fsencode(name)) + more - _LONGEST_NAME
+    if over > 0:
+        raise InputError(
+            f"{name}: no file of that name with a longer suffix can be written; shorten it by {over} bytes"
+        )
 
 
 def checked_name(name: str, where: str) -> str:

@@ -64,8 +64,7 @@ def list_images(source: Path) -> list[AnyPath]:
     if members is not None:
         found: list[AnyPath] = [*members]
     elif source.is_dir():
-        # A link that leads nowhere is told of when it is read; to read from a pipe would take for ever.
-        found = [Path(entry) for entry in os.scandir(source) if entry.is_file() or not Path(entry).exists()]
+        found = [Path(entry) for entry in os.scandir(source) if _may_be_read(entry)]
     elif source.is_file() and is_image_name(source.name):
         found = [source]
     else:
@@ -79,6 +78,16 @@ def list_images(source: Path) -> list[AnyPath]:
         if path.name == following.name:
             raise InputError(f"{path} and {following} have one name; give one of the folders, as {source}/FOLDER")
     return paths
+
+
+def _may_be_read(entry: os.DirEntry[str]) -> bool:
+    """Say whether an entry of a folder is a file or a link to one: to read from a pipe would take for ever.
+
+    A link that leads nowhere is told of when it is read.
+    """
+    if not entry.is_symlink():
+        return entry.is_file()
+    return Path(entry).is_file() or not Path(entry).exists()
 
 
 def is_image_name(name: str) -> bool:
@@ -203,6 +212,11 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[ImageFile]:
     except FileNotFoundError:
         raise InputError(f"{name} does not exist") from None
     except UnidentifiedImageError:
+        if name.lower().endswith((".tif", ".tiff")):
+            raise InputError(
+                f"{name} is damaged, or a TIFF that predict alone reads, and on disk, not in a zip; fetch it again, or"
+                " convert it to 8 bits a channel"
+            ) from None
         raise InputError(f"{name} is damaged or no image; fetch it again or remove it") from None
     except Exception as error:  # Pillow's plugins raise nearly every kind: OSError, SyntaxError, struct.error ...
         raise InputError(f"{name} is damaged or no image ({error}); fetch it again or remove it") from None

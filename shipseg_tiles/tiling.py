@@ -3,8 +3,10 @@
 Everybody else passes a `TileGrid` around and asks it.
 """
 
+import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Literal, get_args
@@ -253,6 +255,11 @@ def shared_grid(height: int, width: int, tile: int, stride: int) -> TileGrid:
 def round_up(side: int, multiple: int) -> int:
     """Return the smallest multiple that is no less than a side."""
     return -(-side // multiple) * multiple
+
+
+def before_shrinking(multiple: int, shrink: Fraction) -> int:
+    """Return the smallest side in pixels that is a `multiple` once `shrink` pixels have become one."""
+    return multiple * shrink.numerator // math.gcd(multiple, shrink.denominator)
 
 
 def overlap_for(halo: int, tile: int, multiple: int) -> float | None:

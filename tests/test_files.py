@@ -243,3 +243,13 @@ def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
         assert temporary.suffix == ".json"
 
     assert names_in(tmp_path) == [path.name]
+
+
+def test_to_find_out_whether_a_file_can_be_written_leaves_nothing(tmp_path):
+    check_writable(tmp_path / "new" / "folder" / "a.json")
+
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as caught:
+        check_writable(tmp_path / "file" / "folder" / "a.json")
+    assert caught.value.filename == str(tmp_path / "file")

@@ -327,6 +327,7 @@ def test_images_are_listed_by_name(tmp_path):
 def test_a_folder_with_the_name_of_an_image_is_no_image_but_a_broken_link_is_missing(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
 
     (link,) = list_images(tmp_path)
 

@@ -43,6 +43,8 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.scoring.calibrated_contract import calibrated_contract
     from shipseg_tiles.scoring.calibration import calibrate
 
+    if options.out:
+        check_writable(options.out / "calibration.json")
     gate = chosen_gate(options.gate, options.weights)
     contract = changed_contract(options.weights, pixel_size=options.pixel_size)
     if contract.pixel_size != read_contract(options.weights).pixel_size:
@@ -52,9 +54,7 @@ def run(options: Options) -> Outcome:
     archive = options.archive()
     places = validation_places(archive, options.split)
     ships = {name: len(archive.labels.ships[name]) for name in places}
-    _folds(options, places, ships)  # complains before what takes time, as does the next
-    if options.out:
-        check_writable(options.out / "calibration.json")
+    _folds(options, places, ships)  # complains before what takes time
     with quiet_import():
         from shipseg_tiles.scoring.measurement import measure_nets
 

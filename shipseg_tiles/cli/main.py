@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
+from io import TextIOWrapper
 from itertools import permutations
 from pathlib import Path
 from types import UnionType
@@ -54,11 +55,15 @@ class _Parser(ArgumentParser):
     """A parser whose complaints are errors like all others."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see {self.prog} --help")
+        hint = "; a value that begins with - is written as in --scale=-25,0" if "expected one" in message else ""
+        raise InputError(f"{message}{hint}; see {self.prog} --help")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 if all went well, 2 on bad input, 130 on Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):  # names that the terminal cannot spell are told all the same
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         with interrupts():

@@ -101,7 +101,8 @@ def run(options: Options) -> Outcome:
 
 def _check(options: Options, paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
-    from shipseg_tiles.inference.scenes import import_rasterio, is_scene
+    from shipseg_tiles.files import by_stem, check_length
+    from shipseg_tiles.inference.scenes import check_spelled, import_rasterio, is_scene
     from shipseg_tiles.inference.vectors import import_shapely
     from shipseg_tiles.nets.contract import CHANGEABLE
     from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front
@@ -113,11 +114,15 @@ def _check(options: Options, paths: "list[AnyPath]") -> None:
     for needed in (options.classifier, options.gate_weights()):
         if needed:
             contract_in_front(needed, segmenter, options.pixel_size)
-    has_scenes = any(is_scene(path) for path in paths)
-    if has_scenes:
+    by_stem((path.name for path in paths), str(options.images))  # their masks would have one name
+    scenes = [path for path in paths if is_scene(path)]
+    if scenes:
         import_rasterio()
-    if has_scenes or options.vectors:
+        check_spelled(options.out)
+    if options.vectors or scenes:
         import_shapely()
+        for path in paths if options.vectors else scenes:
+            check_length(path.name, len(".geojson") - len(Path(path.name).suffix))
 
 
 def _predict(

@@ -33,6 +33,7 @@ def run(options: Options) -> Outcome:
 
     if options.out.suffix.lower() != ".html":
         raise InputError(f"{options.out} must end in .html")
+    check_writable(options.out)
     scored = open_run(
         options.predictions, options.labels, options.images, options.missing, options.leave_out_calibrated
     )
@@ -42,7 +43,6 @@ def run(options: Options) -> Outcome:
         read_profiles(options.seams) if options.seams else None,
     )
     gallery = Gallery(scored, options.pictures)
-    check_writable(options.out)  # before what takes longest
     result = write_report(options.out, options.title, measured, gallery)
     summary = (
         f"true dice {result['dice_mean_all_images']:.4f} over {result['images']} images,"

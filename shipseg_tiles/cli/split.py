@@ -28,8 +28,8 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.archive.split import VALID, choose_sides, write_split
     from shipseg_tiles.files import check_writable
 
+    check_writable(options.out)
     archive = options.archive()
-    check_writable(options.out)  # before what takes long
     signatures, reasons = signatures_of(options.images, archive.files, options.workers)
     places = group_places(signatures, find_pairs(signatures))
     ship_counts = {name: len(archive.labels.ships[name]) for name in signatures}

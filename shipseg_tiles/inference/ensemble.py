@@ -17,7 +17,7 @@ from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.nets.saved import save_packed
-from shipseg_tiles.tiling import round_up
+from shipseg_tiles.tiling import before_shrinking, round_up
 
 NET = "ensemble"
 """Name of such a net in its contract."""
@@ -134,7 +134,9 @@ def _contract(contracts: Sequence[Contract], further: Sequence[Fraction], scales
         scales: As for `write_ensemble`.
     """
     first, finest = contracts[0], contracts[further.index(Fraction(1))]
-    needed = math.lcm(*(_needed(of.tile_multiple, shrink) for of, shrink in zip(contracts, further, strict=True)))
+    needed = math.lcm(
+        *(before_shrinking(of.tile_multiple, shrink) for of, shrink in zip(contracts, further, strict=True))
+    )
     images = {image for contract in contracts for image in contract.calibration.get("images", [])}
     return replace(
         first,
@@ -153,8 +155,3 @@ def _contract(contracts: Sequence[Contract], further: Sequence[Fraction], scales
         scores={},
         calibration={"images": sorted(images)} if images else {},
     )
-
-
-def _needed(multiple: int, shrink: Fraction) -> int:
-    """Return the smallest side that a net sees as a `multiple` once it is shrunk."""
-    return multiple * shrink.numerator // math.gcd(multiple, shrink.denominator)

@@ -12,7 +12,6 @@ import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError, NetError, warn_skipped
-from shipseg_tiles.files import by_stem
 from shipseg_tiles.images import read_image, read_size
 from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.detection import Ship, Strip
@@ -189,9 +188,8 @@ def predict_files(
         cluster: Shares the work; None for this process alone.
 
     Raises:
-        InputError: If two files differ in their suffix only, so that their masks would have one name, or a net is bad.
+        InputError: If a net is bad, or an option means nothing to these files.
     """
-    by_stem((path.name for path in paths), "images")
     scenes = [path for path in paths if isinstance(path, Path) and is_scene(path)]
     of_scenes: set[AnyPath] = set(scenes)
     images = [path for path in paths if path not in of_scenes]

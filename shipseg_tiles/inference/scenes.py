@@ -240,10 +240,23 @@ def import_rasterio() -> Any:
     return import_extra("rasterio", "scenes", "GeoTIFF needs rasterio")
 
 
+def check_spelled(path: Path) -> None:
+    """Refuse a path that GDAL cannot be told.
+
+    Raises:
+        InputError: If it is not in UTF-8.
+    """
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{str(path.resolve())!r} is not in UTF-8, as GDAL needs it for GeoTIFFs; rename it") from None
+
+
 def _open_tiff(path: Path, mode: str = "r", **profile: Any) -> Any:
     """Open a TIFF with rasterio, which would warn of each one without a place on earth."""
     import rasterio
 
+    check_spelled(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         # A path without links or relative parts cannot be one of GDAL's names for something else.

@@ -161,8 +161,8 @@ def _measures(rectangles: NDArray[np.float64]) -> list[dict[str, float]]:
     sides = _sides(rectangles)
     extents = np.hypot(sides[..., 0], sides[..., 1])
     long_sides = sides[np.arange(len(sides)), extents.argmax(axis=1)]
-    # Rounded before the turn is taken off: 179.96 becomes 180, which is 0.
-    headings = np.degrees(np.arctan2(long_sides[:, 0], long_sides[:, 1])).round(1) % 180
+    # Rounded before the turn is taken off, as 179.96 becomes 180, which is 0; and after it, which leaves 15.0999999.
+    headings = (np.degrees(np.arctan2(long_sides[:, 0], long_sides[:, 1])).round(1) % 180).round(1)
     rows = zip(extents.max(axis=1).round(2), extents.min(axis=1).round(2), headings, strict=True)
     return [
         {"length": float(length), "width": float(width), "heading": float(heading)} for length, width, heading in rows

@@ -9,7 +9,7 @@ from typing import Any, get_origin
 
 from shipseg_tiles.digests import image_digest
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.tiling import round_up
+from shipseg_tiles.tiling import before_shrinking, round_up
 from shipseg_tiles.zipped import AnyPath
 
 FORMAT_VERSION = 1
@@ -191,6 +191,11 @@ class Contract:
     def shrink(self) -> Fraction:
         """How many pixels of the image, along a side, were one for the net in training."""
         return Fraction(self.patch, self.patch_seen)
+
+    @property
+    def image_multiple(self) -> int:
+        """What sides of images are multiples of that the net sees as multiples of `tile_multiple`, however it does."""
+        return math.lcm(*(before_shrinking(self.tile_multiple, Fraction(self.patch, side)) for side in self.sides))
 
     def for_pixels_of(self, size: float) -> "Contract":
         """Return how the net is used on images of other pixels: it sees as much ground as in training.

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,7 @@ class PredictionFolder:
         self._options = options
         self._pictures = pictures
         self._vectors = vectors
+        self._identities: dict[str, str] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -121,7 +123,8 @@ class PredictionFolder:
         elif not (self.out / RECORD).exists():
             self._refuse_others_files()
         shutil.rmtree(self.strips, ignore_errors=True)
-        self._warn_of_others_masks({path.stem for path in paths})
+        self._identities = _identities(paths)
+        self._warn_of_others_masks({Path(name).stem for name in self._identities})
 
     def _warn_of_others_masks(self, stems: set[str]) -> None:
         warn_of_others(self.out / MASKS, stems, _OUTPUTS[MASKS], "whoever takes all masks there takes it too")
@@ -143,13 +146,13 @@ class PredictionFolder:
         Raises:
             InputError: If its journal is damaged.
         """
-        journalled, present = _read_journal(self.out / _JOURNAL), {path.name: path for path in paths}
+        self._identities = _identities(paths)
         self.records = {
             name: record
-            for name, record in journalled.items()
-            if name in present and record.identity == identity_of(present[name])
+            for name, record in _read_journal(self.out / _JOURNAL).items()
+            if record.identity == self._identities.get(name)
         }
-        self._warn_of_others_masks({Path(name).stem for name in present})
+        self._warn_of_others_masks({Path(name).stem for name in self._identities})
 
     def add(self, prediction: Prediction, path: AnyPath) -> None:
         """Write the files of an image that is at `path`, then note that it is done.
@@ -164,21 +167,19 @@ class PredictionFolder:
         (self.out / _JOURNAL).touch()  # which says whose folder it is, as run.json did
         for told in (SUBMISSION, RECORD):
             (self.out / told).unlink(missing_ok=True)
-        for name, suffixes in _OUTPUTS.items():
-            for suffix in suffixes:
-                (self.out / name / f"{Path(prediction.name).stem}{suffix}").unlink(missing_ok=True)
+        self._remove_files(prediction.name)
         ships = [encode_indices(ship) for ship in prediction.pixels]
-        if self._vectors or not prediction.in_memory:
-            self._write_vectors(prediction)
-        if prediction.in_memory:
-            self._write_image(prediction, path, ships)
-        else:
-            self._write_scene(prediction, Path(str(path)))
+        try:
+            self._write_files(prediction, path, ships)
+        except InputError:
+            self._remove_files(prediction.name)
+            raise
         record = Record(
             ships,
             prediction.passed_over,
             prediction.shape[0] * prediction.shape[1],
-            identity_of(path),
+            # Of the file as it was before it was read: one that was replaced since is another.
+            self._identities.get(prediction.name) or identity_of(path),
             prediction.calibrated,
             **asdict(prediction.counts),
         )
@@ -217,6 +218,19 @@ class PredictionFolder:
         (self.out / _JOURNAL).unlink(missing_ok=True)
         shutil.rmtree(self.strips, ignore_errors=True)
 
+    def _remove_files(self, name: str) -> None:
+        for folder, suffixes in _OUTPUTS.items():
+            for suffix in suffixes:
+                (self.out / folder / f"{Path(name).stem}{suffix}").unlink(missing_ok=True)
+
+    def _write_files(self, prediction: Prediction, path: AnyPath, ships: list[str]) -> None:
+        if self._vectors or not prediction.in_memory:
+            self._write_vectors(prediction)
+        if prediction.in_memory:
+            self._write_image(prediction, path, ships)
+        else:
+            self._write_scene(prediction, Path(str(path)))
+
     def _write_image(self, prediction: Prediction, path: AnyPath, ships: list[str]) -> None:
         stem = Path(prediction.name).stem
         mask = prediction.mask()
@@ -248,6 +262,16 @@ class PredictionFolder:
         scores = [ship.score for ship in prediction.ships]
         features = ship_features(prediction.pixels, scores, prediction.shape[0], prediction.georeference)
         write_geojson(self.out / VECTORS / f"{Path(prediction.name).stem}.geojson", features)
+
+
+def _identities(paths: Iterable[AnyPath]) -> dict[str, str]:
+    """Return by name what tells each file from others that had its name; empty of one that is not there."""
+    identities = {}
+    for path in paths:
+        identities[path.name] = ""
+        with suppress(InputError):
+            identities[path.name] = identity_of(path)
+    return identities
 
 
 def _counts(records: Mapping[str, Record]) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def measure_seams(
     """
     seams = Seams({}, {})
     for name, image in images:
-        part = comparable_part(image, options.contract.tile_multiple)
+        part = comparable_part(image, _multiple_for(options.contract, min(image.shape[:2])))
         if min(part.shape[:2]) >= min(options.tiles):
             _compare(seams, part, predict_tiles, options)
         else:
@@ -228,6 +228,11 @@ def measure_seams(
     if not seams.images:
         raise InputError("there is no image to compare; give larger ones or smaller --tiles")
     return seams
+
+
+def _multiple_for(contract: Contract, side: int) -> int:
+    """Return what sides must be multiples of so that the net sees no filler; no side may be, at odd sizes of pixels."""
+    return contract.image_multiple if contract.image_multiple <= side else contract.tile_multiple
 
 
 def _compare(seams: Seams, image: NDArray[np.uint8], predict_tiles: PredictTiles, options: SeamOptions) -> None:

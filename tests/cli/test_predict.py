@@ -873,3 +873,41 @@ def test_nothing_is_kept_of_a_scene_that_was_replaced(predict, stopped_scene, de
 
     assert (status, submission) == (0, f"{HEADER}deep.tif,\n")
     assert (record["resumed"], record["tiles"]) == (True, 6 * 4)
+
+
+def test_images_that_differ_in_their_suffix_only_are_refused_in_the_end_as_well(shipseg, nets, many, stopped, tmp_path):
+    """One of them is done: its mask would be replaced by that of the other."""
+    images = shutil.copytree(many, tmp_path / "many")
+    job = stopped / ".run.json.job.json"
+    job.write_text(job.read_text().replace(str(many), str(images)))
+    first = done_in(stopped)[0]
+    Image.new("RGB", (50, 50)).save((images / first).with_suffix(".bmp"))
+    before = (stopped / "masks" / first).read_bytes()
+
+    status, _, complaint = shipseg(*command(nets, images, stopped))
+
+    assert status == 2
+    assert "differ in their suffix only; rename or remove one" in complaint
+    assert (stopped / "masks" / first).read_bytes() == before
+
+
+def test_a_name_without_room_for_that_of_its_vectors_is_told_before_the_run(predict, images, tmp_path):
+    (images / "sea.png").rename(images / f"{'x' * 251}.png")
+
+    status, complaint, _, _ = predict("--vectors")
+
+    assert status == 2
+    assert complaint.endswith("shorten it by 4 bytes\n")
+    assert not (tmp_path / "out").exists()
+    assert predict()[0] == 0
+
+
+def test_a_scene_needs_a_folder_that_gdal_can_be_told(predict, deep, tmp_path):
+    status, complaint, _, _ = predict("--images", deep, "--scale", "0,3000", "--out", tmp_path / "o\udcfe")
+
+    assert status == 2
+    assert "is not in UTF-8, as GDAL needs it for GeoTIFFs; rename it" in complaint
+
+
+def test_a_value_that_looks_like_a_flag_is_told_how_to_be_written(predict):
+    assert "is written as in --scale=-25,0" in predict("--scale", "-25,0")[1]

@@ -178,13 +178,6 @@ def test_in_images_that_the_classifier_passes_over_no_ship_is_looked_for(plain, 
     assert [(len(found.ships), found.passed_over) for found in alone] == [(1, False)] * 2
 
 
-def test_two_files_whose_masks_would_have_one_name_are_refused(plain, tmp_path):
-    paths = [tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / "a.tif"]
-
-    with pytest.raises(InputError, match="several images are called a,"):
-        list(predict_files(plain, paths, tmp_path))
-
-
 @pytest.mark.parametrize("option", [{"bands": (3, 2, 1)}, {"scale": (0.0, 3000.0)}])
 def test_bands_and_scale_are_refused_for_images(option, plain, tmp_path):
     """Before anything is predicted, as an image of 8 bits would be predicted without them."""

@@ -138,6 +138,7 @@ def test_scene_turned_in_utm(degrees, heading):
 
     assert (properties["length"], properties["width"]) == (200.08, 40.02)
     assert properties["heading"] == pytest.approx(heading, abs=0.1)
+    assert len(str(properties["heading"])) <= len("179.9")
     assert properties["unit"] == "m"
 
 

@@ -507,3 +507,36 @@ def test_rasters_of_a_scene_are_tiffs_and_hold_no_data_where_nothing_was_predict
         assert np.array_equal(valid, predicted)
         assert place == (32632, (10, 0, 500_000, 0, -10, 6_000_000))
     assert not (tmp_path / "out" / ".strips" / "scene.tif").exists()
+
+
+def test_an_image_that_is_replaced_while_it_is_predicted_is_another(images):
+    """What was found is of the file as it was when the run began: another run must not take it for that of the new."""
+    out = images / "out"
+    folder = PredictionFolder(out, OPTIONS, 0, False)
+    folder.begin([images / name for name in IMAGES])
+    Image.new("RGB", (12, 10)).save(images / "a.jpg", quality=5)
+
+    add(folder, images, "a.jpg", "c.png")
+
+    assert list(taken_up(out).records) == ["c.png"]
+
+
+def test_nothing_stays_of_an_image_that_turns_out_to_be_bad(images):
+    """It is gone when its picture is to be drawn."""
+    folder = PredictionFolder(images / "out", OPTIONS, 1, True)
+    (images / "c.png").unlink()
+
+    with pytest.raises(InputError, match=r"c\.png does not exist"):
+        add(folder, images, "c.png")
+
+    assert not [path for path in (images / "out").rglob("*") if path.is_file() and path.name != ".journal.jsonl"]
+
+
+def test_a_link_that_leads_nowhere_any_more_is_as_if_it_were_removed(images):
+    out = images / "out"
+    (images / "real.png").symlink_to("c.png")
+    add(PredictionFolder(out, OPTIONS, 0, False), images, "a.jpg")
+    PredictionFolder(out, OPTIONS, 0, False).add(prediction("real.png", (4, 9)), images / "real.png")
+    (images / "c.png").unlink()
+
+    assert list(taken_up(out, images / "a.jpg", images / "real.png").records) == ["a.jpg"]

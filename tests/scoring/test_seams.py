@@ -237,3 +237,25 @@ def test_no_image_at_all_is_refused(images):
 def test_what_the_net_cannot_do_is_refused_before_anything_is_measured(changes, reason):
     with pytest.raises(InputError, match=reason):
         options(tile_multiple=16, **changes)
+
+
+@pytest.mark.parametrize(
+    ("patch", "resize", "multiple", "sides"), [(384, 256, 64, 96), (576, 192, 64, 192), (384, None, 16, 16)]
+)
+def test_the_whole_is_seen_without_filler_at_the_scale_of_the_net(patch, resize, multiple, sides):
+    """At two thirds of the side 96 px are 64, at a third 192 px: 704 px would be 469 and be extended."""
+    contract = options((multiple,), patch=patch, resize=resize, tile_multiple=multiple, tile=multiple).contract
+    assert contract.image_multiple == sides
+
+
+def test_an_image_is_cut_to_what_the_net_sees_without_filler():
+    """At two thirds of the side multiples of 2 px are those of 3 in the image: 34 x 35 px become 33 x 33."""
+    shapes = []
+
+    def predict(tiles):
+        shapes.append(tiles.shape[1:3])
+        return box_net(3)(tiles)
+
+    measure_seams([noise(34, 35)], predict, options(tiles=(12,), patch=24, resize=16, tile_multiple=2))
+
+    assert shapes[0] == (33, 33)
