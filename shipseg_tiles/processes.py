@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
+from types import FrameType
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -41,10 +42,19 @@ def open_workers(workers: int, cluster: str = "") -> Iterator[Executor]:
         yield executor
 
 
+class _Processes(ProcessPoolExecutor):
+    """Processes that are handed work in one go: Ctrl-C in the middle would leave a lock that nobody gives back."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """As of any executor."""
+        with _later_ctrl_c():
+            return super().submit(function, *arguments, **named)
+
+
 @contextmanager
 def _local(workers: int) -> Iterator[Executor]:
     # Spawned, not forked: a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as processes:
+    with _Processes(workers, multiprocessing.get_context("spawn"), _end_with_parent) as processes:
         _start(processes, workers)
         try:
             yield processes
@@ -130,6 +140,23 @@ def _without_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _later_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block; only the main thread can."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(*came[0])
 
 
 def map_ahead(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:

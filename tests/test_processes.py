@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shipseg_tiles import processes
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.processes import chunked, map_ahead, map_images, map_in_chunks, open_workers
 from shipseg_tiles.tiling import Region, parse_region
@@ -207,3 +208,20 @@ def test_ctrl_c_is_left_to_the_parent_of_local_workers():
 
     assert output == "stopped\n"
     assert "Traceback" not in complaint
+
+
+def test_ctrl_c_waits_until_work_is_handed_over():
+    """In the middle it would leave a lock of the executor that nobody gives back, and its end would wait for ever."""
+    done = []
+
+    def hand_over():
+        with processes._later_ctrl_c():
+            signal.raise_signal(signal.SIGINT)
+            done.append("handed over")
+
+    with pytest.raises(KeyboardInterrupt):
+        hand_over()
+
+    assert done == ["handed over"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)

@@ -31,6 +31,10 @@ _NOT_ASKED = ("presets", "test_folds", "workers", "json", "config")
 """Options that do not change what a preset is scored with on a fold: a run with others goes on with what there is."""
 
 
+_SECONDS_TO_TIDY_UP = 60
+"""How long a verb has, after Ctrl-C, to end by itself."""
+
+
 @dataclass(kw_only=True)
 class Options(ArchiveOptions):
     """Options of `compare`."""
@@ -191,10 +195,17 @@ def _known(path: Path, asked: dict[str, str]) -> "FoldResult | None":
     """Return what an earlier run has measured; None if there is no such file, or it was asked for something else."""
     from shipseg_tiles.training.comparison import FoldResult
 
-    with suppress(OSError, ValueError, KeyError, TypeError):  # a file that is cut off counts as none
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["asked"] == asked:
+    known = _read(path)
+    with suppress(KeyError, TypeError):  # one of another version counts as none
+        if known and known["asked"] == asked:
             return FoldResult.from_json(known["measured"])
+    return None
+
+
+def _read(path: Path) -> Any:
+    """Read a JSON file; None if there is none, or it is cut off."""
+    with suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
     return None
 
 
@@ -212,10 +223,14 @@ def _trained_with_classifier(preset: "Preset", options: Options, fold: _Fold) ->
 
 def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, encoder: Path | None = None) -> Path:
     """Cut patches as a preset says and train on them; return the weights."""
+    from shipseg_tiles.files import write_json
     from shipseg_tiles.nets.weights_files import rounds_folder
     from shipseg_tiles.patches.store_layout import shards_folder
 
-    folder = fold.folder / preset.name
+    folder, asked = fold.folder / preset.name, _asked(preset, options, fold)
+    if _read(folder / "asked.json") != asked:
+        shutil.rmtree(folder, ignore_errors=True)  # what was begun otherwise
+        write_json(folder / "asked.json", asked)
     patches, weights = folder / "patches.h5", folder / "net.keras"
     images = {"images": options.images, "labels": options.labels, "split": fold.split, "workers": options.workers}
     whole = {"full_images": options.full_images, "seed": options.seed}
@@ -254,7 +269,14 @@ def _call(of: "Preset", verb: str, **flags: Any) -> None:
     """
     words = [word for name, value in flags.items() for word in flag_words(name, value)]
     command = [sys.executable, "-m", "shipseg_tiles", verb, *words]
-    status = subprocess.run(command, stdout=sys.stderr, check=False).returncode
+    process = subprocess.Popen(command, stdout=sys.stderr)
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:  # which the terminal sent to it as well: it may tidy up
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(_SECONDS_TO_TIDY_UP)
+        process.kill()
+        raise
     if status < 0 or status == 130:
         raise KeyboardInterrupt
     if status:

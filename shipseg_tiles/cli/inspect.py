@@ -77,7 +77,8 @@ def _lines(path: Path, data: dict[str, Any]) -> list[str]:
             )
         ),
         f"{data['full_images']} full images, {len(data['left_out'])} images left out",
-        "options: " + ", ".join(f"{name} {value!r}" for name, value in data["options"].items()),
+        # Names as Python writes them, without the quotes: of a stranger they might write to the terminal.
+        "options: " + ", ".join(f"{repr(name)[1:-1]} {value!r}" for name, value in data["options"].items()),
         f"fingerprint: {data['plan_fingerprint']}",
     ]
 

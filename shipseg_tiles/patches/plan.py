@@ -15,6 +15,8 @@ from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, PARTS, SPLITS
 from shipseg_tiles.rle import rows_and_columns
 from shipseg_tiles.tiling import TileGrid, shared_grid
 
+_MOST_BACKGROUND = 1e9
+
 CELLS = 64
 """Images fall into so many cells, and slots go through them cell by cell. A shard holds whole cells, so that the order
 of the patches is the same however many shards there are."""
@@ -53,8 +55,8 @@ class PlanOptions:
 
     def __post_init__(self) -> None:
         """Refuse what no plan can follow."""
-        if not 0 <= self.background_ratio < float("inf"):
-            raise InputError(f"background ratio {self.background_ratio} must be 0 or more")
+        if not 0 <= self.background_ratio <= _MOST_BACKGROUND:
+            raise InputError(f"background ratio {self.background_ratio} must be from 0 to {_MOST_BACKGROUND}")
         if self.background_from not in BACKGROUND_FROM:
             raise InputError(f"background from {self.background_from!r} must be one of {', '.join(BACKGROUND_FROM)}")
         if max(self.patch, self.resize or 0) > MAXIMUM_SIDE:
@@ -62,8 +64,8 @@ class PlanOptions:
         lowest = {"patch": 1, "resize": 1, "min_ship_pixels": 1, "jitter": 0, "max_per_ship_count": 1, "seed": 0}
         for name, least in lowest.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name.replace('_', ' ')} {value} must be {least} or more")
+            if value is not None and not least <= value < 2**32:
+                raise InputError(f"{name.replace('_', ' ')} {value} must be from {least} to {2**32 - 1}")
         if not 1 <= self.stride <= self.patch:
             raise InputError(f"stride {self.stride} must be from 1 to the patch of {self.patch}")
 

@@ -3,13 +3,16 @@
 Names in it never choose a path, nothing is read that the file does not hold, and what is damaged is an `InputError`.
 """
 
+import errno
 import json
 import math
 import operator
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +27,7 @@ from shipseg_tiles.extras import missing_extra
 from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.patches.slots import MAXIMUM_SIDE, PARTS, Slots
 from shipseg_tiles.patches.store_layout import FILTERS, FORMAT_VERSION, INDEX, SOURCE, stored_side
+from shipseg_tiles.zipped import MAXIMUM_FILE_BYTES
 
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 """What h5py, and the unpacking of what it read, raise on a file that is damaged or made up."""
@@ -80,7 +84,7 @@ class StoreFile:
         header = Header(
             patch=operator.index(self._attribute("patch")),
             options=_parsed(self._attribute("options"), dict),
-            fingerprint=self._attribute("plan_fingerprint").decode(),
+            fingerprint=_fingerprint(self._attribute("plan_fingerprint").decode()),
             left_out=_parsed(self._whole("left_out", "|u1").tobytes(), dict),
             shards=_parsed(self._attribute("shards"), list),
         )
@@ -117,19 +121,25 @@ class StoreFile:
         return table
 
     def full_images(self) -> Iterator[FullImage]:
-        """Read the full images one by one.
+        """Read the full images one by one: a file with holes could hold more of them than fits into memory.
 
         Raises:
             InputError: If one is not as it was written.
         """
-        files, labels = (self._whole(f"full_images/{name}", "|u1") for name in ("files", "labels"))
+        files, labels = self._dataset("full_images/files"), self._whole("full_images/labels", "|u1")
+        if files.dtype != np.uint8 or files.ndim != 1:
+            raise self.damaged(f": full_images/files is {files.ndim}-dimensional {files.dtype}")
+        if len(files):
+            self._offset(files)
         index = self._whole("full_images/index", _kinds(INDEX))
         rows = [(name.decode("utf-8"), *numbers) for name, *numbers in index.tolist()]
         ships = parse_labels(labels.tobytes(), f"{self.path}/full_images/labels").ships
         end = 0
         for name, offset, length, checksum in rows:
+            if offset != end or not 0 <= length <= min(len(files) - end, MAXIMUM_FILE_BYTES):
+                raise self.damaged(f": the full image {name!r} is damaged")
             data = files[end : end + length].tobytes()
-            if (offset, length) != (end, len(data)) or zlib.crc32(data) != checksum or name not in ships:
+            if zlib.crc32(data) != checksum or name not in ships:
                 raise self.damaged(f": the full image {name!r} is damaged")
             yield FullImage(name, data, ships[name])
             end += length
@@ -188,8 +198,14 @@ class StoreFile:
             return self._compressed(dataset)
         if not len(dataset):
             return np.empty(shape, dtype=np.uint8)
+        offset = self._offset(dataset)
+        return self._bytes[offset : offset + math.prod(shape)].reshape(shape)
+
+    @cached_property
+    def _bytes(self) -> NDArray[np.uint8]:
+        """All of the file, mapped: once, as each map holds a file open, and a store may have many shards."""
         # A plain array over the map: the map's own class costs time whenever it is indexed.
-        return np.asarray(np.memmap(self.path, np.uint8, mode="r", offset=self._offset(dataset), shape=shape))
+        return np.asarray(np.memmap(self.path, np.uint8, mode="r"))
 
     def _offset(self, dataset: h5py.Dataset) -> int:
         """Return where in the file a contiguous dataset begins that lies in it as a whole.
@@ -242,6 +258,8 @@ def opened(path: Path) -> Iterator[StoreFile]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise InputError(f"{path}: too many files are open; allow more, as with ulimit -n 4096") from None
         raise InputError(f"{path} is no HDF5 file or is cut off ({error}); make it again with make-patches") from None
     with file:
         store_file = StoreFile(path, file)
@@ -251,6 +269,8 @@ def opened(path: Path) -> Iterator[StoreFile]:
         except InputError:
             raise
         except _DAMAGE as error:
+            if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+                raise InputError(f"{path}: too many files are open; allow more, as with ulimit -n 4096") from None
             reason = " ".join(str(error).split())
             raise store_file.damaged(f" lacks a part or is damaged ({reason})") from None
 
@@ -260,6 +280,12 @@ def compression_of(dataset: h5py.Dataset) -> str:
     properties = dataset.id.get_create_plist()
     codes = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
     return next((name for name, code in FILTERS.items() if codes == [code]), "")
+
+
+def _fingerprint(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError(f"plan_fingerprint {text!r} is none")
+    return text
 
 
 def _parsed(text: bytes, kind: type[_Json]) -> _Json:

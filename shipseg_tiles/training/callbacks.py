@@ -1,10 +1,13 @@
 """What happens while epochs go by: rates, time, the score of each epoch, and the weights that are kept."""
 
 import math
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import keras
@@ -127,6 +130,39 @@ class CountPatches(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Tell."""
         logs["patches_seen"] = self.seen
+
+
+class StopOnInterrupt(keras.callbacks.Callback):
+    """Ends a training that Ctrl-C was to end; for `contextlib.closing`.
+
+    TensorFlow may print the exception and go on if it comes while a net is traced.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = False
+        self._before: Any = signal.getsignal(signal.SIGINT)
+        self._listens = callable(self._before) and threading.current_thread() is threading.main_thread()
+        if self._listens:
+            signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        self._before(number, frame)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look whether there was one.
+
+        Raises:
+            KeyboardInterrupt: If so.
+        """
+        if self.came:
+            raise KeyboardInterrupt
+
+    def close(self) -> None:
+        """Leave Ctrl-C to who had it before."""
+        if self._listens:
+            signal.signal(signal.SIGINT, self._before)
 
 
 class StopOnNaN(keras.callbacks.Callback):

@@ -28,10 +28,11 @@ from shipseg_tiles.training.callbacks import (
     JudgeEpoch,
     Pace,
     Progress,
+    StopOnInterrupt,
     StopOnNaN,
     tensorboard,
 )
-from shipseg_tiles.training.journal import Journal
+from shipseg_tiles.training.journal import TENSORBOARD, Journal
 from shipseg_tiles.training.judges import choose_judge
 from shipseg_tiles.training.model import bare_net, build_model, prepare_stage, save_net
 from shipseg_tiles.training.options import TrainOptions
@@ -210,9 +211,11 @@ class _Training:
             self.options.keep,
         )
         pace = Pace(self.schedule, self.journal, self.judge, self.options.minutes)
-        boards = tensorboard(self.journal.folder / "tensorboard")
-        with closing(self.journal), closing(Progress(self.schedule.epochs)) as progress:
-            callbacks = [BeginEpoch(self.feed), StopOnNaN(), self.count, judging, *boards, self.journal, pace, progress]
+        boards = tensorboard(self.journal.folder / TENSORBOARD)
+        progress, interrupt = Progress(self.schedule.epochs), StopOnInterrupt()
+        with closing(interrupt), closing(self.journal), closing(progress):
+            first = [BeginEpoch(self.feed), interrupt, StopOnNaN(), self.count]
+            callbacks = [*first, judging, *boards, self.journal, pace, progress]
             while not pace.is_over:
                 self._fit(callbacks)
         contract = read_contract(self.out)
@@ -279,7 +282,9 @@ def _identity(
     store: PatchStore, mined: PatchStore | None, options: TrainOptions, fraction: ShipFraction
 ) -> dict[str, Any]:
     """Return what must be the same when a training is taken up again, which may be on other machines."""
-    identity = asdict(options) | {"store": _content(store), "mined": _content(mined) if mined else ""}
+    named = {name: getattr(options, name) for name in ("start_from", "encoder_weights")}
+    files = {name: str(Path(value).resolve()) for name, value in named.items() if value not in ("", "none", "imagenet")}
+    identity = asdict(options) | files | {"store": _content(store), "mined": _content(mined) if mined else ""}
     del identity["strategy"]
     if not fraction.changes and options.schedule in ("plateau", "constant"):
         del identity["epochs"]  # it may be prolonged, unless the epochs so far depend on how many there are

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,10 @@ CURVES_EVERY = 10.0
 """Seconds before the first drawing of the curves and between two: one takes as long as an epoch of a small training."""
 
 _STATE = "state.json"
+_CURVES = "curves.png"
+
+TENSORBOARD = "tensorboard"
+"""Folder of what is written for TensorBoard."""
 
 
 class Journal(keras.callbacks.Callback):
@@ -71,7 +76,9 @@ class Journal(keras.callbacks.Callback):
     def begin(self) -> None:
         """Make the folder, and forget an earlier training that was written to it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._state.unlink(missing_ok=True)
+        for name in (_STATE, HISTORY, _CURVES):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / TENSORBOARD, ignore_errors=True)
         self._remove_checkpoints()
 
     def take_up(self) -> None:
@@ -129,7 +136,7 @@ class Journal(keras.callbacks.Callback):
             self._draw()
 
     def _draw(self) -> None:
-        draw_curves(self._table(), self.folder / "curves.png")
+        draw_curves(self._table(), self.folder / _CURVES)
         self._drawn = (len(self.history), time.monotonic())
 
     def _table(self) -> pd.DataFrame:

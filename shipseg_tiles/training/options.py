@@ -1,5 +1,6 @@
 """How to train."""
 
+import math
 from dataclasses import dataclass
 
 from shipseg_tiles.errors import InputError
@@ -92,7 +93,7 @@ class TrainOptions:
         if self.batch_size < 1:
             raise InputError(f"batch size {self.batch_size} must be above 0")
         for name in ("minutes", "weight_decay"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name.replace('_', ' ')} {getattr(self, name)} must be 0 or more")
         if not 0 <= self.moving_average < 1:
             raise InputError(f"moving average {self.moving_average} must be at least 0 and below 1")

@@ -155,3 +155,14 @@ def test_a_configuration_sets_the_flags(inspect, folder):
 
     assert status == 0, complaint
     assert json.loads((folder / "p.json").read_text())["verified"] == 56
+
+
+def test_options_of_a_stranger_write_nothing_to_the_terminal(folder, inspect):
+    with h5py.File(folder / "p.h5", "r+") as file:
+        options = json.loads(file.attrs["options"])
+        file.attrs["options"] = np.bytes_(json.dumps(options | {"\x1b[32mkey": "\x1b[31m"}))
+
+    _, output, _ = inspect("p.h5")
+
+    assert "\x1b" not in output
+    assert r"\x1b[32mkey '\x1b[31m'" in output

@@ -301,6 +301,9 @@ def test_run_that_leaves_its_image_is_refused():
         {"resize": 8193},
         {"max_per_ship_count": 0},
         {"seed": -1},
+        {"seed": 2**64},
+        {"jitter": 10**21},
+        {"background_ratio": 1e308},
     ],
 )
 def test_options_out_of_their_range_are_refused(options):

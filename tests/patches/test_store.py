@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import tracemalloc
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -707,3 +708,54 @@ def test_too_few_or_too_many_shards_are_refused(change, joined):
     change_shards(joined, change)
 
     assert "rows of source for" in refused(joined)
+
+
+def open_files():
+    """How many files this process holds open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_a_store_holds_each_of_its_files_open_once(joined):
+    """Of 64 shards with a map for each of 8 datasets, two stores would hold more files than systems allow."""
+    before = open_files()
+
+    store = PatchStore(joined)
+
+    assert len(store.files) == 3
+    assert open_files() - before <= 3
+
+
+def test_a_limit_on_open_files_is_not_taken_for_damage(joined):
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files() + 1, allowed[1]))
+    try:
+        with pytest.raises(InputError, match="too many files are open; allow more, as with ulimit -n"):
+            PatchStore(joined)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+
+
+def test_full_images_that_are_a_hole_take_no_memory(path):
+    """4 GB that no disk holds, of one image."""
+    with h5py.File(path, "r+", libver="earliest") as file:
+        index = file["full_images/index"][:1]
+        index["length"] = 2**32 - 1
+        del file["full_images/files"], file["full_images/index"]
+        file["full_images/index"] = index
+        _create_contiguous(file, "full_images/files", (2**32,), h5py.h5t.STD_U8LE)
+    os.truncate(path, 2**33)
+    tracemalloc.start()
+
+    assert "damaged" in refused(path)
+
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("fingerprint", [b"abc\x1b[31m", b"", b"0" * 63, b"G" * 64])
+def test_a_fingerprint_that_is_none_is_refused(fingerprint, path):
+    """It might write to the terminal of whoever looks at the store."""
+    with h5py.File(path, "r+") as file:
+        file.attrs["plan_fingerprint"] = np.bytes_(fingerprint)
+
+    assert "plan_fingerprint" in refused(path)

@@ -1,10 +1,13 @@
+import signal
+from contextlib import closing, suppress
+
 import keras
 import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.training.callbacks import JudgeEpoch, Pace, StopOnNaN
+from shipseg_tiles.training.callbacks import JudgeEpoch, Pace, StopOnInterrupt, StopOnNaN
 from shipseg_tiles.training.journal import Journal
 from shipseg_tiles.training.schedule import Schedule, Stage
 
@@ -200,3 +203,16 @@ def test_a_validation_loss_that_is_no_number_stops_the_training_as_well():
 
     with pytest.raises(InputError, match="the loss of the validation patches is nan after epoch 2; train again with a"):
         stop.on_epoch_end(1, {"loss": 0.5, "val_loss": float("nan")})
+
+
+def test_an_interrupt_that_was_swallowed_ends_the_training_with_the_next_batch():
+    """Compiled code that calls Python may print the exception and go on."""
+    before = signal.getsignal(signal.SIGINT)
+    with closing(StopOnInterrupt()) as interrupt:
+        interrupt.on_train_batch_end(0)
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.on_train_batch_end(1)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -580,6 +580,7 @@ def test_a_store_without_validation_trains_by_its_loss(scenes, tmp_path):
         ({"schedule": "cosign"}, "there is no schedule 'cosign'"),
         ({"warm_up": -1.0}, "warm up -1.0"),
         ({"minutes": -1.0}, "minutes -1.0"),
+        ({"weight_decay": float("inf")}, "weight decay inf"),
         ({"weight_decay": float("nan")}, "weight decay nan"),
         ({"moving_average": 1.0}, "moving average 1.0"),
         ({"keep": "first"}, "keep 'first' must be one of best, last"),
