@@ -93,6 +93,18 @@ def test_beyond_the_halo_all_is_below_the_tolerance(percentiles, tolerance, halo
     profile.add(np.arange(4), np.array(percentiles, dtype=np.float32), np.zeros(4, dtype=np.float32))
 
     assert profile.halo == halo
+    assert profile.mean == pytest.approx(percentiles)
+
+
+def test_the_percentile_is_what_99_of_100_differ_by_at_most():
+    """Of 1000 pixels at distance 0 ten differ by 0.75, of those at distance 1 eleven do, and the others by 0.25."""
+    profile = Profile(2, 0.1)
+    tiled = np.full((2, 1000), 0.25, dtype=np.float32)
+    tiled[0, :10] = tiled[1, :11] = 0.75
+
+    profile.add(np.repeat([[0], [1]], 1000, axis=1), tiled, np.zeros_like(tiled))
+
+    assert profile.percentile_99.tolist() == [0.25, 0.75]
 
 
 def test_profiles_of_all_images_are_one():
@@ -231,6 +243,7 @@ def test_no_image_at_all_is_refused(images):
         ({"overlaps": (0.0, 1.0)}, "overlap 1.0"),
         ({"overlaps": (float("nan"),)}, "overlap nan"),
         ({"tolerance": 0.0}, "tolerance 0.0"),
+        ({"tolerance": 1.0}, "tolerance 1.0"),
         ({"tolerance": float("nan")}, "tolerance nan"),
     ],
 )
