@@ -87,10 +87,11 @@ def test_tiles_of_a_net_that_sees_them_resized_lie_on_the_image():
 
 
 def test_the_most_frequent_size_comes_first():
-    plans = plan_sizes({(70, 60): 1, (50, 60): 2, (40, 60): 1}, contract(), {(60, 60): 3})
+    plans = plan_sizes({(70, 60): 1, (50, 60): 2, (40, 60): 1, (40, 50): 1}, contract(), {(60, 60): 3})
 
-    assert [(plan.height, plan.images) for plan in plans] == [(60, 3), (50, 2), (40, 1), (70, 1)]
-    assert [plan.image_bytes for plan in plans] == [0, 9_000, 7_200, 12_600]  # a scene is read by windows
+    sizes = [(plan.height, plan.width, plan.images) for plan in plans]
+    assert sizes == [(60, 60, 3), (50, 60, 2), (40, 50, 1), (40, 60, 1), (70, 60, 1)]
+    assert [plan.image_bytes for plan in plans] == [0, 9_000, 6_000, 7_200, 12_600]  # a scene is read by windows
 
 
 def test_totals_by_hand():
