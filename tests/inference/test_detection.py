@@ -38,16 +38,16 @@ def test_lines_without_ships_have_no_pixels():
 def test_rasters_by_hand():
     """A probability of 0.5 is 127.5 of 255, which rounds to the even 128; 0.2 is 51. A disagreement is at most 0.5,
     which is 255; 0.1 is 51."""
-    both = lines(1, 2, [[0, 0.5], [0.2, 1]], [[0, 0.5], [0.1, 0.25]])
+    both = lines(1, 2, [[0, 0.5, 0], [0.2, 1, 0]], [[0, 0.5, 0], [0.1, 0.25, 0]])
 
     strip = threshold_lines(both, 5, 0.9, ("disagreement", "probability"))
 
     assert {name: raster.tolist() for name, raster in strip.rasters.items()} == {
-        "probability": [[0, 128], [51, 255]],
-        "disagreement": [[0, 255], [51, 128]],
+        "probability": [[0, 128, 0], [51, 255, 0]],
+        "disagreement": [[0, 255, 0], [51, 128, 0]],
     }
     assert {raster.dtype for raster in strip.rasters.values()} == {np.dtype(np.uint8)}
-    assert strip.place == np.s_[1:3, 2:4]
+    assert strip.place == np.s_[1:3, 2:5]
 
 
 @pytest.mark.parametrize("asked", [(), ("probability",), ("disagreement",), ("probability", "disagreement")])

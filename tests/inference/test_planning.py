@@ -60,6 +60,15 @@ def test_views_by_hand(views):
     assert plan.batch_bytes == (8 * 18 + 8) * 65_536
 
 
+@pytest.mark.parametrize(("resizes", "batch"), [([32], 8), ([128], 2), ([32, 128], 2)])
+def test_a_batch_fits_when_it_is_as_large_as_the_net_sees_it(resizes, batch):
+    """As above 9 tiles of 65,536 pixels fit. The net sees patches of 64 px twice as long: 2 of them, so 8 batches of 2
+    for the 16. Nothing more fits of what it sees smaller: the tiles themselves are in memory, too."""
+    (plan,) = plan_sizes({(768, 768): 1}, contract(resizes=resizes))
+
+    assert plan.batch == batch
+
+
 def test_a_small_image_takes_one_small_tile():
     """50 px are rounded up to 64, the next multiple of 16; 64 x 64 are 4,096 pixels for 2,000."""
     (plan,) = plan_sizes({(40, 50): 1}, contract(tile=768))
@@ -78,9 +87,11 @@ def test_tiles_of_a_net_that_sees_them_resized_lie_on_the_image():
 
 
 def test_the_most_frequent_size_comes_first():
-    plans = plan_sizes({(70, 60): 1, (50, 60): 2, (40, 60): 1}, contract())
+    plans = plan_sizes({(70, 60): 1, (50, 60): 2, (40, 60): 1, (40, 50): 1}, contract(), {(60, 60): 3})
 
-    assert [(plan.height, plan.images) for plan in plans] == [(50, 2), (40, 1), (70, 1)]
+    sizes = [(plan.height, plan.width, plan.images) for plan in plans]
+    assert sizes == [(60, 60, 3), (50, 60, 2), (40, 50, 1), (40, 60, 1), (70, 60, 1)]
+    assert [plan.image_bytes for plan in plans] == [0, 9_000, 6_000, 7_200, 12_600]  # a scene is read by windows
 
 
 def test_totals_by_hand():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -199,11 +200,15 @@ def test_alpha_counts_whatever_the_type_of_pixels_and_the_order_of_bands(path, u
     expected = np.ones((300, 200), dtype=bool)
     expected[10:20, 30:50] = False
 
-    pixels, valid = whole(path, bands, None if dtype == np.uint8 else (0, 255))
+    scale = None if dtype == np.uint8 else (0, 255)
+    pixels, valid = whole(path, bands, scale)
+    with open_scene(path, bands, scale) as scene:
+        part = scene[15:40, 20:35]
 
     assert np.array_equal(valid, expected)
     colours = [values[names.index(colour)] for colour in ("red", "green", "blue")]
     assert np.array_equal(pixels, np.stack(colours, axis=-1) * expected[..., np.newaxis])
+    assert np.array_equal(part, pixels[15:40, 20:35])
 
 
 @pytest.mark.parametrize("uses", ["blue green red", "green alpha red blue", "undefined undefined undefined"])
@@ -407,10 +412,19 @@ def test_scenes_that_lie_nowhere_have_no_georeference(place, path):
 
 @pytest.mark.parametrize(
     "place",
-    [UTM | {"transform": rasterio.Affine(10, 0, 1e30, 0, -10, 0)}, UTM | {"crs": "EPSG:4326"}],
-    ids=["outside the projection", "metres taken for degrees"],
+    [
+        UTM | {"transform": rasterio.Affine(10, 0, 1e30, 0, -10, 0)},
+        UTM | {"crs": "EPSG:4326"},
+        *(
+            {"crs": "EPSG:4326", "transform": rasterio.Affine(0.05, 0, 10, *latitude)}
+            for latitude in [(-0.05, -0.05, 94), (0.05, -0.05, 84), (-0.05, 0.05, 79), (0.01, 0.05, 74)]
+        ),
+    ],
+    ids=["outside the projection", "metres for degrees", "upper left", "upper right", "lower left", "lower right"],
 )
 def test_scenes_outside_the_earth_are_refused_at_once(place, path):
+    """Also if only one corner is beyond a pole: at 300 x 200 pixels it is at 94 degrees and the next one at 84, or the
+    last one at 91 and the next one at 89."""
     with pytest.raises(InputError, match=r"scene\.tif: pixels lie nowhere on earth.*; correct its"):
         georeference_of(path, **place)
 
@@ -504,7 +518,7 @@ def test_odd_names_are_plain_files(name, tmp_path, monkeypatch):
 def write_empty(path, height, width, **layout):
     """Write a file of zeros that takes no space."""
     profile = {"driver": "GTiff", "count": 3, "height": height, "width": width, "dtype": "uint8", "SPARSE_OK": True}
-    with rasterio.open(path, "w", **profile, **layout):
+    with rasterio.open(path, "w", **profile | layout):
         pass
 
 
@@ -512,16 +526,19 @@ def test_scenes_that_are_too_large_are_refused(path):
     write_empty(path, 1, MAXIMUM_SIDE + 1)
     with pytest.raises(InputError, match=r"scene\.tif has 1 x 1048577 pixels"):
         whole(path)
+    with pytest.raises(InputError, match=r"scene\.tif has 1 x 1048577 pixels"):
+        read_scene_size(path)
 
-    write_empty(path, 2**15, 2**14, tiled=True, blockysize=2**15, blockxsize=2**14)  # one tile of 1.6 GB
-    with pytest.raises(InputError, match=r"blocks of 32768 x 16384 pixels.*gdal_translate -of COG"):
+    one_tile = {"tiled": True, "blockysize": 2**15, "blockxsize": 2**13}  # of 1.6 GB
+    write_empty(path, 2**15, 2**13, **one_tile, dtype="uint16")
+    with pytest.raises(InputError, match=r"blocks of 32768 x 8192 pixels.*gdal_translate -of COG"):
         whole(path)
 
 
 def test_blocks_much_larger_than_the_scene_are_refused(path):
     """A block is unpacked whole, whatever the scene shows of it: 16 px squared would take 200 MB."""
-    write_empty(path, 16, 16, tiled=True, blockxsize=8192, blockysize=8192)
-    with pytest.raises(InputError, match=r"blocks of 8192 x 8192 pixels.*gdal_translate -of COG"):
+    write_empty(path, 16, 16, tiled=True, blockxsize=1024, blockysize=65_536)
+    with pytest.raises(InputError, match=r"blocks of 65536 x 1024 pixels.*gdal_translate -of COG"):
         whole(path)
 
     write_empty(path, 16, 16, tiled=True, blockxsize=512, blockysize=512)
@@ -533,7 +550,7 @@ def test_blocks_much_larger_than_the_scene_are_refused(path):
 
 def test_large_scene_is_known_without_a_warning(path):
     """Pillow would take 1.6 billion pixels for an attack."""
-    write_empty(path, 40_000, 40_000, tiled=True)
+    write_empty(path, 20_000, 80_000, tiled=True)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -659,19 +676,39 @@ def test_raster_that_fails_leaves_the_old_file(path, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["scene.tif"]
 
 
+@contextmanager
+def files_of_at_most(size):
+    """A disk that is full as soon as a file has so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.mark.parametrize("limit", [100, 100_000, 700_000])
 def test_full_disk_is_noticed(limit, path, tmp_path):
     """Files may have so many bytes; the noise takes 770,000. GDAL writes most of it when the file is closed."""
     values = noise(1, 1100, 700)[0]
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        with pytest.raises(OSError, match="disk full") as caught:
-            written(path, values)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    with files_of_at_most(limit), pytest.raises(OSError, match="disk full") as caught:
+        written(path, values)
 
     assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mask_that_lacks_its_last_byte_is_noticed(path, tmp_path):
+    """GDAL says nothing of it, neither when it writes nor when it reads: all of a tile would be valid."""
+    values, valid = noise(1, 1100, 700)[0], np.random.default_rng(1).random((1100, 700)) < 0.9
+    written(path, values, None, valid)
+    size = path.stat().st_size
+    path.unlink()
+
+    with files_of_at_most(size - 1), pytest.raises(OSError, match="disk full"):
+        written(path, values, None, valid)
+
     assert list(tmp_path.iterdir()) == []
 
 

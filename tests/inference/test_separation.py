@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,6 +82,28 @@ def test_two_boxes_that_touch_by_a_part_of_their_ends_are_cut_where_they_touch()
     assert len(separate_objects(mask)) == 1
     assert [part.size for part in parts] == [400, 400]
     assert [np.unique(part // SHAPE[0]).tolist() for part in parts] == [list(range(20, 60)), list(range(60, 100))]
+
+
+def test_a_pixel_that_hangs_on_by_a_corner_stays_with_its_ship():
+    """The boxes from above, and a pixel beyond a corner of the first one."""
+    mask = boxes((20, 20, 30, 60), (27, 60, 37, 100), (19, 19, 20, 20))
+
+    assert [part.size for part in separated(mask)] == [401, 400]
+
+
+def test_ships_far_out_in_a_scene_take_as_little_memory_as_those_in_its_corner():
+    """The same two boxes, 1,000 rows and columns from the corner. A map of all that is before them would have 1 MB, and
+    its distances 8 MB."""
+    rows, columns = rows_and_columns(np.flatnonzero(boxes((20, 20, 30, 60), (27, 60, 37, 100)).T), SHAPE[0])
+    ships = (columns + 1000) * 2000 + rows + 1000
+
+    tracemalloc.start()
+    parts = separate_touching([ships], 2000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert [part.size for part in parts] == [400, 400]
+    assert peak < 2e6
 
 
 def test_three_ships_in_a_row_are_cut_into_three():

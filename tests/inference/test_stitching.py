@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference import stitching
-from shipseg_tiles.inference.stitching import stitch, stitch_into, stitched_lines
+from shipseg_tiles.inference.stitching import batch_size, stitch, stitch_into, stitched_lines
 from shipseg_tiles.tiling import Region, TileGrid, window_profile
 
 WINDOWS = ["uniform", "hann", "gaussian", "core"]
@@ -241,6 +241,14 @@ def test_filler_is_spread_thin(monkeypatch):
     stitch(noise(16, 80), net, TileGrid(16, 80, 16, 16))
 
     assert shapes == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "tiles"), [(None, 8), (10**9, 8), (9 * 256**2, 8), (2 * 256**2, 2), (2 * 256**2 - 1, 1), (1, 1)]
+)
+def test_a_batch_has_no_more_pixels_than_fit_into_memory_but_a_tile(pixels, tiles):
+    """768 x 768 px in 16 tiles of 256 px: of the largest batch, of 9, two would be needed, and two of 8 suffice."""
+    assert batch_size(TileGrid(768, 768, 256, 192), pixels) == tiles
 
 
 def test_a_net_that_hands_back_its_own_buffer_is_read_in_time(monkeypatch):

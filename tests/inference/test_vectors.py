@@ -115,6 +115,18 @@ def test_gaps_and_bays_are_inside_the_rectangle():
     assert properties["pixels"] == ship.size == 16
 
 
+def test_the_centre_of_a_lopsided_ship_is_that_of_its_rectangle():
+    """Stairs of 20 pixels down to the right, whose first 5 columns are 4 pixels high. The columns 10 to 29 and the rows
+    20 to 39 would have their middle at (20, -30), but the rectangle is wider to the lower left."""
+    ship = pixels(90, *((20 + step + below, 10 + step) for step in range(20) for below in range(4 if step < 5 else 1)))
+
+    lopsided, straight = ship_features([ship, block((60, 64), (50, 70), 90)], [0.5, 0.5], 90, None)
+
+    assert lopsided["properties"]["heading"] == 135
+    assert lopsided["properties"]["centre"] == np.mean(ring_of(lopsided), axis=0).tolist() == [19.25, -30.75]
+    assert straight["properties"]["centre"] == [60, -62]
+
+
 def test_ships_keep_their_order_and_scores():
     ships = [pixels(10, (1, 8)), block((2, 4), (0, 6), 10), pixels(10, (9, 9))]
 
@@ -207,8 +219,8 @@ def test_scene_whose_rows_run_north_has_the_same_ships():
 
 
 def test_longitudes_beyond_180_degrees_are_those_of_the_west():
-    """GeoJSON has them from -180 to 180. Columns 10 to 29 of 0.001 degrees, from 200 on."""
-    georeference = Georeference(rasterio.CRS.from_epsg(4326).to_wkt(), (0.001, 0, 200, 0, -0.001, 10))
+    """GeoJSON has them from -180 to 180. Columns 10 to 29 of 0.001 degrees, from 200 on, far in the north."""
+    georeference = Georeference(rasterio.CRS.from_epsg(4326).to_wkt(), (0.001, 0, 200, 0, -0.001, 70))
 
     corners, _ = one(block((0, 4), (10, 30), 50), 50, georeference)
 

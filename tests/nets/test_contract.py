@@ -44,6 +44,13 @@ def test_it_comes_back_from_its_file(weights):
     assert read_contract(weights) == Contract(**VALUES)
 
 
+def test_whole_numbers_may_stand_for_others_in_the_file(weights):
+    values = json.loads(contract_path(weights).read_text())
+    contract_path(weights).write_text(json.dumps(values | {"overlap": 0, "pixel_size": 1}))
+
+    assert read_contract(weights) == Contract(**VALUES | {"overlap": 0.0, "pixel_size": 1.0})
+
+
 def test_the_file_names_everything_that_the_design_promises(weights):
     values = json.loads(contract_path(weights).read_text())
 
@@ -131,6 +138,8 @@ def test_the_checksum_is_that_of_sha256sum(tmp_path):
         ("tile", 0),
         ("tile", 100),
         ("tile_multiple", 0),
+        ("pixel_size", 0),
+        ("pixel_size", float("inf")),
         ("symmetries", 3),
         ("resizes", [64, 0]),
         ("resizes", [64, 128 * 16 + 1]),
@@ -349,11 +358,11 @@ def test_of_finer_pixels_patches_and_tiles_hold_more_and_the_net_sees_as_many(pi
 
 
 def test_of_coarser_pixels_patches_and_tiles_hold_fewer(pixels_of_1_5_m):
-    """5 m are 3.33 times 1.5 m: what was 128 px is 38.4, tiles of 768 px become 230.4, the next multiple is 240."""
-    changed = changed_contract(pixels_of_1_5_m, pixel_size=5.0)
+    """4.79 m are 3.193 times 1.5 m: what was 128 px is 40.1, tiles of 768 px become 240.5, the next multiple is 256."""
+    changed = changed_contract(pixels_of_1_5_m, pixel_size=4.79)
 
-    assert (changed.patch, changed.resize, changed.tile, changed.minimum_area) == (38, 64, 240, 1)
-    assert changed.gate.tile == 240
+    assert (changed.patch, changed.resize, changed.tile, changed.minimum_area) == (40, 64, 256, 1)
+    assert changed.gate.tile == 256
 
 
 def test_a_net_that_saw_patches_as_they_were_sees_finer_ones_shrunk(weights):
@@ -387,6 +396,11 @@ def test_pixels_that_are_not_at_all_alike_are_refused(pixels_of_1_5_m, size):
         changed_contract(pixels_of_1_5_m, pixel_size=size)
 
 
+@pytest.mark.parametrize(("size", "patch"), [(0.1875, 1024), (12.0, 16)])
+def test_pixels_may_be_8_times_finer_or_coarser(pixels_of_1_5_m, size, patch):
+    assert changed_contract(pixels_of_1_5_m, pixel_size=size).patch == patch
+
+
 @pytest.mark.parametrize(
     ("own", "behind", "asked", "used"),
     [(1.5, 0.75, None, 0.75), (1.5, None, None, 1.5), (None, 0.75, None, None), (1.5, 0.75, 0.5, 0.5)],
@@ -395,8 +409,10 @@ def test_a_gate_is_for_the_pixels_of_the_net_behind_it_where_both_are_known(weig
     write_contract(Contract(**VALUES | {"pixel_size": own}), weights)
 
     in_front = contract_in_front(weights, Contract(**VALUES | {"pixel_size": behind}), asked)
+    alone = contract_in_front(weights, None, asked)
 
     assert (in_front.pixel_size, in_front.patch) == (used, 128 if used is None or own is None else 128 * own / used)
+    assert alone.pixel_size == (asked or own)
 
 
 def test_a_gate_that_nobody_knows_the_pixels_of_is_not_for_others(weights):

@@ -47,18 +47,23 @@ def test_the_net_itself_is_left_as_it_is():
         assert np.array_equal(now, was)
 
 
-def test_one_channel_by_hand():
+@pytest.mark.parametrize(
+    ("scale", "offset", "folded"),
+    [([5.0], [6.0], (7.5, 3.5)), ([], [6.0], (1.5, 5.5)), ([5.0], [], (7.5, -2.5)), ([], [], (1.5, -0.5))],
+)
+def test_one_channel_by_hand(scale, offset, folded):
     """A convolution by 3 with bias 1, then mean 2, variance 4 - epsilon, scale 5 and offset 6: of x the normalisation
-    makes 5 (3 x + 1 - 2) / 2 + 6, so the kernel is 7.5 and the bias 3.5."""
+    makes 5 (3 x + 1 - 2) / 2 + 6, so the kernel is 7.5 and the bias 3.5. It may have no scale, or no offset."""
     pixels = keras.Input((None, None, 1))
     features = layers.Conv2D(1, 1, name="conv")(pixels)
-    net = keras.Model(pixels, layers.BatchNormalization(epsilon=0.5, name="normalise")(features))
+    normalise = layers.BatchNormalization(epsilon=0.5, scale=bool(scale), center=bool(offset), name="normalise")
+    net = keras.Model(pixels, normalise(features))
     net.get_layer("conv").set_weights([np.full((1, 1, 1, 1), 3.0), np.array([1.0])])
-    net.get_layer("normalise").set_weights([np.array([value]) for value in (5.0, 6.0, 2.0, 3.5)])
+    net.get_layer("normalise").set_weights([np.array([value]) for value in (*scale, *offset, 2.0, 3.5)])
 
     kernel, bias = fold_normalisation(net).get_layer("conv").get_weights()
 
-    assert (kernel.item(), bias.item()) == pytest.approx((7.5, 3.5))
+    assert (kernel.item(), bias.item()) == pytest.approx(folded)
 
 
 def test_what_else_looks_at_a_convolution_still_sees_it():

@@ -70,10 +70,17 @@ def test_others_are_not_refused(predicted):
 
 
 def test_they_are_left_out_of_labels_and_predictions_alike(predicted):
-    stems = left_out(predicted("a.png", "c.jpg"))
+    folder = predicted("a.png", "c.jpg")
+    others = Labels("labels.csv", {f"{name}.png": ("3 4",) for name in "abc"})
+    (folder / "labels.csv").write_text(others.to_csv())
 
-    assert list(without(TRUTH, stems).ships) == ["b.jpg", "d.jpg", "e.jpg", "f.jpg"]
-    assert without(Labels("masks", {"a.tif": (), "b.tif": ()}), stems).ships == {"b.tif": ()}
+    judged = read_judged(folder / "labels.csv", folder, leave_out=True)
+
+    assert judged.left_out == left_out(folder) == {"a", "c"}
+    assert judged.truth.ships == {"b.png": ("3 4",)}
+    assert judged.predicted.ships == {f"{name}.jpg": ("1 2",) for name in "bdef"}
+    assert judged.record["images"] == 6
+    assert without(Labels("masks", {"a.tif": (), "b.tif": ()}), judged.left_out).ships == {"b.tif": ()}
 
 
 def test_if_none_is_left_that_is_said(predicted, tmp_path):

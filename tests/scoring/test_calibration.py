@@ -189,6 +189,28 @@ def test_each_fold_is_scored_by_what_the_others_chose():
     assert told["held_out"]["false_ships"] is None
 
 
+def test_each_image_counts_as_much_whatever_the_size_of_its_fold():
+    """As above with three ships in the first fold and one other in the second: (3 * 0.75 + 0.4) / 4 is held out, and
+    (3 * 0.8 + 0.4) / 4 at 0.5 alone."""
+    other = image({0.25: [(100, 10, 0)], 0.5: [(100, 40, 0)], 0.75: [(100, 90, 8)]})
+
+    told = calibrate([SHIP, SHIP, SHIP, other], np.array([0, 0, 0, 1]), AXES, "true-dice", CURRENT).numbers()
+
+    assert told["held_out"]["true_dice"] == pytest.approx(0.6625)
+    assert told["curve"][1]["held_out"] == pytest.approx(0.7)
+
+
+def test_settings_that_differ_by_noise_in_the_mean_of_all_images_are_as_good():
+    """The dice is 0.8, 0.8004 and 0.8008 at the three thresholds: the one in the middle is chosen, by each fold too."""
+    shared = {0.25: 8000, 0.5: 8004, 0.75: 8008}
+    ship = image({threshold: [(10_000, pixels, 5)] for threshold, pixels in shared.items()}, truth_pixels=10_000)
+
+    found = calibrate([ship] * 4, FOLDS, AXES, "true-dice", CURRENT)
+
+    assert found.chosen.threshold == 0.5
+    assert [place[0] for place in found.by_fold] == [1, 1]
+
+
 def test_the_objective_decides():
     """With two hits of ten more the ship is found best at 0.75."""
     better = replace(
@@ -215,3 +237,13 @@ def test_ships_are_cut_apart_if_that_raises_the_held_out_f2(hits, separate):
     assert off == pytest.approx(2.5 / 9)
     assert on == pytest.approx(0.5 * sum(hits) / 18)
     assert found.chosen.separate_touching is separate
+
+
+def test_the_threshold_is_chosen_with_the_objects_as_they_are():
+    """As they are, one object of two ships hits more at 0.5. Cut in two, which is better still, it would at 0.75."""
+    whole = {0.25: [(100, 80, 2)], 0.5: [(100, 80, 5)], 0.75: [(100, 80, 4)]}
+    apart = {0.25: [(50, 40, 7)] * 2, 0.5: [(50, 40, 8)] * 2, 0.75: [(50, 40, 9)] * 2}
+
+    found = calibrate([image(whole, ships=2, apart=apart)] * 4, FOLDS, AXES, "f2", CURRENT)
+
+    assert (found.chosen.threshold, found.chosen.separate_touching) == (0.5, True)

@@ -12,7 +12,7 @@ def pixels(height, top, left, bottom, right):
 
 def test_objects_by_hand():
     """20 x 30 px. At 0.5 there are two objects: 4 x 10 px, one half with 0.875 and one with 1, 0.9375 in the mean, and
-    2 x 2 px with 0.625, which is gone at 0.75.
+    2 x 2 px with 0.625, which is gone at 0.625, as it is not above it.
 
     Labelled are 4 x 9 px of the first, an IoU of 36 / 40 = 0.9, which is above 0.50 to 0.85, 8 of the ten thresholds
     (0.90 is not above 0.90); and 10 px that share none. The tile with the second object has a peak of 0.25.
@@ -24,15 +24,15 @@ def test_objects_by_hand():
     peaks[:, 15:] = 0.25
     truth = [pixels(20, 2, 5, 6, 14), pixels(20, 18, 0, 19, 10), np.empty(0, dtype=np.int64)]
 
-    evidence = collect_evidence(probabilities, truth, (0.5, 0.75), peaks)
+    evidence = collect_evidence(probabilities, truth, (0.5, 0.625), peaks)
 
     assert (evidence.truth_pixels, evidence.truth_ships) == (46, 2)
-    assert set(evidence.objects) == {(False, 0.5), (True, 0.5), (False, 0.75), (True, 0.75)}
+    assert set(evidence.objects) == {(False, 0.5), (True, 0.5), (False, 0.625), (True, 0.625)}
     found = evidence.objects[False, 0.5]
     assert (found.sizes.tolist(), found.shared.tolist(), found.hits.tolist()) == ([40, 4], [36, 0], [8, 0])
     assert (found.scores.tolist(), found.scores.dtype) == ([0.9375, 0.625], np.float32)
     assert found.peaks.tolist() == [0.75, 0.25]
-    assert evidence.objects[False, 0.75].sizes.tolist() == [40]
+    assert evidence.objects[False, 0.625].sizes.tolist() == [40]
 
 
 def test_an_object_has_the_highest_peak_of_the_tiles_that_it_touches():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from shipseg_tiles.masks import separate_objects
-from shipseg_tiles.scoring.objects import THRESHOLDS, f2_from_ious, pairwise_iou, with_pixels
+from shipseg_tiles.scoring.objects import THRESHOLDS, f2_from_ious, found_ships, pairwise_iou, with_pixels
 
 HEIGHT, WIDTH = 6, 9
 NOTHING = np.empty(0, dtype=np.int64)
@@ -169,6 +169,21 @@ def test_one_hit_more_is_better_than_perfect_hits():
     runs = [run(first, first + 10) for first in (0, 3, 6, 9)]
 
     assert image_f2(runs[:3], runs[1:]) == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("ious", "found"),
+    [
+        ([[0.6], [0.7]], [False, True]),
+        ([[0.7], [0.6]], [True, False]),
+        ([[0.9, 0.6], [0.8, 0.5], [0.7, 0]], [True, True, False]),
+        ([[0.9, 0.6], [0.5, 0.5], [0.7, 0]], [True, False, True]),
+    ],
+)
+def test_of_as_many_hits_the_closest_are_made(ious, found):
+    """A prediction that two ships claim is of the one that it shows better. 0.6 and 0.8 are two hits, 0.9 would be one;
+    0.6 and 0.7 are less."""
+    assert found_ships(np.array(ious), 0.5).tolist() == found
 
 
 def test_ships_side_by_side_in_the_same_columns():

@@ -69,7 +69,7 @@ def test_summary_without_ship_images():
     summary = summarise([score("a.jpg", [], []), score("b.jpg", [], [])])
 
     assert summary["dice_mean_ship_images"] is None
-    assert summary["dice_pooled"] == 1
+    assert summary["dice_pooled"] == summary["iou_pooled"] == 1
     assert summary["dice_mean_all_images"] == 1
     assert summary["empty_images_with_false_ships"] == 0
 

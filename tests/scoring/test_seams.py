@@ -93,6 +93,18 @@ def test_beyond_the_halo_all_is_below_the_tolerance(percentiles, tolerance, halo
     profile.add(np.arange(4), np.array(percentiles, dtype=np.float32), np.zeros(4, dtype=np.float32))
 
     assert profile.halo == halo
+    assert profile.mean == pytest.approx(percentiles)
+
+
+def test_the_percentile_is_what_99_of_100_differ_by_at_most():
+    """Of 1000 pixels at distance 0 ten differ by 0.75, of those at distance 1 eleven do, and the others by 0.25."""
+    profile = Profile(2, 0.1)
+    tiled = np.full((2, 1000), 0.25, dtype=np.float32)
+    tiled[0, :10] = tiled[1, :11] = 0.75
+
+    profile.add(np.repeat([[0], [1]], 1000, axis=1), tiled, np.zeros_like(tiled))
+
+    assert profile.percentile_99.tolist() == [0.25, 0.75]
 
 
 def test_profiles_of_all_images_are_one():
@@ -155,7 +167,8 @@ def test_at_the_overlap_of_two_halos_cores_leave_no_seam():
 
 
 def test_images_count_by_their_pixels():
-    """1 pixel of 100 changes in the first, where the maps share 1 ship pixel of 2 and 1; none of 300 in the second."""
+    """1 pixel of 100 changes in the first, where the maps share 1 ship pixel of 2 and 1; none of 300 in the second, all
+    of which are at the threshold and so no ship."""
     first = np.zeros((10, 10), dtype=np.float32)
     first[0, :2] = 0.8
     stitched = first.copy()
@@ -164,8 +177,8 @@ def test_images_count_by_their_pixels():
 
     summary = summarise_differences(
         [
-            compare_maps(stitched, first, 0.6, TileGrid(10, 10, 10, 10)),
-            compare_maps(second, second, 0.6, TileGrid(10, 30, 10, 5)),
+            compare_maps(stitched, first, 0.5, TileGrid(10, 10, 10, 10)),
+            compare_maps(second, second, 0.5, TileGrid(10, 30, 10, 5)),
         ]
     )
 
@@ -191,13 +204,13 @@ def test_the_middle_is_compared():
 
 
 def test_a_tile_is_compared_on_images_that_it_fits_into():
-    """33 x 70 px become 32 x 64: tiles of 64 fit into the second image alone, tiles of 128 into none."""
+    """33 x 70 px become 32 x 64: tiles of 64 fit into the third image alone, tiles of 128 into none."""
     asked = options(tiles=(16, 64, 128), tile_multiple=16)
 
-    seams = measure_seams([white(33, 70), white(70, 70)], box_net(3), asked)
+    seams = measure_seams([white(33, 70), white(70, 33), white(70, 70)], box_net(3), asked)
 
-    assert seams.images == 2
-    assert {key: len(found) for key, found in seams.differences.items()} == {(16, 0.0): 2, (64, 0.0): 1}
+    assert seams.images == 3
+    assert {key: len(found) for key, found in seams.differences.items()} == {(16, 0.0): 3, (64, 0.0): 1}
     assert list(seams.profiles) == [16, 64]
 
 
@@ -210,10 +223,16 @@ def test_an_image_of_one_tile_has_no_seam():
 
 
 def test_an_image_that_no_tile_fits_into_is_left_out_with_a_warning():
-    with pytest.warns(SkippedImageWarning, match=r"small\.png skipped: none of the tiles fits into its 15 x 40 pixels"):
-        seams = measure_seams([white(15, 40, "small.png"), white(16, 40)], box_net(3), options())
+    images = [white(15, 40, "flat.png"), white(40, 15, "high.png"), white(16, 40)]
+
+    with pytest.warns(SkippedImageWarning) as warned:
+        seams = measure_seams(images, box_net(3), options())
 
     assert seams.images == 1
+    assert [str(warning.message) for warning in warned] == [
+        "flat.png skipped: none of the tiles fits into its 15 x 40 pixels",
+        "high.png skipped: none of the tiles fits into its 40 x 15 pixels",
+    ]
 
 
 @pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")
@@ -231,6 +250,7 @@ def test_no_image_at_all_is_refused(images):
         ({"overlaps": (0.0, 1.0)}, "overlap 1.0"),
         ({"overlaps": (float("nan"),)}, "overlap nan"),
         ({"tolerance": 0.0}, "tolerance 0.0"),
+        ({"tolerance": 1.0}, "tolerance 1.0"),
         ({"tolerance": float("nan")}, "tolerance nan"),
     ],
 )

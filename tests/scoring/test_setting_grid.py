@@ -79,7 +79,12 @@ def test_scores_are_compared_as_by_predict():
 
 
 boxes = st.tuples(st.integers(0, 20), st.integers(0, 28), st.integers(1, 9), st.integers(1, 14))
-images = st.tuples(st.lists(boxes, max_size=4), st.lists(st.tuples(boxes, st.floats(0.125, 1)), max_size=5))
+images = st.lists(boxes, max_size=4).flatmap(
+    lambda truth: st.tuples(
+        st.just(truth), st.lists(st.tuples(st.one_of(boxes, *map(st.just, truth)), st.floats(0.125, 1)), max_size=5)
+    )
+)
+"""Boxes of ships, and of what is predicted with which probability: often just one of the ships."""
 
 
 def mask_of_box(box):

@@ -12,9 +12,9 @@ from shipseg_tiles.training import journal as journal_module
 from shipseg_tiles.training.journal import Journal, draw_curves
 
 
-def tiny_model(weight=0.0):
-    pixels = keras.Input((1,))
-    model = keras.Model(pixels, keras.layers.Dense(1, kernel_initializer=keras.initializers.Constant(weight))(pixels))
+def tiny_model(weight=0.0, units=1):
+    pixels, initializer = keras.Input((1,)), keras.initializers.Constant(weight)
+    model = keras.Model(pixels, keras.layers.Dense(units, kernel_initializer=initializer)(pixels))
     model.compile(keras.optimizers.Adam(1.0), "mse", jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     return model
@@ -63,13 +63,15 @@ def test_a_journal_brings_back_weights_rate_and_history(written):
     assert model.get_weights()[0].item() == 3
     assert float(model.optimizer.learning_rate) == 0.125
     assert [logs["loss"] for logs in journal.history] == [1, 0.5]
+    assert journal.scores("loss", -1) == [-1, -0.5]
 
 
 def test_a_full_disk_is_told_before_hdf5_meets_it_and_the_epoch_before_stays(spoiled, monkeypatch):
+    """A megabyte is wanted beside the checkpoint, which has 2,000 weights and two moments of each, 4 bytes or more."""
     spoiled.take_up()
-    spoiled.set_model(tiny_model())
+    spoiled.set_model(tiny_model(units=1000))
     usage = shutil.disk_usage(spoiled.folder)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=2**20 + 4 * 6000))
 
     with pytest.raises(OSError, match=r"No space left on device: .*checkpoint-3\.weights\.h5'$"):
         spoiled.on_epoch_end(2, {"loss": 0.1, "val_true_dice": 0.25, "learning_rate": 0.5})

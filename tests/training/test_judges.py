@@ -1,11 +1,15 @@
 import io
+import warnings
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.training.judges import ClassifierJudge, GateJudge, LossJudge, SegmenterJudge, choose_judge
 from shipseg_tiles.training.options import TrainOptions
@@ -72,6 +76,18 @@ def test_each_size_of_tiles_has_its_threshold():
     assert columns["val_tiles_skipped"] == 0
 
 
+def test_the_threshold_of_a_gate_is_that_of_its_largest_tiles():
+    """A ship at 0.25 and one at 0.75, 18 cells to its right on 32 x 768 px: a tile of 512 px from the first cell ends
+    16 cells further, one of 768 px holds both."""
+    image = full_image(64, *[0] * 17, 192, *[0] * 5, ship=True)
+    image = FullImage(image.name, image.data, ("1 1", f"{18 * 32 * 32 + 1} 1"))
+
+    _, contract = GateJudge([image], 0.0).judge(Gray(), USAGE)
+
+    assert contract.thresholds == {"128": 0.125, "256": 0.125, "512": 0.125, "768": 0.375}
+    assert (contract.tile, contract.threshold) == (768, 0.375)
+
+
 def test_without_empty_images_there_is_no_share_of_them():
     columns, _ = GateJudge(IMAGES[:2], 0.0).judge(Gray(), USAGE)
 
@@ -82,6 +98,22 @@ def test_without_empty_images_there_is_no_share_of_them():
 def test_a_gate_is_not_judged_without_ships(images):
     with pytest.raises(InputError, match=rf"none of the {len(images)} full validation images shows a ship"):
         GateJudge(images, 0.01)
+
+
+def test_a_classifier_is_judged_at_the_threshold_with_the_highest_f1(save_net, tmp_path):
+    """Above 0.25 are both ships and one empty image, which is 2 * 2 / (2 + 3); above 0.625 is one ship, 2 / 3.
+
+    The saved net answers the highest gray over 255: 192, 160 and 128 are above 0.45, two ships and an empty image.
+    """
+    judge = ClassifierJudge(IMAGES)
+    weights = save_net(tmp_path / "net.keras", keras.layers.GlobalMaxPooling2D(), tile_multiple=32)
+
+    columns, contract = judge.judge(Gray(), USAGE)
+    scores = judge.score(weights, replace(read_contract(weights), threshold=0.45))
+
+    assert columns == {"val_f1": 0.8, "val_threshold": 0.375}
+    assert contract == replace(USAGE, threshold=0.375)
+    assert (scores["images"], scores["f1"], scores["precision"], scores["recall"]) == (4, 0.8, 2 / 3, 1)
 
 
 def test_each_kind_of_net_has_its_judge():
@@ -96,6 +128,15 @@ def test_each_kind_of_net_has_its_judge():
     assert isinstance(chosen("unet", []), LossJudge)
     assert chosen("unet", []).monitor == "val_loss"
     assert choose_judge(TrainOptions(), [], has_validation=False).monitor == "loss"
+
+
+def test_without_full_images_the_loss_judges_in_silence():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        judge = choose_judge(TrainOptions(), [], has_validation=True)
+
+    assert isinstance(judge, LossJudge)
+    assert judge.judge(Gray(), USAGE) == ({}, USAGE)
 
 
 @pytest.mark.parametrize(
