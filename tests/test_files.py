@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,17 @@ def test_an_error_names_the_file_even_if_what_was_begun_cannot_be_removed(tmp_pa
         fail()
 
     assert (raised.value.errno, raised.value.filename) == (errno.EROFS, str(path))
+
+
+def test_an_error_about_another_file_goes_on_naming_that_one(tmp_path):
+    def fail():
+        with written_whole(tmp_path / "mask.png"):
+            (tmp_path / "gone.png").read_bytes()
+
+    with pytest.raises(FileNotFoundError) as raised:
+        fail()
+
+    assert raised.value.filename == str(tmp_path / "gone.png")
 
 
 def test_new_file_replaces_the_old(tmp_path):
@@ -253,3 +265,7 @@ def test_to_find_out_whether_a_file_can_be_written_leaves_nothing(tmp_path):
     with pytest.raises(NotADirectoryError) as caught:
         check_writable(tmp_path / "file" / "folder" / "a.json")
     assert caught.value.filename == str(tmp_path / "file")
+    with pytest.raises(IsADirectoryError):
+        check_writable(tmp_path)
+    with pytest.raises(OSError, match="/proc"):  # to which nobody writes, root or not
+        check_writable(Path("/proc/score.json"))

@@ -192,12 +192,30 @@ def test_jpeg_with_garbage_after_its_end_can_be_read(garbage, jpeg):
     assert np.array_equal(read_reduced(jpeg)[0], small)
 
 
+def test_jpeg_with_garbage_before_its_end_can_be_read(jpeg):
+    """The strict decoder refuses it."""
+    whole, data = read_image(jpeg), jpeg.read_bytes()
+    jpeg.write_bytes(data[:-2] + bytes(9) + data[-2:])
+
+    assert np.array_equal(read_image(jpeg), whole)
+
+
 def test_jpeg_that_ended_long_ago_is_cut_off(jpeg):
     """A JPEG inside, such as a thumbnail, has an end too."""
     jpeg.write_bytes(jpeg.read_bytes() + bytes(5000))
 
     for read in (read_size, read_reduced):
         with pytest.raises(InputError, match=r"sea\.jpg is cut off"):
+            read(jpeg)
+
+
+def test_jpeg_that_lacks_its_middle_is_refused(jpeg):
+    """Pillow would fill it up with gray."""
+    data = jpeg.read_bytes()
+    jpeg.write_bytes(data[: int(0.7 * len(data))] + data[-2:])
+
+    for read in (read_image, read_reduced):
+        with pytest.raises(InputError, match=r"sea\.jpg is damaged"):
             read(jpeg)
 
 
@@ -260,11 +278,12 @@ def test_missing_file_and_folder_are_refused(read, tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_image, read_size])
-def test_16_bit_gray_is_refused(read, tmp_path):
-    path = tmp_path / "deep.png"
-    Image.fromarray(np.full((4, 5), 300, dtype=np.uint16)).save(path)
+@pytest.mark.parametrize(("dtype", "suffix"), [(np.uint16, ".png"), (np.uint16, ".tif"), (np.float32, ".tif")])
+def test_gray_of_more_than_8_bits_is_refused(dtype, suffix, read, tmp_path):
+    path = tmp_path / f"deep{suffix}"
+    Image.fromarray(np.full((4, 5), 300, dtype=dtype)).save(path)
 
-    with pytest.raises(InputError, match=r"deep\.png .*8 bits"):
+    with pytest.raises(InputError, match=rf"deep\{suffix} .*8 bits"):
         read(path)
 
 
@@ -280,7 +299,7 @@ def test_16_bit_colours_are_refused(colour_type, channels, read, tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("read", [read_image, read_size])
+@pytest.mark.parametrize("read", [read_image, read_size, read_reduced])
 @pytest.mark.parametrize(("height", "width"), [(2**15, 2**15 + 1), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
 def test_giant_png_is_refused_by_its_header(height, width, read, tmp_path):
     path = tmp_path / "giant.png"
@@ -290,7 +309,7 @@ def test_giant_png_is_refused_by_its_header(height, width, read, tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("read", [read_image, read_size])
+@pytest.mark.parametrize("read", [read_image, read_size, read_reduced])
 def test_giant_jpeg_is_refused_by_its_header(read, jpeg):
     jpeg.write_bytes(with_jpeg_size(jpeg.read_bytes(), 40_000, 40_000))
 
@@ -371,8 +390,9 @@ def test_folders_without_images_are_refused(tmp_path):
         list_images(tmp_path)
     with pytest.raises(InputError, match=r"labels\.csv is no folder, zip or image"):
         list_images(tmp_path / "labels.csv")
-    with pytest.raises(InputError, match="gone is no folder"):
-        list_images(tmp_path / "gone")
+    for name in ("gone", "gone.jpg"):
+        with pytest.raises(InputError, match=f"{name} is no folder, zip or image"):
+            list_images(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -390,6 +410,14 @@ def test_shrinking_takes_the_mean_of_the_area():
     assert resize_image(pixels, (1, 3)).tolist() == [[50, 8, 2]]
     assert resize_image(pixels.astype(np.float32), (1, 3)).tolist() == [[50, 8, 2]]
     assert resize_image(np.stack([pixels] * 3, axis=-1), (1, 3)).tolist() == [[[50] * 3, [8] * 3, [2] * 3]]
+
+
+def test_no_pixel_is_left_out_however_much_an_image_shrinks():
+    """Between two pixels of four, an interpolation would forget the two outer ones."""
+    pixels = np.random.default_rng(0).integers(256, size=(64, 64), dtype=np.uint8)
+
+    means = pixels.reshape(16, 4, 16, 4).mean(axis=(1, 3))
+    assert np.abs(resize_image(pixels, (16, 16)) - means).max() <= 0.5
 
 
 def test_enlarging_interpolates_and_the_same_size_changes_nothing():

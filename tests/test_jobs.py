@@ -38,8 +38,8 @@ def test_what_a_run_has_found_out_is_there_when_it_goes_on(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ['{"options": {}}', "[" * 5000])
-def test_a_record_that_lacks_some_of_it_is_damaged(tmp_path, text):
+@pytest.mark.parametrize("text", ['{"options": {}}', '{"done": []}', "[]", "3", "{", "[" * 5000])
+def test_a_record_that_lacks_some_of_it_is_damaged(text, tmp_path):
     (tmp_path / ".o.h5.job.json").write_text(text)
 
     with pytest.raises(InputError, match=r"job\.json is damaged"), open_job(tmp_path / "o.h5", {}, {"done": []}):

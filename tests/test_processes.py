@@ -159,11 +159,13 @@ def dask(tmp_path):
 
 
 def test_scheduler_of_another_program_is_used(dask):
-    """It goes on after the work."""
+    """It goes on after the work, and does the same again if it is asked to."""
     scheduler, _, address = dask
 
     with open_workers(1, address) as workers:
         assert list(map_in_chunks(workers, abs, [-3, 4])) == [3, 4]
+        first, again = workers.submit(os.urandom, 8), workers.submit(os.urandom, 8)
+        assert first.result() != again.result()
 
     assert scheduler.poll() is None
 

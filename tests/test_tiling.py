@@ -108,8 +108,9 @@ def test_tiles_of_an_even_division_never_overlap():
 
 
 def test_overlap_is_a_fraction_of_the_tile():
-    """An overlap of 0.25 of 128 px shares 32 px, so the stride is 96."""
+    """An overlap of 0.25 of 128 px shares 32 px, so the stride is 96; one of 0.3 leaves 89.6, which are 90."""
     assert TileGrid.with_overlap(300, 410, 128, 0.25) == TileGrid(300, 410, 128, 96)
+    assert TileGrid.with_overlap(300, 410, 128, 0.3).stride == 90
     assert TileGrid.with_overlap(300, 410, 128, 0).stride == 128
     assert TileGrid.with_overlap(300, 410, 128, 0.9999).stride == 1
 

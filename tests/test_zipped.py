@@ -64,6 +64,8 @@ def test_path_inside_a_zip_is_located(archive):
     assert located(archive / "labels.csv") == ZipMember(archive, "labels.csv")
     assert located(archive) == archive
     assert located(Path("folder/labels.csv")) == Path("folder/labels.csv")
+    capitals = archive.rename(archive.with_name("A.ZIP"))
+    assert located(capitals / "labels.csv") == ZipMember(capitals, "labels.csv")
 
 
 def test_what_cannot_be_unpacked_is_refused(archive, monkeypatch):
@@ -142,6 +144,18 @@ def test_a_file_that_holds_less_than_it_claims_is_whole_by_its_checksum(tmp_path
     claim(tmp_path / "a.zip", 10**6)
 
     assert ZipMember(tmp_path / "a.zip", "a.png").read_bytes() == b"pixels"
+
+
+def test_an_encrypted_file_is_refused(tmp_path):
+    """A flag says so: in the table of contents, 8 bytes behind the mark."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a.png", b"pixels")
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(data)
+
+    with pytest.raises(InputError, match=r"a\.png cannot be unpacked .*encrypted.*; fetch the zip again or unpack it"):
+        ZipMember(tmp_path / "a.zip", "a.png").read_bytes()
 
 
 @pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -219,6 +222,19 @@ def test_masks_of_scenes_tell_their_sizes_too(tmp_path):
     Image.new("L", (3, 2)).save(tmp_path / "masks" / "a.tif")
 
     assert read_predictions(tmp_path).shapes == {"a.tif": (2, 3)}
+
+
+def test_masks_of_scenes_too_large_to_decode_tell_their_sizes_as_well(tmp_path):
+    """A PNG whose header, bytes 12 to 28, says that it has 40,000 x 50,000 pixels; its checksum follows."""
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "submission.csv").write_text(HEADER + "a.tif,2000000000 1\n")
+    write_mask(tmp_path / "masks" / "a.png", np.ones((1, 1)), "a.tif")
+    data = bytearray((tmp_path / "masks" / "a.png").read_bytes())
+    data[16:24] = struct.pack(">II", 50_000, 40_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (tmp_path / "masks" / "a.png").write_bytes(data)
+
+    assert read_predictions(tmp_path).shapes == {"a.tif": (40_000, 50_000)}
 
 
 def test_a_prediction_that_is_not_finished_is_called_so(tmp_path):

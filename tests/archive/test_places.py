@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from shipseg_tiles.archive import places
 from shipseg_tiles.archive.places import (
     PlacePair,
     confirm_pairs,
@@ -184,6 +185,20 @@ def test_the_index_finds_what_a_full_comparison_finds():
     assert len(similar[0]) < 0.01 * len(everything[0])
 
 
+def test_blocks_are_found_however_many_are_looked_at_at_once(monkeypatch):
+    """A large archive is gone through part by part; the neighbours of a block may stand in the next part."""
+    signatures = noisy_signatures(20, seed=3)
+    patterns = stack_blocks(signatures).patterns
+    first, second = find_similar(patterns)
+    pairs = find_pairs(signatures)
+
+    monkeypatch.setattr(places, "_PATTERNS_AT_ONCE", 100)
+    monkeypatch.setattr(places, "_BLOCKS_AT_ONCE", 7)
+
+    assert [indices.tolist() for indices in find_similar(patterns)] == [first.tolist(), second.tolist()]
+    assert find_pairs(signatures) == pairs
+
+
 def test_the_order_of_the_images_does_not_matter():
     signatures = noisy_signatures(20, seed=3)
 
@@ -205,8 +220,8 @@ def test_places_are_what_pairs_connect(edges):
         merged = sets[pair.first] | sets[pair.second]
         sets.update(dict.fromkeys(merged, merged))
 
-    places = group_places(reversed(names), pairs)
+    numbers = group_places(reversed(names), pairs)
 
-    assert list(places) == names
-    assert {name: {other for other in names if places[other] == places[name]} for name in names} == sets
-    assert list(dict.fromkeys(places.values())) == list(range(len(set(places.values()))))
+    assert list(numbers) == names
+    assert {name: {other for other in names if numbers[other] == numbers[name]} for name in names} == sets
+    assert list(dict.fromkeys(numbers.values())) == list(range(len(set(numbers.values()))))

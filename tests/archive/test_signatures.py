@@ -53,10 +53,11 @@ def test_jpeg_and_png_of_one_picture_have_the_same_patterns(tmp_path):
 
 
 def test_light_that_changes_smoothly_changes_no_pattern(tmp_path):
-    """Brighter by 40 grey levels towards one corner and darker as the square towards the right."""
-    image = textured(256, 256)
+    """Brighter as the square downwards, darker as the square to the right, and brighter towards the lower right corner,
+    each by far more than the spots deviate."""
+    image = textured(256, 256, deviation=5)
     y, x = np.meshgrid(np.linspace(0, 1, 256), np.linspace(0, 1, 256), indexing="ij")
-    lit = (image + (40 * y - 30 * x * x)[..., None]).clip(0, 255).astype(np.uint8)
+    lit = (image + (80 * y * y - 80 * x * x + 60 * x * y)[..., None]).clip(0, 255).astype(np.uint8)
 
     before = read_signature(saved(tmp_path / "a.png", image))
     after = read_signature(saved(tmp_path / "b.png", lit))
@@ -84,6 +85,17 @@ def test_blocks_with_colours_of_no_data_say_nothing(tmp_path, colour, rows, drop
     signature = read_signature(saved(tmp_path / "a.jpg", image, quality=95, subsampling=0))
 
     assert signature.positions[:, 1].tolist() == ([1] if dropped else [0, 1])
+
+
+@pytest.mark.parametrize(
+    "colour", [(0, 0, 128), (0, 128, 0), (128, 0, 0), (0, 128, 255), (128, 0, 255), (255, 255, 128), (128, 255, 255)]
+)
+def test_deep_water_and_bright_land_are_no_lack_of_data(tmp_path, colour):
+    """One or two of the colours are at an end of their range."""
+    image = textured(256, 256)
+    image[:64] = colour
+
+    assert len(read_signature(saved(tmp_path / "a.png", image)).positions) == 1
 
 
 def test_a_reduced_image_holds_the_means_of_squares(tmp_path):

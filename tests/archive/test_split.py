@@ -99,6 +99,14 @@ def test_the_fraction_is_met_as_well_as_the_places_allow(images, fraction, seed)
     assert abs(len(chosen) - fraction * len(ship_counts)) <= max(sizes.values()) / 2 + min(sizes.values())
 
 
+@pytest.mark.parametrize(("fraction", "chosen"), [(0.01, ["6.jpg"]), (0.99, [f"{index}.jpg" for index in range(6)])])
+def test_where_one_side_would_have_no_place_it_gets_one_of_the_smallest(fraction, chosen):
+    """Two places of three images and one of a single image."""
+    scenes = {f"{index}.jpg": index // 3 for index in range(7)}
+
+    assert choose_validation(dict.fromkeys(scenes, 1), scenes, fraction, seed=0) == chosen
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
 def test_single_images_make_up_for_large_places(fraction):
     """A place of 30 images, one of 20, 25 of 2 and 100 of one: 200 images, met to one image."""
@@ -404,6 +412,6 @@ def test_the_places_of_images_that_validate_stand_in_the_split(tmp_path):
     names = ("a.jpg", "b.jpg", "c.jpg")
     archive = Archive("images", {name: Path(name) for name in names}, Labels("", dict.fromkeys(names, ())))
     split = tmp_path / "split.csv"
-    split.write_text("ImageId,split,scene\nc.jpg,valid,7\na.jpg,valid,coast\nb.jpg,train,7\nd.jpg,valid,8\n")
+    split.write_text("ImageId,split,scene\nc.jpg,valid, 7\na.jpg,valid,coast\nb.jpg,train,7\nd.jpg,valid,8\n")
 
     assert validation_places(archive, split) == {"a.jpg": "coast", "c.jpg": "7"}

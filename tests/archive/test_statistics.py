@@ -31,7 +31,7 @@ def measures():
     row 4, columns 5 and 6.
     """
     ships = {"a.png": (box(3, 1, 2, 6), box(4, 5, 4, 4)), "b.png": (box(19, 29, 1, 1),), "c.png": ()}
-    return measure_labels(Labels("labels", ships), dict.fromkeys(ships, SHAPE))
+    return measure_labels(Labels("masks", ships, dict.fromkeys(ships, SHAPE)), dict.fromkeys(ships, SHAPE))
 
 
 def test_images_and_ships_are_measured(measures):

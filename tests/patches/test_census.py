@@ -10,12 +10,13 @@ def test_patches_with_a_ship_pixel_are_ship_patches():
 
     Patches of 64: 4 rows (0, 64, 128, 136) by 5 columns (0, 64, 128, 192, 236) and 2 by 2; those of row 64 and column
     64 hold the pixel alone. Patches of 128: 2 rows (0, 72) by 3 columns (0, 128, 172) and 1; only the first begins
-    at row 64 or above and reaches column 64.
+    at row 64 or above and reaches column 64. It is the same whether masks tell the sizes or the images alone.
     """
-    labels = Labels("labels", {"a.png": ("12865 1",), "b.png": ()})
     sizes = {"a.png": (200, 300), "b.png": (128, 128)}
 
-    assert count_patches(labels, sizes, [64, 128]) == [PatchCount(64, 1, 23), PatchCount(128, 1, 6)]
+    for told in ({}, sizes):
+        labels = Labels("labels", {"a.png": ("12865 1",), "b.png": ()}, told)
+        assert count_patches(labels, sizes, [64, 128]) == [PatchCount(64, 1, 23), PatchCount(128, 1, 6)]
 
 
 def test_overlapping_patches_at_the_border_count_each():

@@ -379,6 +379,17 @@ def test_jitter_is_drawn_anew_by_each_seed_and_image_and_moves_no_background():
     assert places(3) == places(3)
 
 
+def test_a_jitter_goes_as_far_as_it_may_in_all_directions():
+    """The ship pixel, row 5 and column 5, is inside the patch (4, 4) of 4 px wherever 1 px moves it."""
+    labels = Labels("labels.csv", {f"{number}.png": ("66 1",) for number in range(60)})
+    options = PlanOptions(patch=4, stride=4, jitter=1, background_ratio=0)
+
+    table = plan_patches(labels, dict.fromkeys(labels.ships, (12, 12)), [], options).table
+
+    places = set(table[["row", "column"]].itertuples(index=False, name=None))
+    assert places == {(row, column) for row in (3, 4, 5) for column in (3, 4, 5)}
+
+
 def test_at_most_so_many_images_of_each_number_of_ships():
     """5 images without, 3 with one ship, 1 with two; 2 of each are allowed."""
     counts = {f"{letter}.png": ships for letter, ships in zip("abcdefghi", [0, 1, 0, 2, 0, 1, 0, 1, 0], strict=True)}
@@ -420,7 +431,10 @@ def test_background_of_a_smaller_ratio_is_part_of_that_of_a_larger_one():
 
 @pytest.mark.parametrize("shards", [1, 2, 5, CELLS])
 def test_shards_one_after_the_other_are_the_plan(shards):
-    """Joined in order, the slots of the shards are those of the whole; each image lies in one shard."""
+    """Joined in order, the slots of the shards are those of the whole; each image lies in one shard.
+
+    A shard travels to another process, so it may not carry the names of all images.
+    """
     labels, sizes = many_images(100, 100)
     plan = plan_patches(labels, sizes, [f"ship{number:02}.png" for number in range(30)], SMALL)
 
@@ -429,6 +443,6 @@ def test_shards_one_after_the_other_are_the_plan(shards):
     for key, whole in plan.sources().items():
         joined = pd.concat([part.sources()[key].astype({"image": str}) for part in parts], ignore_index=True)
         assert joined.equals(whole.astype({"image": str}).reset_index(drop=True))
-    images = [set(part.table["image"]) for part in parts]
+    images = [set(part.table["image"].cat.categories) for part in parts]
     assert sum(map(len, images)) == len(set().union(*images)) == 200
     assert fingerprint_of(parts[0].sources()) == parts[0].fingerprint

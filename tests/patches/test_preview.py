@@ -46,7 +46,7 @@ def test_what_is_announced_is_what_is_made(scenes, store, tmp_path, threads):
     made = PatchStore(tmp_path / "patches.h5")
     assert preview.plan.fingerprint == made.fingerprint
     assert preview.images == 16
-    assert preview.seconds > 0
+    assert 0 < preview.seconds < 60
     assert 0.7 * preview.bytes < made.paths[0].stat().st_size < preview.bytes
     assert preview.ratios[2.0] == (len(preview.plan.table), preview.bytes)
     assert preview.ratios[1.0] < preview.ratios[2.0]
@@ -86,6 +86,17 @@ def test_masks_tell_the_sizes_of_their_images(archive):
     labels = replace(archive.labels, shapes=dict.fromkeys(archive.files, (128, 64)))
 
     assert sum(preview_labels(labels, OPTIONS, None).plan.candidates.values()) == 6 * 2
+
+
+def test_a_split_is_kept_to_with_and_without_images(archive, threads):
+    """Two patches an image: those with a ship have one of background, the empty one two."""
+    labels = replace(archive.labels, shapes=dict.fromkeys(archive.files, (128, 64)))
+    sides = {"0.png": "valid", "1.png": "train", "5.png": "train"}
+    counts = {("train", "ship"): 1, ("train", "background"): 3, ("valid", "ship"): 1, ("valid", "background"): 1}
+
+    for preview in (preview_labels(labels, OPTIONS, sides), preview_archive(archive, OPTIONS, sides, threads, 1)):
+        assert preview.images == 3
+        assert preview.plan.candidates == counts
 
 
 @pytest.mark.parametrize(("origin", "background"), [("ship-images", 4), ("empty-images", 4), ("both", 8)])

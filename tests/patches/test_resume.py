@@ -16,12 +16,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shipseg_tiles.archive.archive import open_archive
+from shipseg_tiles.archive.archive import Archive, open_archive
+from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches, partial_path
+from shipseg_tiles.patches.fill import fill_slots
+from shipseg_tiles.patches.make import Layout, MakeOptions, fill_shard, image_tasks, make_patches, partial_path
+from shipseg_tiles.patches.plan import PlanOptions, plan_patches
 from shipseg_tiles.patches.slots import PARTS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_layout import shard_path
+from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.patches.verify import verify_store
 
 OPTIONS = MakeOptions(patch=64, stride=4, background_ratio=0.3, seed=3, valid_fraction=0.25, full_images=3)
@@ -154,8 +158,36 @@ def stopped(killed, tmp_path):
     return tmp_path / "patches.h5"
 
 
-def test_run_that_was_killed_late_goes_on_to_the_same_bytes(stopped, scenes, whole):
+def test_run_that_was_killed_late_goes_on_in_the_same_file_to_the_same_bytes(stopped, scenes, whole):
+    begun = partial_path(stopped).stat().st_ino
+
     assert_it_goes_on(scenes, whole, stopped)
+
+    assert stopped.stat().st_ino == begun
+
+
+def test_images_of_which_all_patches_are_there_are_not_read_again(tmp_path):
+    """Two images of four patches each, which are gone once their patches are there. One file lacks a patch of a."""
+    names = ("a.png", "b.png")
+    for name in names:
+        Image.fromarray(np.random.default_rng(0).integers(256, size=(8, 8, 3), dtype=np.uint8)).save(tmp_path / name)
+    labels = Labels("", {"a.png": ("1 1",), "b.png": ()})
+    plan = plan_patches(
+        labels, dict.fromkeys(names, (8, 8)), [], PlanOptions(patch=4, stride=4, background_ratio=9, seed=1)
+    )
+    tasks = image_tasks(Archive("", {name: tmp_path / name for name in names}, labels), plan)
+    out, recorded = tmp_path / "shard.h5", {"patch": 4, "stride": 4, "resize": None, "seed": 1}
+    create_store(partial_path(out), plan, recorded)
+    assert fill_slots(find_slots(partial_path(out)), 4, False, tasks) == {}
+    shutil.copy(partial_path(out), partial_path(tmp_path / "lacks one.h5"))
+    with h5py.File(partial_path(tmp_path / "lacks one.h5"), "r+") as file:
+        file["train/ship/checksum"][0] = 0
+    for name in names:
+        (tmp_path / name).unlink()
+
+    assert fill_shard(recorded, "", tmp_path / "lacks one.h5", plan, tasks).keys() == {"a.png"}
+    assert fill_shard(recorded, "", out, plan, tasks) == {}
+    assert verify_store(out).problems == []
 
 
 def test_patch_that_was_written_by_half_is_written_again(stopped, scenes, whole):

@@ -22,7 +22,13 @@ def test_a_number_is_the_same_in_all_epochs():
 
 def test_a_schedule_may_rise_and_one_epoch_is_its_first():
     assert ShipFraction.parse("0.25:1", 3).at(1) == 0.625
+    assert [ShipFraction.parse("0.25:1", 2).at(epoch) for epoch in range(3)] == [0.25, 1, 1]
     assert ShipFraction.parse("0.25:1", 1).at(0) == 0.25
+
+
+def test_a_schedule_ends_at_no_other_share_than_was_asked_for():
+    """0.4 - (0.4 - 0.1) is 0.09999999999999998."""
+    assert ShipFraction.parse("0.4:0.1", 3).at(2) == 0.1
 
 
 @pytest.mark.parametrize("text", ["", "half", "0.5:", ":0.5", "0.9:0.7:0.5", "0,5", "0.9-0.5"])

@@ -24,7 +24,7 @@ from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import PlanOptions, plan_patches
 from shipseg_tiles.patches.slots import PARTS
 from shipseg_tiles.patches.store import PatchStore, find_slots
-from shipseg_tiles.patches.store_writer import _create_contiguous, compress_store, create_store
+from shipseg_tiles.patches.store_writer import _create_contiguous, compress_store, create_store, store_bytes
 
 OPTIONS = {
     "patch": 4,
@@ -143,6 +143,19 @@ def test_patches_written_beside_hdf5_are_read_by_it(path):
         assert file["train/ship/source"][0].item() == (b"a.jpg", 0, 0, 1)
 
 
+def test_a_patch_of_which_only_a_part_can_be_written_is_an_error(path):
+    """The limit on the size of files, which ends within the image of the patch, stands for a disk that is full."""
+    writer = find_slots(path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (writer.offsets["train", "ship"][0] + 10, before[1]))
+    try:
+        with pytest.raises(OSError, match="only a part of a patch"):
+            writer.write("train", "ship", 0, np.ones((4, 4, 3), np.uint8), np.ones((4, 4), np.uint8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not writer.holds("train", "ship", 0)
+
+
 def test_source_is_in_the_order_of_the_slots(plan, path):
     store = PatchStore(path)
 
@@ -182,6 +195,15 @@ def test_a_full_image_that_two_stores_hold_comes_once(path, plan, tmp_path):
     assert list(both.full_images()) == [*FULL_IMAGES, FullImage("c.jpg", b"more", ())]
 
 
+def test_several_stores_have_a_fingerprint_of_all_of_them(path, tmp_path):
+    other = tmp_path / "other.h5"
+    labels = Labels("labels.csv", {"c.jpg": ("1 1",)})
+    create_store(other, plan_patches(labels, {"c.jpg": (8, 8)}, [], PLAN_OPTIONS), OPTIONS)
+
+    choices = [(path,), (other,), (path, other), (other, path), (path, path)]
+    assert len({PatchStore(*paths).fingerprint for paths in choices}) == len(choices)
+
+
 @pytest.mark.parametrize(("kept", "same"), [(FULL_IMAGES, True), (FULL_IMAGES[:2], False)])
 def test_stores_of_the_same_pixels_have_the_same_content(path, plan, tmp_path, kept, same):
     create_store(tmp_path / "other.h5", plan, OPTIONS, kept)
@@ -214,6 +236,15 @@ def test_space_of_patches_that_are_not_filled_in_is_taken_already(plan, tmp_path
     status = (tmp_path / "patches.h5").stat()
     assert status.st_size > 4 * 4 * 512 * 512
     assert status.st_blocks * 512 >= status.st_size
+
+
+@pytest.mark.parametrize("ships", [(), ("1 1",) * 30])
+def test_a_store_takes_no_more_space_than_was_worked_out_before(ships, plan, tmp_path):
+    """300 whole images, whose names are as long as names may be."""
+    images = [FullImage(f"{number:0251}.jpg", b"data", ships) for number in range(300)]
+    create_store(tmp_path / "patches.h5", plan, OPTIONS, images)
+
+    assert (tmp_path / "patches.h5").stat().st_size <= store_bytes(len(plan.table), 4, images)
 
 
 def test_equal_stores_are_equal_bytes(plan, path, tmp_path):

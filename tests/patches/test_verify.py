@@ -15,7 +15,7 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
 from shipseg_tiles.patches.plan import fingerprint_of
-from shipseg_tiles.patches.slots import CLASSES, PARTS, SPLITS
+from shipseg_tiles.patches.slots import CLASSES, PARTS
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.verify import verify_store
 from shipseg_tiles.rle import encode
@@ -47,6 +47,13 @@ def made(scenes, tmp_path_factory):
 def path(store, tmp_path):
     """A plain store that may be changed."""
     return shutil.copy(store.paths[0], tmp_path / "patches.h5")
+
+
+@pytest.fixture
+def joined(made, tmp_path):
+    """A store in three shards that may be changed."""
+    shutil.copytree(made["shards"].parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "patches.h5"
 
 
 @contextmanager
@@ -198,10 +205,10 @@ def test_a_row_whose_name_is_no_text_any_more_is_found(slot, path):
     assert all("utf-8" in problem.what for problem in problems)
 
 
-@pytest.mark.parametrize("split", SPLITS)
-def test_masks_of_other_values_than_0_and_1_are_found(split, path):
+@pytest.mark.parametrize(("split", "value"), [("train", 255), ("valid", 2)])
+def test_masks_of_other_values_than_0_and_1_are_found(split, value, path):
     def change(mask):
-        mask[mask == 1] = 255
+        mask[mask == 1] = value
 
     write_again(path, split, "ship", 1, change)
 
@@ -261,18 +268,23 @@ def test_rows_that_changed_places_are_found(path):
     assert PatchStore(path).fingerprint in problem.what
 
 
-def test_shards_in_another_order_are_found(made, tmp_path):
+def test_shards_in_another_order_are_found(joined):
     """Each shard is sound, and so are the rows of the store, but those are not the rows of the patches."""
-    path = tmp_path / "patches.h5"
-    shutil.copy(made["shards"], path)
-    shutil.copytree(made["shards"].with_suffix(".shards"), path.with_suffix(".shards"))
-    with h5py.File(path, "r+") as file:
+    with h5py.File(joined, "r+") as file:
         first, second, third = json.loads(file.attrs["shards"])
         file.attrs["shards"] = np.bytes_(json.dumps([second, first, third]))
 
-    problems = problems_of(path)
+    problems = problems_of(joined)
 
-    assert {(problem.file, problem.what) for problem in problems} == {(path, "its source is not that of the shards")}
+    assert {(problem.file, problem.what) for problem in problems} == {(joined, "its source is not that of the shards")}
+
+
+def test_another_fingerprint_of_a_store_in_shards_is_found(joined):
+    with h5py.File(joined, "r+") as file:
+        file.attrs["plan_fingerprint"] = np.bytes_("0" * 64)
+
+    (problem,) = problems_of(joined)
+    assert (problem.file, problem.group, problem.slot) == (joined, "source", None)
 
 
 def test_labels_that_do_not_fit_the_patches_are_found(path):
