@@ -65,7 +65,7 @@ def open_job(out: Path, options: Mapping[str, Any], progress: Mapping[str, Any] 
 def _take_up(job: Job, out: Path) -> None:
     try:
         record = json.loads(job.path.read_text(encoding="utf-8"))
-        begun_with: dict[str, Any] = record["options"]
+        begun_with = dict(record["options"])
         job.progress, job.resumed = {name: record[name] for name in job.progress}, True
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{job.path} is damaged ({error!r}); remove it to begin anew") from None

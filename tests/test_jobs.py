@@ -38,7 +38,9 @@ def test_what_a_run_has_found_out_is_there_when_it_goes_on(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ['{"options": {}}', '{"done": []}', "[]", "3", "{", "[" * 5000])
+@pytest.mark.parametrize(
+    "text", ['{"options": {}}', '{"options": 3, "done": []}', '{"done": []}', "[]", "3", "{", "[" * 5000]
+)
 def test_a_record_that_lacks_some_of_it_is_damaged(text, tmp_path):
     (tmp_path / ".o.h5.job.json").write_text(text)
 
