@@ -101,6 +101,13 @@ def test_a_tiff_that_any_program_reads_is_an_image(tmp_path, bits, shape, expect
     assert is_scene(tmp_path / "a.tif") is expected
 
 
+def test_a_tiff_of_inks_is_no_picture(tmp_path):
+    """They are four bands, of which somebody must say what they are."""
+    Image.new("CMYK", (5, 4)).save(tmp_path / "a.tif")
+
+    assert is_scene(tmp_path / "a.tif")
+
+
 def test_a_tiff_with_a_place_on_earth_is_a_scene(tmp_path):
     assert is_scene(write_tiff(tmp_path / "a.tif", noise(3, 4, 5), **UTM))
 
@@ -121,7 +128,9 @@ def test_bands_that_are_no_three_numbers_are_refused(text):
         parse_bands(text)
 
 
-@pytest.mark.parametrize("text", ["", "3000", "0,1,2", "a,b", "0;1", "5,5", "3000,0", "nan,1", "0,nan", "0,inf"])
+@pytest.mark.parametrize(
+    "text", ["", "3000", "0,1,2", "a,b", "0;1", "5,5", "3000,0", "nan,1", "0,nan", "0,inf", "-inf,1"]
+)
 def test_scales_that_are_no_two_growing_numbers_are_refused(text):
     with pytest.raises(InputError, match=r"scale .*such as 0,3000"):
         parse_scale(text)
@@ -408,6 +417,15 @@ def test_georeference_that_is_turned(path):
 )
 def test_scenes_that_lie_nowhere_have_no_georeference(place, path):
     assert georeference_of(path, **place) is None
+
+
+def test_a_scene_that_lies_nowhere_is_read_in_silence(path):
+    write_tiff(path, noise(3))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole(path)
+        read_scene_size(path)
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,14 @@ def test_pixels_outside_it_are_refused_until_the_size_is_told(side, image_file):
     assert pair.shape == (800, 900)
 
 
+def test_a_scene_that_is_too_large_to_be_decoded_tells_its_size_all_the_same(image_file, monkeypatch):
+    monkeypatch.setattr("shipseg_tiles.images.MAXIMUM_PIXELS", 1000)
+
+    (pair,) = paired(TRUTH.only(["a.jpg"]), predictions(a=()), files=[image_file("a.tif", 40, 50)])
+
+    assert pair.shape == (40, 50)
+
+
 @pytest.mark.parametrize("side", ["truth", "predicted"])
 def test_masks_tell_the_size(side):
     shapes = {"truth": {}, "predicted": {}} | {side: {"a.jpg": (30, 40)}}
