@@ -27,8 +27,8 @@ def run(options: Options) -> Outcome:
 
     # All that can be wrong with the files, before the slow import.
     store = PatchStore(*options.patches)
-    if options.out.resolve() in {path.resolve() for path in (*store.paths, *store.files)}:
-        raise InputError(f"{options.out} is the store that is mined with; choose another name for --out")
+    if options.out.resolve() in {shard.resolve() for shard in store.files}:
+        raise InputError(f"{options.out} is a shard of the store that is mined with; choose another name for --out")
     read_contract(options.weights)
     archive = options.archive()
     sides = options.sides()

@@ -64,8 +64,10 @@ class PlanOptions:
         lowest = {"patch": 1, "resize": 1, "min_ship_pixels": 1, "jitter": 0, "max_per_ship_count": 1, "seed": 0}
         for name, least in lowest.items():
             value = getattr(self, name)
-            if value is not None and not least <= value < 2**32:
-                raise InputError(f"{name.replace('_', ' ')} {value} must be from {least} to {2**32 - 1}")
+            if value is not None and value < least:
+                raise InputError(f"{name.replace('_', ' ')} {value} must be {least} or more")
+            if value is not None and value >= 2**32:
+                raise InputError(f"{name.replace('_', ' ')} {value} must be below {2**32}")
         if not 1 <= self.stride <= self.patch:
             raise InputError(f"stride {self.stride} must be from 1 to the patch of {self.patch}")
 

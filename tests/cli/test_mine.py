@@ -115,5 +115,5 @@ def test_the_store_that_is_mined_with_is_not_overwritten(mine, tmp_path):
     status, _, complaint = mine(out=tmp_path / "patches.h5")
 
     assert status == 2
-    assert "patches.h5 is the store that is mined with; choose another name for --out" in complaint
+    assert "patches.h5 would replace --patches; choose another name" in complaint
     assert (tmp_path / "patches.h5").read_bytes() == before

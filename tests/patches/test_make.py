@@ -417,7 +417,7 @@ def test_a_store_of_another_suffix_is_refused(name, scenes, tmp_path):
 def test_a_negative_number_of_full_images_is_refused():
     with pytest.raises(InputError, match="full images -5 must be 0 or more"):
         MakeOptions(full_images=-5)
-    with pytest.raises(InputError, match="jitter -1 must be from 0 to"):
+    with pytest.raises(InputError, match="jitter -1 must be 0 or more"):
         MakeOptions(jitter=-1)
 
 
