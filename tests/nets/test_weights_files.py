@@ -1,42 +1,20 @@
-import hashlib
 from pathlib import Path
 
 import pytest
 
 import shipseg_tiles
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.nets.contract_file import read_contract, write_contract
+from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.weights_files import chosen_gate, contract_path, default_weights, gate_path
-
-VALUES = {
-    "weights_sha256": hashlib.sha256(b"weights").hexdigest(),
-    "net": "unet",
-    "patch": 128,
-    "threshold": 0.5,
-    "minimum_area": 10,
-    "tile": 768,
-    "overlap": 0.25,
-    "tile_multiple": 16,
-    "receptive_field": 93,
-    "trained_on": {"store_fingerprint": "abc", "patches": {"train": {"ship": 3}}},
-    "scores": {"data": "4 images", "dice_mean_all_images": 0.5, "dice_mean_ship_images": None},
-}
-
-
-@pytest.fixture
-def weights(tmp_path):
-    path = tmp_path / "net.keras"
-    path.write_bytes(b"weights")
-    write_contract(Contract(**VALUES), path)
-    return path
 
 
 def test_it_stands_beside_its_weights():
     assert contract_path(Path("weights/ships.v2.keras")) == Path("weights/ships.v2.json")
 
 
-def test_a_gate_is_named_left_out_or_found_beside_the_weights(weights):
+def test_a_gate_is_named_left_out_or_found_beside_the_weights(tmp_path):
+    weights = tmp_path / "net.keras"
+
     assert chosen_gate("", weights) is None
     assert chosen_gate("other.keras", weights) == Path("other.keras")
     gate_path(weights).touch()
