@@ -65,10 +65,9 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def _target(path: Path) -> Path:
     """Return the file that a path leads to, which is replaced in the place of a link; not what is no plain file."""
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
-    if target.exists() and not (target.is_file() or target.is_dir()):
+    if path.exists() and not (path.is_file() or path.is_dir()):
         raise InputError(f"{path} is a device or a pipe; name a file")
-    return target
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @lru_cache(maxsize=256)

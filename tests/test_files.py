@@ -106,10 +106,12 @@ def test_the_file_that_a_link_leads_to_is_replaced(tmp_path):
 
 def test_what_is_no_plain_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
 
-    for use in (check_writable, lambda path: write_text(path, "")):
-        with pytest.raises(InputError, match="pipe is a device or a pipe"):
-            use(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        for use in (check_writable, lambda path: write_text(path, "")):
+            with pytest.raises(InputError, match=f"{name} is a device or a pipe"):
+                use(tmp_path / name)
     assert (tmp_path / "pipe").is_fifo()
 
 
