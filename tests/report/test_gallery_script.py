@@ -298,6 +298,16 @@ def test_images_are_sorted(page, order, shown):
     assert page.shown() == shown
 
 
+def test_images_are_sorted_anew_once_the_threshold_stands_still(page):
+    """Below 50, at 49, the missed ship is found, and `whole` has a false one beside its own."""
+    page.choose("order", "dice")
+    page.find("[name=cut]").send_keys(Keys.ARROW_LEFT * (127 - 49))
+
+    page.wait(lambda: page.shown() == ["false", "whole", "missed", "half", "large", "sea"])
+    page.find(".tools button").click()
+    page.wait(lambda: page.shown() == ["false", "missed", "half", "large", "whole", "sea"])
+
+
 def test_the_divider_bares_the_image(page):
     """Dragged by half the width of the picture, from its left border to its middle; a key takes it to the end."""
     frame = page.find('[data-name="half.png"] .frame')
