@@ -258,8 +258,7 @@ def opened(path: Path) -> Iterator[StoreFile]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise InputError(f"{path}: too many files are open; allow more, as with ulimit -n 4096") from None
+        _check_limit(path, error)
         raise InputError(f"{path} is no HDF5 file or is cut off ({error}); make it again with make-patches") from None
     with file:
         store_file = StoreFile(path, file)
@@ -269,10 +268,15 @@ def opened(path: Path) -> Iterator[StoreFile]:
         except InputError:
             raise
         except _DAMAGE as error:
-            if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
-                raise InputError(f"{path}: too many files are open; allow more, as with ulimit -n 4096") from None
+            _check_limit(path, error)
             reason = " ".join(str(error).split())
             raise store_file.damaged(f" lacks a part or is damaged ({reason})") from None
+
+
+def _check_limit(path: Path, error: Exception) -> None:
+    """Tell a limit that is met from damage."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        raise InputError(f"{path}: too many files are open; allow more, as with ulimit -n 4096") from None
 
 
 def compression_of(dataset: h5py.Dataset) -> str:

@@ -71,10 +71,10 @@ def find_files(images: Iterable[str], files: Sequence[AnyPath]) -> dict[str, Any
         InputError: If an image has none.
     """
     by_name = {path.name: path for path in files}
-    by_stem = {path.stem: path for path in files}
+    of_stem = {path.stem: path for path in files}
     found = {}
     for image in images:
-        path = by_name.get(image) or by_stem.get(Path(image).stem)
+        path = by_name.get(image) or of_stem.get(Path(image).stem)
         if path is None:
             raise InputError(f"{image} is not among the images given; give --images the folder that was predicted")
         found[image] = path
