@@ -197,7 +197,7 @@ class SceneOptions(CommonOptions):
 
     def bands_and_scale(self) -> dict[str, Any]:
         """Return both as `PredictOptions` has them."""
-        from shipseg_tiles.inference.scenes import parse_bands, parse_scale
+        from shipseg_tiles.inference.bands import parse_bands, parse_scale
 
         return {
             "bands": parse_bands(self.bands) if self.bands else None,

@@ -102,7 +102,8 @@ def run(options: Options) -> Outcome:
 def _check(options: Options, paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
     from shipseg_tiles.files import by_stem, check_length
-    from shipseg_tiles.inference.scenes import check_spelled, import_rasterio, is_scene
+    from shipseg_tiles.inference.geotiff import check_spelled, import_rasterio
+    from shipseg_tiles.inference.scenes import is_scene
     from shipseg_tiles.inference.vectors import import_shapely
     from shipseg_tiles.nets.contract import CHANGEABLE
     from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front

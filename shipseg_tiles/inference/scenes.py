@@ -1,30 +1,21 @@
-"""Scenes as they come from satellites: GeoTIFFs read and written window by window, with their place on earth.
+"""Scenes as they come from satellites: GeoTIFFs read window by window, with their place on earth."""
 
-Only the file itself is read, by GDAL's GeoTIFF driver alone. Files beside it (.aux.xml, .msk, .ovr, .tfw) are passed
-over: they may be of any format of GDAL, and some of those open other files and addresses.
-"""
-
-import errno
-import math
 import threading
-import warnings
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.extras import import_extra
-from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import MAXIMUM_PIXELS, TILE_PIXELS
+from shipseg_tiles.inference.bands import alpha_bands, bands_and_scale, names_of, to_8_bits
 from shipseg_tiles.inference.georeference import Georeference
-from shipseg_tiles.tiling import WHOLE_NUMBER
+from shipseg_tiles.inference.geotiff import ALONE, CACHE_BYTES, import_rasterio, open_tiff
 from shipseg_tiles.zipped import AnyPath
 
 MAXIMUM_SIDE = 2**20
@@ -33,20 +24,8 @@ MAXIMUM_SIDE = 2**20
 MAXIMUM_BLOCK_BYTES = 2**30
 """Files in larger blocks are refused: a block is the least that can be read of a compressed TIFF."""
 
-_CACHE_BYTES = 96 * 2**20
-"""What GDAL may keep of unpacked blocks: more than a row of them in a scene 60,000 pixels wide."""
-
-_ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
-"""The empty list of neighbours keeps GDAL from looking for files beside the one that it opens."""
-
 _PLACE_TAGS = {33550, 33922, 34264, 34735}
 """Of GeoTIFF (OGC 19-008r4): pixel scale, tie points, transformation and keys."""
-
-_BLOCK = 512
-"""Side of the tiles of rasters that are written, the size that cloud-optimised GeoTIFFs have."""
-
-Valid = Callable[[slice, slice], NDArray[np.bool_]]
-"""Says which pixels of some rows and columns hold data: bool (height, width)."""
 
 
 def is_scene(path: AnyPath) -> bool:
@@ -65,38 +44,6 @@ def is_scene(path: AnyPath) -> bool:
             return not is_picture or image.width * image.height > MAXIMUM_PIXELS
     except Exception:  # Pillow's plugins raise nearly every kind; whatever it is, rasterio says it better
         return True
-
-
-def parse_bands(text: str) -> tuple[int, int, int]:
-    """Read the numbers of the red, green and blue band, counted from 1: "3,2,1".
-
-    Raises:
-        InputError: If these are no three whole numbers from 1.
-    """
-    fields = text.split(",")
-    if len(fields) != 3 or not all(WHOLE_NUMBER.fullmatch(field) and int(field) for field in fields):
-        raise InputError(f"bands {text!r}: give those of red, green and blue, counted from 1, such as 3,2,1")
-    red, green, blue = map(int, fields)
-    return red, green, blue
-
-
-def parse_scale(text: str) -> tuple[float, float]:
-    """Read the values that become black and white: "0,3000".
-
-    Raises:
-        InputError: If these are no two numbers, or the second is not above the first.
-    """
-    try:
-        low, high = map(float, text.split(","))
-    except ValueError:
-        raise InputError(f"scale {text!r}: give the values of black and white, such as 0,3000") from None
-    return _checked_scale(low, high)
-
-
-def _checked_scale(low: float, high: float) -> tuple[float, float]:
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"scale {low:g},{high:g}: the value of white must be above that of black, such as 0,3000")
-    return low, high
 
 
 class Scene:
@@ -118,9 +65,9 @@ class Scene:
         self._scale = scale
         self._dtype = np.dtype(dataset.dtypes[0])
         self._may_be_nan = bool(np.issubdtype(self._dtype, np.floating))
-        flags = [name for of_band in dataset.mask_flag_enums for name in _names(of_band)]
+        flags = [name for of_band in dataset.mask_flag_enums for name in names_of(of_band)]
         # GDAL's own mask knows alpha bands of 8 and 16 bits that stand behind one or three others, no more.
-        self._alpha = [] if "per_dataset" in flags else _alpha_bands(dataset)
+        self._alpha = [] if "per_dataset" in flags else alpha_bands(dataset)
         self.has_gaps = self._may_be_nan or bool(self._alpha) or set(flags) != {"all_valid"}
         self._lock = threading.Lock()
 
@@ -131,7 +78,7 @@ class Scene:
             InputError: If the file is damaged there.
         """
         values, valid = self._read(*window)
-        colours = values if self._scale is None else _to_8_bits(values, *self._scale)
+        colours = values if self._scale is None else to_8_bits(values, *self._scale)
         colours[~valid] = 0
         return colours
 
@@ -199,7 +146,7 @@ def open_scene(
     rasterio = import_rasterio()
     if not path.is_file():
         raise InputError(f"{path} does not exist or is no file")
-    with rasterio.Env(**_ALONE, GDAL_CACHEMAX=_CACHE_BYTES):
+    with rasterio.Env(**ALONE, GDAL_CACHEMAX=CACHE_BYTES):
         dataset, scene = _opened(path, bands, scale)
         with dataset:
             yield scene
@@ -212,16 +159,16 @@ def read_scene_size(path: Path) -> tuple[int, int]:
         InputError: If rasterio is missing, or the file is damaged, too large or no TIFF.
     """
     rasterio = import_rasterio()
-    with rasterio.Env(**_ALONE), _reading(path), _open_tiff(path) as dataset:
+    with rasterio.Env(**ALONE), _reading(path), open_tiff(path) as dataset:
         _check_layout(path, dataset)
         return dataset.height, dataset.width
 
 
 def _opened(path: Path, bands: Sequence[int] | None, scale: tuple[float, float] | None) -> tuple[Any, Scene]:
     with _reading(path):
-        dataset = _open_tiff(path)
+        dataset = open_tiff(path)
         _check_layout(path, dataset)
-        return dataset, Scene(path, dataset, *_bands_and_scale(path, dataset, bands, scale))
+        return dataset, Scene(path, dataset, *bands_and_scale(path, dataset, bands, scale))
 
 
 @contextmanager
@@ -233,34 +180,6 @@ def _reading(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # rasterio's errors and GDAL's own, which have no public class
         raise InputError(f"{path} is damaged or no TIFF ({error}); fetch it again or remove it") from None
-
-
-def import_rasterio() -> Any:
-    """Import rasterio, which is an optional extra."""
-    return import_extra("rasterio", "scenes", "GeoTIFF needs rasterio")
-
-
-def check_spelled(path: Path) -> None:
-    """Refuse a path that GDAL cannot be told.
-
-    Raises:
-        InputError: If it is not in UTF-8.
-    """
-    try:
-        str(path.resolve()).encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{str(path.resolve())!r} is not in UTF-8, as GDAL needs it for GeoTIFFs; rename it") from None
-
-
-def _open_tiff(path: Path, mode: str = "r", **profile: Any) -> Any:
-    """Open a TIFF with rasterio, which would warn of each one without a place on earth."""
-    import rasterio
-
-    check_spelled(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        # A path without links or relative parts cannot be one of GDAL's names for something else.
-        return rasterio.open(path.resolve(), mode, driver="GTiff", **profile)
 
 
 def _check_layout(path: Path, dataset: Any) -> None:
@@ -282,46 +201,8 @@ def _check_layout(path: Path, dataset: Any) -> None:
             f"{path} stores white as 0 (MINISWHITE); invert it, such as one of 8 bits with"
             " gdal_translate -scale 0 255 255 0"
         )
-    if "palette" in _names(dataset.colorinterp):
+    if "palette" in names_of(dataset.colorinterp):
         raise InputError(f"{path} has a palette; write its colours out with gdal_translate -expand rgb")
-
-
-def _bands_and_scale(
-    path: Path, dataset: Any, bands: Sequence[int] | None, scale: tuple[float, float] | None
-) -> tuple[list[int], tuple[float, float] | None]:
-    """Check bands and scale against the file, and find the bands that need no choice."""
-    dtype = dataset.dtypes[0]
-    what_it_has = f"{path} has {dataset.count} {'band' if dataset.count == 1 else 'bands'} of {dtype}"
-    colours = _colour_bands(dataset)
-    missing = []
-    if bands is None and len(colours) not in (1, 3):
-        missing.append("which bands are red, green and blue, such as --bands 3,2,1")
-    if scale is None and dtype != "uint8":
-        missing.append("which values become black and white, such as --scale 0,3000")
-    if missing:
-        raise InputError(f"{what_it_has}; say {', and '.join(missing)}")
-    if bands is None:
-        bands = colours * 3 if len(colours) == 1 else colours
-    elif len(bands) != 3 or not all(1 <= band <= dataset.count for band in bands):
-        asked = ",".join(map(str, bands))
-        raise InputError(f"{what_it_has}, not those of --bands {asked}; give three numbers from 1 to {dataset.count}")
-    return list(bands), scale and _checked_scale(*scale)
-
-
-def _alpha_bands(dataset: Any) -> list[int]:
-    return [band for band, use in zip(dataset.indexes, _names(dataset.colorinterp), strict=True) if use == "alpha"]
-
-
-def _colour_bands(dataset: Any) -> list[int]:
-    """Return the bands that are no alpha: red, green and blue in this order if they are called so."""
-    uses = dict(zip(_names(dataset.colorinterp), dataset.indexes, strict=True))
-    bands = sorted(set(dataset.indexes) - set(_alpha_bands(dataset)))
-    named = [uses.get(colour, 0) for colour in ("red", "green", "blue")]
-    return named if sorted(named) == bands else bands
-
-
-def _names(values: Sequence[Any]) -> list[str]:
-    return [value.name for value in values]
 
 
 def _georeference(path: Path, dataset: Any) -> Georeference | None:
@@ -343,107 +224,3 @@ def _georeference(path: Path, dataset: Any) -> Georeference | None:
             f"{path}: {error}; correct its coordinate system, or remove it with gdal_edit.py -unsetgt -a_srs ''"
         ) from None
     return georeference
-
-
-def _to_8_bits(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Map values linearly, low to 0 and high to 255, clipped and rounded; NaN becomes anything."""
-    shares = (np.nan_to_num(values.astype(np.float64)) - low) / (high - low)
-    return np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
-
-
-class RasterSink:
-    """Takes the pixels of a GeoTIFF with one band, window by window, each pixel once."""
-
-    def __init__(self, dataset: Any, valid: Valid | None) -> None:
-        self._dataset = dataset
-        self._dtype = np.dtype(dataset.dtypes[0])
-        self._valid = valid
-        self._checksums: dict[tuple[tuple[int, int], tuple[int, int]], int] = {}
-
-    def __setitem__(self, window: tuple[slice, slice], values: NDArray[np.generic]) -> None:
-        """Write (height, width) of some rows and columns, together with the mask of what is valid there.
-
-        Raises:
-            OSError: If the disk is full.
-        """
-        rows, columns = window
-        pixels = np.ascontiguousarray(values, dtype=self._dtype)
-        valid = None if self._valid is None else self._valid(rows, columns)
-        height, width = self._dataset.shape
-        place = rows.indices(height)[:2], columns.indices(width)[:2]
-        with _explained():
-            self._dataset.write(pixels, 1, window=place)
-            if valid is not None:
-                self._dataset.write_mask(valid, window=place)
-        self._checksums[place] = _checksum(pixels, valid)
-
-    def check(self, path: Path) -> None:
-        """Compare the file, which is closed, with what was written.
-
-        rasterio says nothing of what goes wrong when GDAL writes its last blocks, and these are all blocks of a file
-        that fits into GDAL's memory.
-
-        Raises:
-            OSError: If anything is not as it was written.
-        """
-        with _explained(), _open_tiff(path) as dataset:
-            for place, checksum in self._checksums.items():
-                valid = None if self._valid is None else dataset.read_masks(1, window=place) != 0
-                if _checksum(dataset.read(1, window=place), valid) != checksum:
-                    raise _not_whole("its pixels are not those that were written")
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Make what rasterio raises an `OSError` with all its parts, to which `written_whole` adds the file's name."""
-    from rasterio.errors import RasterioError
-
-    try:
-        yield
-    except RasterioError as error:
-        raise _not_whole(error.__cause__ or error) from None
-
-
-def _not_whole(reason: object) -> OSError:
-    return OSError(errno.EIO, f"could not be written whole ({reason}); is the disk full?")
-
-
-def _checksum(pixels: NDArray[Any], valid: NDArray[np.bool_] | None) -> int:
-    checksum = zlib.crc32(pixels.data)
-    return checksum if valid is None else zlib.crc32(np.ascontiguousarray(valid).data, checksum)
-
-
-@contextmanager
-def create_raster(
-    path: Path,
-    shape: tuple[int, int],
-    georeference: Georeference | None,
-    dtype: DTypeLike = np.uint8,
-    valid: Valid | None = None,
-) -> Iterator[RasterSink]:
-    """Write a GeoTIFF of one band, tiled and compressed without loss, as its pixels come.
-
-    Args:
-        path: Where; the file appears when the block ends well, whole or not at all.
-        shape: (height, width).
-        georeference: Where it lies; None if that is not known.
-        dtype: Of the pixels.
-        valid: Asked for each window that is written. Where it says no, a mask inside the file marks the pixels as
-            holding no data; their values stay what was written. None: all hold data.
-
-    Raises:
-        InputError: If rasterio is missing.
-        OSError: If the disk is full.
-    """
-    rasterio = import_rasterio()
-    profile = {"height": shape[0], "width": shape[1], "count": 1, "dtype": np.dtype(dtype).name}
-    layout = {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate", "BIGTIFF": "IF_SAFER"}
-    place = georeference and {"crs": georeference.crs, "transform": rasterio.Affine(*georeference.transform)}
-    with written_whole(path) as temporary, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True, GDAL_CACHEMAX=_CACHE_BYTES):
-        file = temporary.absolute()
-        with _explained():
-            dataset = _open_tiff(file, "w", **profile, **layout, **(place or {}))
-        with dataset:
-            sink = RasterSink(dataset, valid)
-            yield sink
-        sink.check(file)

@@ -28,7 +28,8 @@ from shipseg_tiles.errors import InputError, none_readable
 from shipseg_tiles.files import warn_of_others, write_json, write_text, written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.prediction import Prediction, PredictOptions
-from shipseg_tiles.inference.scenes import create_raster, open_scene
+from shipseg_tiles.inference.rasters import create_raster
+from shipseg_tiles.inference.scenes import open_scene
 from shipseg_tiles.inference.vectors import ship_features, write_geojson
 from shipseg_tiles.masks import write_mask
 from shipseg_tiles.report.pictures import shrink_step, shrunk_mask, triptych

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,7 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.scenes import (
-    MAXIMUM_SIDE,
-    Georeference,
-    create_raster,
-    is_scene,
-    open_scene,
-    parse_bands,
-    parse_scale,
-    read_scene_size,
-)
+from shipseg_tiles.inference.scenes import MAXIMUM_SIDE, is_scene, open_scene, read_scene_size
 from shipseg_tiles.zipped import ZipMember
 
 rasterio = pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
@@ -110,30 +100,6 @@ def test_a_tiff_of_inks_is_no_picture(tmp_path):
 
 def test_a_tiff_with_a_place_on_earth_is_a_scene(tmp_path):
     assert is_scene(write_tiff(tmp_path / "a.tif", noise(3, 4, 5), **UTM))
-
-
-def test_bands_and_scales_are_parsed():
-    assert parse_bands("3,2,1") == (3, 2, 1)
-    assert parse_bands(" 8, 3,12") == (8, 3, 12)
-    assert parse_scale("0,3000") == (0, 3000)
-    assert parse_scale("-5.5, 1e-3") == (-5.5, 0.001)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "1", "3,2", "4,3,2,1", "0,1,2", "-1,2,3", "1.5,2,3", "r,g,b", "3;2;1", "1,,2", f"1,2,{'9' * 5000}"],
-)
-def test_bands_that_are_no_three_numbers_are_refused(text):
-    with pytest.raises(InputError, match=f"bands '{text}'.*such as 3,2,1"):
-        parse_bands(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "3000", "0,1,2", "a,b", "0;1", "5,5", "3000,0", "nan,1", "0,nan", "0,inf", "-inf,1"]
-)
-def test_scales_that_are_no_two_growing_numbers_are_refused(text):
-    with pytest.raises(InputError, match=r"scale .*such as 0,3000"):
-        parse_scale(text)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -609,135 +575,12 @@ def test_threads_may_share_a_scene(path):
     assert right == [True] * 200
 
 
-def written(path, values, georeference=None, valid=None, lines=130):
-    """Write a raster some lines at a time, which is not how its tiles are cut."""
-    ask = None if valid is None else lambda rows, columns: valid[rows, columns]
-    with create_raster(path, values.shape, georeference, values.dtype, ask) as raster:
-        for top in range(0, len(values), lines):
-            raster[top : top + lines, :] = values[top : top + lines]
-
-
-def test_raster_holds_what_was_written_where_it_lies(path):
-    values = (noise(1, 1100, 700)[0] > 200).astype(np.uint8) * 255
-    georeference = Georeference(rasterio.CRS.from_epsg(32632).to_wkt(), (10, 2, 500_000, 2, -10, 6_000_000))
-
-    written(path, values, georeference)
-
-    with rasterio.open(path) as dataset:
-        assert np.array_equal(dataset.read(1), values)
-        assert dataset.crs == rasterio.CRS.from_epsg(32632)
-        assert dataset.transform[:6] == (10, 2, 500_000, 2, -10, 6_000_000)
-        assert dataset.block_shapes == [(512, 512)]
-        assert dataset.compression.name == "deflate"
-        assert dataset.mask_flag_enums[0][0].name == "all_valid"
-    assert path.stat().st_size < values.size / 4
-
-
-def test_raster_marks_what_is_not_valid_and_keeps_its_values(path, tmp_path):
-    values = noise(1, 1100, 700)[0]
-    valid = np.random.default_rng(1).random((1100, 700)) < 0.9
-
-    written(path, values, None, valid)
-
-    assert [file.name for file in tmp_path.iterdir()] == ["scene.tif"]
-    with rasterio.open(path) as dataset:
-        assert np.array_equal(dataset.read(1), values)
-        assert np.array_equal(dataset.read_masks(1) != 0, valid)
-        assert dataset.crs is None
-    pixels, still_valid = whole(path)
-    assert np.array_equal(still_valid, valid)
-    assert np.array_equal(pixels[..., 0], np.where(valid, values, 0))
-
-
-def test_raster_of_a_scene_takes_over_its_gaps(tmp_path):
-    source, target = tmp_path / "scene.tif", tmp_path / "masks" / "scene.tif"
-    colours = noise(3)
-    colours[:, 40:250, 10:20] = 0
-    write_tiff(source, colours, nodata=0, **UTM)
-
-    with open_scene(source) as scene:
-        with create_raster(target, scene.shape[:2], scene.georeference, valid=scene.valid) as raster:
-            for rows in (slice(0, 99), slice(99, 300)):
-                raster[rows, :] = scene[rows, :][..., 0] > 127
-        expected = scene.valid(slice(None), slice(None))
-
-    assert not expected[40:250, 10:20].any()
-    with rasterio.open(target) as dataset:
-        assert np.array_equal(dataset.read(1), colours[0] > 127)
-        assert np.array_equal(dataset.dataset_mask() != 0, expected)
-        assert dataset.crs == rasterio.CRS.from_epsg(32632)
-
-
-def test_raster_of_floats(path):
-    values = np.random.default_rng(0).random((300, 200), dtype=np.float32)
-
-    written(path, values)
-
-    with rasterio.open(path) as dataset:
-        assert dataset.dtypes == ("float32",)
-        assert np.array_equal(dataset.read(1), values)
-
-
-def stop_halfway(path):
-    with create_raster(path, (300, 200), None) as raster:
-        raster[0:100, :] = np.ones((100, 200))
-        raise KeyboardInterrupt
-
-
-def test_raster_that_fails_leaves_the_old_file(path, tmp_path):
-    path.write_bytes(b"old")
-
-    with pytest.raises(KeyboardInterrupt):
-        stop_halfway(path)
-
-    assert path.read_bytes() == b"old"
-    assert [file.name for file in tmp_path.iterdir()] == ["scene.tif"]
-
-
-@contextmanager
-def files_of_at_most(size):
-    """A disk that is full as soon as a file has so many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.parametrize("limit", [100, 100_000, 700_000])
-def test_full_disk_is_noticed(limit, path, tmp_path):
-    """Files may have so many bytes; the noise takes 770,000. GDAL writes most of it when the file is closed."""
-    values = noise(1, 1100, 700)[0]
-
-    with files_of_at_most(limit), pytest.raises(OSError, match="disk full") as caught:
-        written(path, values)
-
-    assert caught.value.filename == str(path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_mask_that_lacks_its_last_byte_is_noticed(path, tmp_path):
-    """GDAL says nothing of it, neither when it writes nor when it reads: all of a tile would be valid."""
-    values, valid = noise(1, 1100, 700)[0], np.random.default_rng(1).random((1100, 700)) < 0.9
-    written(path, values, None, valid)
-    size = path.stat().st_size
-    path.unlink()
-
-    with files_of_at_most(size - 1), pytest.raises(OSError, match="disk full"):
-        written(path, values, None, valid)
-
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_without_rasterio_the_extra_is_named(path, monkeypatch):
     write_tiff(path, noise(3))
     monkeypatch.setitem(sys.modules, "rasterio", None)
 
     with pytest.raises(InputError, match=r"needs rasterio; .*pip install -e '\.\[scenes\]'$"):
         whole(path)
-    with pytest.raises(InputError, match="needs rasterio"), create_raster(path, (300, 200), None):
-        pass
 
 
 def test_import_loads_neither_rasterio_nor_shapely():

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.scenes import Georeference, open_scene
+from shipseg_tiles.inference.georeference import Georeference
+from shipseg_tiles.inference.scenes import open_scene
 from shipseg_tiles.inference.vectors import ship_features, write_geojson
 from shipseg_tiles.masks import separate_objects
 
