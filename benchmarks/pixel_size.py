@@ -23,7 +23,8 @@ from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
 
 with quiet_import():
-    from shipseg_tiles.inference.prediction import PredictOptions, load_nets
+    from shipseg_tiles.inference.options import PredictOptions
+    from shipseg_tiles.inference.prediction import load_nets
 
 TIMES = (1 / 3, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 / 2, 2, 3)
 """How many times as large as in training pixels are."""

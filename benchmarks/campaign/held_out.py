@@ -23,7 +23,8 @@ from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.nets.weights_files import gate_path
 
 with quiet_import():
-    from shipseg_tiles.inference.prediction import PredictOptions, predict_files
+    from shipseg_tiles.inference.options import PredictOptions
+    from shipseg_tiles.inference.prediction import predict_files
     from shipseg_tiles.report.predictions import PredictionFolder
 
 

@@ -19,7 +19,7 @@ from shipseg_tiles.cli.common import (
 from shipseg_tiles.errors import InputError, warn_skipped
 
 if TYPE_CHECKING:
-    from shipseg_tiles.inference.prediction import PredictOptions
+    from shipseg_tiles.inference.options import PredictOptions
     from shipseg_tiles.jobs import Job
     from shipseg_tiles.nets.contract import Contract
     from shipseg_tiles.report.predictions import PredictionFolder
@@ -81,13 +81,12 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.images import list_images
     from shipseg_tiles.jobs import open_job
 
-    paths = list_images(options.images)
-    _check(options, paths)  # before the slow import, so that a slip is answered at once
+    paths, how = list_images(options.images), _asked(options)
+    _check(options, how, paths)  # before the slow import, so that a slip is answered at once
     with quiet_import():
         from shipseg_tiles.inference.prediction import load_nets
         from shipseg_tiles.report.predictions import PredictionFolder
 
-    how = _asked(options)
     load_nets(how)  # what is wrong with them is told before anything is written
     began = time.monotonic()
     with open_job(options.out / RECORD, _recorded(options, how)) as job:
@@ -99,22 +98,16 @@ def run(options: Options) -> Outcome:
     return Outcome(_summary(record, options.out), record)
 
 
-def _check(options: Options, paths: "list[AnyPath]") -> None:
+def _check(options: Options, how: "PredictOptions", paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
     from shipseg_tiles.files import by_stem, check_length
     from shipseg_tiles.inference.geotiff import check_spelled, import_rasterio
     from shipseg_tiles.inference.scenes import is_scene
     from shipseg_tiles.inference.vectors import import_shapely
-    from shipseg_tiles.nets.contract import CHANGEABLE
-    from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front
 
     if options.pictures < 0:
         raise InputError(f"pictures {options.pictures} must be 0 or more")
-    values = vars(options) | _parsed(options)
-    segmenter = changed_contract(options.segmenter(), **{name: values[name] for name in CHANGEABLE})
-    for needed in (options.classifier, options.gate_weights()):
-        if needed:
-            contract_in_front(needed, segmenter, options.pixel_size)
+    how.contract()
     by_stem((path.name for path in paths), str(options.images))  # their masks would have one name
     scenes = [path for path in paths if is_scene(path)]
     if scenes:
@@ -159,7 +152,8 @@ def _predict(
 
 def _asked(options: Options) -> "PredictOptions":
     """Return everything that decides what is predicted."""
-    from shipseg_tiles.inference.prediction import PredictOptions
+    from shipseg_tiles.inference.options import PredictOptions
+    from shipseg_tiles.tiling import parse_region
 
     given = {field.name for field in fields(PredictOptions)} & set(vars(options))
     return PredictOptions(
@@ -167,20 +161,12 @@ def _asked(options: Options) -> "PredictOptions":
         | {
             "weights": options.segmenter(),
             "gate": options.gate_weights(),
-            **_parsed(options),
+            "separate_touching": {"on": True, "off": False}.get(options.separate_touching),
+            "region": parse_region(options.region) if options.region else None,
+            **options.bands_and_scale(),
             "rasters": ("probability",) * options.probabilities + ("disagreement",) * options.disagreement,
         }
     )
-
-
-def _parsed(options: Options) -> dict[str, Any]:
-    from shipseg_tiles.tiling import parse_region
-
-    return {
-        "region": parse_region(options.region) if options.region else None,
-        **options.bands_and_scale(),
-        "separate_touching": {"on": True, "off": False}.get(options.separate_touching),
-    }
 
 
 def _recorded(options: Options, how: "PredictOptions") -> dict[str, Any]:

@@ -35,33 +35,28 @@ class Options(EngineOptions, SceneOptions, PixelOptions, GateOptions):
 
 def run(options: Options) -> Outcome:
     """Serve until stopped."""
-    from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front
-
     _check_extra()
+    from shipseg_tiles.inference.options import PredictOptions
     from shipseg_tiles.serving.server import listen, run_server
 
-    bands_and_scale = options.bands_and_scale()
-    # before the slow import, so that a wrong path is answered at once
-    segmenter = changed_contract(options.segmenter(), pixel_size=options.pixel_size)
-    if gate := options.gate_weights():
-        contract_in_front(gate, segmenter, options.pixel_size)
+    how = PredictOptions(
+        weights=options.segmenter(),
+        gate=options.gate_weights(),
+        engine=options.engine,
+        precision=options.precision,
+        pixel_size=options.pixel_size,
+        **options.bands_and_scale(),
+    )
+    how.contract()  # before the slow import, so that a wrong path is answered at once
     with listen(options.host, options.port) as listener:
         with quiet_import():
-            from shipseg_tiles.inference.prediction import PredictOptions, load_nets
+            from shipseg_tiles.inference.prediction import load_nets
             from shipseg_tiles.serving.app import build_app
             from shipseg_tiles.serving.results import make_result
             from shipseg_tiles.serving.tasks import TaskQueue
             from shipseg_tiles.serving.uploads import Limits
 
         limits = Limits(options.largest_file, options.largest_image)
-        how = PredictOptions(
-            weights=options.segmenter(),
-            gate=gate,
-            engine=options.engine,
-            precision=options.precision,
-            pixel_size=options.pixel_size,
-            **bands_and_scale,
-        )
         load_nets(how)
         with (
             TemporaryDirectory(prefix="shipseg-tiles-", ignore_cleanup_errors=True) as folder,

@@ -19,14 +19,13 @@ from shipseg_tiles.inference.engines import load_engine
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.georeference import Georeference
 from shipseg_tiles.inference.memory import images_at_once
+from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.scenes import is_scene, open_scene
 from shipseg_tiles.inference.strips import StripFolder, strips_of
-from shipseg_tiles.nets.contract import CHANGEABLE
-from shipseg_tiles.nets.contract_file import changed_contract
 from shipseg_tiles.processes import map_ahead, map_in_chunks
 from shipseg_tiles.rle import PixelIndices, mask_of, union
-from shipseg_tiles.tiling import Region, WindowName
+from shipseg_tiles.tiling import Region
 from shipseg_tiles.zipped import AnyPath
 
 LARGE = 2**24
@@ -37,59 +36,6 @@ _ALIKE = 1.33
 
 Progress = Callable[[int, int], None]
 """Told of each row of tiles that is done: how many are, and of how many. What it raises ends the prediction."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictOptions:
-    """Everything that decides what is predicted.
-
-    Attributes:
-        weights: `.keras` file of a segmenter, with its contract beside it.
-        tile: Side of a tile in pixels; None for the contract's, as with the next five.
-        overlap: Share of its side that a tile shares with the next.
-        threshold: Probability above which a pixel is ship.
-        minimum_area: Ships of fewer pixels are dropped.
-        minimum_score: Ships of a lower mean probability are dropped.
-        separate_touching: Whether objects are cut into ships that touch.
-        window: How overlapping tiles are blended.
-        gate: Weights of a gate, which decides which tiles the net is shown; None for all of them.
-        classifier: Weights of a classifier, which decides in which images ships are looked for; None for all.
-        engine: One of `ENGINES`, for the gate too.
-        precision: One of `PRECISIONS`; the gate computes in float32.
-        symmetries: In how many symmetries the net is shown a tile; None for the contract's.
-        pixel_size: Metres from one pixel of the images to the next; None for the contract's.
-        region: The part of each image that is predicted; None for all of it.
-        bands: Numbers, from 1, of the bands of a scene that are red, green and blue; None if it has just these.
-        scale: Values of a scene that become 0 and 255; None if it has 8 bits.
-        rasters: Names in `RASTERS` of what is kept beside the ships.
-    """
-
-    weights: Path
-    tile: int | None = None
-    overlap: float | None = None
-    threshold: float | None = None
-    minimum_area: int | None = None
-    minimum_score: float | None = None
-    separate_touching: bool | None = None
-    window: WindowName = "hann"
-    gate: Path | None = None
-    classifier: Path | None = None
-    engine: str = "keras"
-    precision: str = "float32"
-    symmetries: int | None = None
-    pixel_size: float | None = None
-    region: Region | None = None
-    bands: tuple[int, ...] | None = None
-    scale: tuple[float, float] | None = None
-    rasters: tuple[str, ...] = ()
-
-    def region_in(self, height: int, width: int) -> Region:
-        """Return the part of an image of this size that is predicted.
-
-        Raises:
-            InputError: If the region shares no pixel with the image.
-        """
-        return (self.region or Region(0, 0, height, width)).within(height, width)
 
 
 @dataclass(frozen=True)
@@ -161,8 +107,7 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
     Raises:
         InputError: If a file is missing or holds another kind of net, or an option is out of its range.
     """
-    changes = {name: getattr(options, name) for name in CHANGEABLE}
-    contract = changed_contract(options.weights, **changes)  # before the slow part
+    contract = options.contract()  # before the slow part
     size = options.pixel_size
     gate = Gate.load(options.gate, contract, options.engine, pixel_size=size) if options.gate else None
     predictor = Predictor(

@@ -27,7 +27,8 @@ from shipseg_tiles.archive.prediction_files import (
 from shipseg_tiles.errors import InputError, none_readable
 from shipseg_tiles.files import warn_of_others, write_json, write_text, written_whole
 from shipseg_tiles.images import read_image
-from shipseg_tiles.inference.prediction import Prediction, PredictOptions
+from shipseg_tiles.inference.options import PredictOptions
+from shipseg_tiles.inference.prediction import Prediction
 from shipseg_tiles.inference.rasters import create_raster
 from shipseg_tiles.inference.scenes import open_scene
 from shipseg_tiles.inference.vectors import ship_features, write_geojson

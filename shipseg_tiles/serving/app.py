@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from shipseg_tiles.inference.prediction import PredictOptions
+from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.serving.guard import Guard
 from shipseg_tiles.serving.tasks import KEEP_SECONDS, Task, TaskQueue
 from shipseg_tiles.serving.uploads import Limits, RefusedError, checked_image, receive, shown_name

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name
 from shipseg_tiles.images import read_size
-from shipseg_tiles.inference.prediction import PredictOptions
+from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.inference.scenes import is_scene, open_scene
 
 _SIGNATURES = {

@@ -16,14 +16,8 @@ from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import list_images
 from shipseg_tiles.inference import prediction, stitching
 from shipseg_tiles.inference.openvino_engine import OpenVinoNet
-from shipseg_tiles.inference.prediction import (
-    PredictOptions,
-    TileCounts,
-    load_nets,
-    predict_files,
-    predict_image,
-    predict_scene,
-)
+from shipseg_tiles.inference.options import PredictOptions
+from shipseg_tiles.inference.prediction import TileCounts, load_nets, predict_files, predict_image, predict_scene
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import write_contract

@@ -10,7 +10,8 @@ from PIL import Image
 from shipseg_tiles.archive.labels import read_labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.detection import Ship, Strip
-from shipseg_tiles.inference.prediction import Prediction, PredictOptions, TileCounts
+from shipseg_tiles.inference.options import PredictOptions
+from shipseg_tiles.inference.prediction import Prediction, TileCounts
 from shipseg_tiles.inference.scenes import open_scene
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.report.predictions import PredictionFolder

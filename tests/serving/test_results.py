@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shipseg_tiles.inference.prediction import PredictOptions
+from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.report.pictures import PREDICTED
 from shipseg_tiles.serving.results import make_result
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.prediction import PredictOptions
+from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.serving import uploads
 from shipseg_tiles.serving.app import build_app
 from shipseg_tiles.serving.tasks import TaskQueue
