@@ -1,7 +1,7 @@
 """`shipseg-tiles mine-and-train`: mine and train in turn, and keep the best."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from shipseg_tiles.cli.common import MiningOptions, Outcome, option, quiet_import
@@ -31,7 +31,7 @@ def run(options: Options) -> Outcome:
     archive = options.archive()
     sides = options.sides()
     with quiet_import():
-        from shipseg_tiles.training.rounds import mine_and_train
+        from shipseg_tiles.training.rounds import RoundOptions, mine_and_train
 
     with open_workers(options.workers) as processes:
         contracts = mine_and_train(
@@ -40,11 +40,7 @@ def run(options: Options) -> Outcome:
             archive,
             options.out,
             processes,
-            rounds=options.rounds,
-            mined_fraction=options.mined_fraction,
-            epochs=options.epochs,
-            learning_rate=options.learning_rate,
-            minutes=options.minutes,
+            RoundOptions(**{field.name: getattr(options, field.name) for field in fields(RoundOptions)}),
             sides=sides,
             resume=options.resume,
             tell=lambda line: print(line, file=sys.stderr),

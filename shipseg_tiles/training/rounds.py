@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,50 @@ from shipseg_tiles.training.mining import NoMistakeError, find_hard_negatives, w
 from shipseg_tiles.training.options import TrainOptions
 
 
+@dataclass(frozen=True, kw_only=True)
+class RoundOptions:
+    """How the rounds are trained, beside what the weights were trained with.
+
+    Attributes:
+        rounds: How often, 1 or more.
+        mined_fraction: Share of hard negatives in every batch.
+        epochs: Epochs of a round.
+        minutes: Stop the training of a round after so much time; 0 for never.
+        learning_rate: Largest rate of a round.
+    """
+
+    rounds: int
+    mined_fraction: float
+    epochs: int
+    minutes: float = 0.0
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        """Refuse to do nothing; what is wrong with the others `TrainOptions` says."""
+        if self.rounds < 1:
+            raise InputError(f"rounds {self.rounds} must be 1 or more")
+
+    def further(self, trained: TrainOptions) -> TrainOptions:
+        """Return how weights that were trained so are trained further."""
+        return replace(
+            trained,
+            encoder_weights="none",
+            stages=(),
+            mined_fraction=self.mined_fraction,
+            epochs=self.epochs,
+            minutes=self.minutes,
+            learning_rate=self.learning_rate,
+        )
+
+
 def mine_and_train(
     weights: Path,
     store: PatchStore,
     archive: Archive,
     out: Path,
     processes: Executor,
+    options: RoundOptions,
     *,
-    rounds: int,
-    mined_fraction: float,
-    epochs: int,
-    learning_rate: float,
-    minutes: float = 0.0,
     sides: Mapping[str, str] | None = None,
     resume: bool = False,
     tell: Callable[[str], None] = print,
@@ -41,7 +73,7 @@ def mine_and_train(
     """Mine with a net and train it further on what was found, several times; keep the best of all.
 
     Each round trains on the hard negatives of all rounds so far, with the options that the weights were trained with
-    but those given here. What rounds leave stands in the folder `NAME.rounds` beside `out`.
+    but those of the rounds. What rounds leave stands in the folder `NAME.rounds` beside `out`.
 
     Args:
         weights: Where to begin; they compete too.
@@ -49,11 +81,7 @@ def mine_and_train(
         archive: The images that the store was made from.
         out: `NAME.keras` to write; its contract `NAME.json` appears beside it.
         processes: Where images are compared and cut.
-        rounds: How often, 1 or more.
-        mined_fraction: Share of hard negatives in every batch.
-        epochs: Epochs of a round.
-        learning_rate: Largest rate of a round.
-        minutes: Stop the training of a round after so much time; 0 for never.
+        options: How.
         sides: As the store was cut, see `find_hard_negatives`.
         resume: Go on where an earlier call with the same arguments stopped.
         tell: Called with a line for people after each round.
@@ -66,24 +94,14 @@ def mine_and_train(
             by other sides, no image can be mined, or an option is out of its range.
     """
     folder = rounds_folder(out)
-    if rounds < 1:
-        raise InputError(f"rounds {rounds} must be 1 or more")
     if weights.resolve().parent == folder.resolve():
         raise InputError(f"{weights} lie where rounds are written to; copy them elsewhere, with their contract")
-    options = replace(
-        _options_of(weights, store),
-        encoder_weights="none",
-        stages=(),
-        mined_fraction=mined_fraction,
-        epochs=epochs,
-        minutes=minutes,
-        learning_rate=learning_rate,
-    )
-    _check_room(weights, options)
+    training = options.further(_options_of(weights, store))
+    _check_room(weights, training)
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)  # or a later `resume` would go on with rounds of an earlier call
     made, mined = [weights], list[Path]()
-    for number in range(1, rounds + 1):
+    for number in range(1, options.rounds + 1):
         path = folder / f"mined-{number}.h5"
         try:
             if path.is_file():
@@ -96,7 +114,7 @@ def mine_and_train(
         mined.append(path)
         made.append(folder / f"round-{number}.keras")
         found = PatchStore(*mined)
-        _train_further(made[-2], made[-1], store, found, options, resume)
+        _train_further(made[-2], made[-1], store, found, training, resume)
         tell(f"round {number}: {len(found.sets['train', 'background'])} hard negatives, {_told(made[-1])}")
     return _keep_best(made, out)
 

@@ -11,9 +11,9 @@ from shipseg_tiles.patches.make import MakeOptions, make_patches
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
 from shipseg_tiles.training.options import TrainOptions
-from shipseg_tiles.training.rounds import mine_and_train
+from shipseg_tiles.training.rounds import RoundOptions, mine_and_train
 
-ROUND = {"rounds": 2, "mined_fraction": 0.25, "epochs": 1, "learning_rate": 1e-3}
+ROUNDS = RoundOptions(rounds=2, mined_fraction=0.25, epochs=1, learning_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def copied(weights, folder, change):
 def mined(first, store, scenes, processes, tmp_path_factory):
     out = tmp_path_factory.mktemp("rounds") / "net.keras"
     told = []
-    contracts = mine_and_train(first, store, scenes, out, processes, tell=told.append, **ROUND)
+    contracts = mine_and_train(first, store, scenes, out, processes, ROUNDS, tell=told.append)
     return contracts, out, told
 
 
@@ -100,7 +100,7 @@ def test_it_goes_on_where_it_stopped(mined, first, store, scenes, processes):
     round_1 = out.with_suffix(".rounds") / "round-1.keras"
     before = round_1.stat().st_mtime_ns
 
-    contracts = mine_and_train(first, store, scenes, out, processes, resume=True, tell=lambda line: None, **ROUND)
+    contracts = mine_and_train(first, store, scenes, out, processes, ROUNDS, resume=True, tell=lambda line: None)
 
     assert round_1.stat().st_mtime_ns == before
     assert len(contracts) == 2
@@ -116,8 +116,8 @@ def test_hard_negatives_of_an_earlier_call_are_not_taken(mined, first, store, sc
     write_contract(replace(read_contract(first), weights_sha256=checksum(others)), others)
 
     with pytest.raises(InputError, match=r"mined-1\.h5 was mined with other weights .*; begin anew, without --resume"):
-        mine_and_train(others, store, scenes, tmp_path / "net.keras", processes, resume=True, **ROUND)
-    mine_and_train(others, store, scenes, tmp_path / "net.keras", processes, tell=lambda line: None, **ROUND)
+        mine_and_train(others, store, scenes, tmp_path / "net.keras", processes, ROUNDS, resume=True)
+    mine_and_train(others, store, scenes, tmp_path / "net.keras", processes, ROUNDS, tell=lambda line: None)
 
     assert PatchStore(tmp_path / "net.rounds" / "mined-1.h5").options["mined_with"] == checksum(others)
     assert not (tmp_path / "net.rounds" / "round-2.keras").exists()
@@ -127,7 +127,7 @@ def test_weights_among_the_rounds_are_not_written_over(mined, store, scenes, pro
     _, out, _ = mined
 
     with pytest.raises(InputError, match=r"round-1\.keras lie where rounds are written to; copy them elsewhere"):
-        mine_and_train(out.with_suffix(".rounds") / "round-1.keras", store, scenes, out, processes, **ROUND)
+        mine_and_train(out.with_suffix(".rounds") / "round-1.keras", store, scenes, out, processes, ROUNDS)
 
 
 def test_batches_full_of_ships_are_refused_before_anything_is_mined(first, store, scenes, processes, tmp_path):
@@ -135,7 +135,7 @@ def test_batches_full_of_ships_are_refused_before_anything_is_mined(first, store
     full = copied(first, tmp_path / "full", lambda origin: origin | {"training": training | {"ship_fraction": "0.9"}})
 
     with pytest.raises(InputError, match=r"ship fraction 0\.9, beside which batches of 8 have no room for mined"):
-        mine_and_train(full, store, scenes, tmp_path / "net.keras", processes, **ROUND)
+        mine_and_train(full, store, scenes, tmp_path / "net.keras", processes, ROUNDS)
     assert not (tmp_path / "net.rounds").exists()
 
 
@@ -143,7 +143,7 @@ def test_weights_that_do_not_say_how_they_were_trained_are_refused(first, store,
     silent = copied(first, tmp_path / "silent", lambda origin: {})
 
     with pytest.raises(InputError, match=r"first\.keras does not say how they were trained"):
-        mine_and_train(silent, store, scenes, tmp_path / "net.keras", processes, **ROUND)
+        mine_and_train(silent, store, scenes, tmp_path / "net.keras", processes, ROUNDS)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_weights_of_another_store_do_not_compete(first, store, scenes, processes
     others = copied(first, tmp_path / "others", lambda origin: origin | change)
 
     with pytest.raises(InputError, match=r"first\.keras were trained on another store than .*patches\.h5"):
-        mine_and_train(others, store, scenes, tmp_path / "net.keras", processes, **ROUND)
+        mine_and_train(others, store, scenes, tmp_path / "net.keras", processes, ROUNDS)
 
 
 def test_images_that_cannot_be_mined_are_no_end_of_the_mistakes(first, store, scenes, processes, tmp_path):
@@ -163,7 +163,7 @@ def test_images_that_cannot_be_mined_are_no_end_of_the_mistakes(first, store, sc
     validating = scenes.only(sorted(store.validating_images()))
 
     with pytest.raises(InputError, match=r"none of the 4 images in .* can be mined"):
-        mine_and_train(first, store, validating, tmp_path / "net.keras", processes, **ROUND)
+        mine_and_train(first, store, validating, tmp_path / "net.keras", processes, ROUNDS)
     assert not (tmp_path / "net.keras").exists()
 
 
@@ -175,7 +175,7 @@ def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(of_no_store
     sides = dict.fromkeys(others[:4], "valid") | dict.fromkeys(others[4:], "train")
     options = MakeOptions(patch=64, stride=64, background_ratio=1.0, full_images=4)
     make_patches(scenes, tmp_path / "patches.h5", options, sides=sides)
-    told, limits = [], {"rounds": 1, "epochs": 1000, "minutes": 0.5 / 60}
+    told, limited = [], replace(ROUNDS, rounds=1, epochs=1000, minutes=0.5 / 60)
 
     contracts = mine_and_train(
         of_no_store,
@@ -183,15 +183,15 @@ def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(of_no_store
         scenes,
         tmp_path / "net.keras",
         processes,
+        limited,
         sides=sides,
         tell=told.append,
-        **ROUND | limits,
     )
 
     found = PatchStore(tmp_path / "net.rounds" / "mined-1.h5").source("train", "background")
     assert set(found["image"]) == set(others[4:])
     assert len(contracts) == 2
-    assert contracts[1].trained_on["training"]["minutes"] == limits["minutes"]
+    assert contracts[1].trained_on["training"]["minutes"] == limited.minutes
 
 
 def test_a_store_of_another_split_is_refused_before_anything_is_trained(of_no_store, scenes, processes, tmp_path):
@@ -200,10 +200,10 @@ def test_a_store_of_another_split_is_refused_before_anything_is_trained(of_no_st
     store, out = PatchStore(tmp_path / "patches.h5"), tmp_path / "out" / "net.keras"
 
     with pytest.raises(InputError, match=r"patches\.h5 was cut with another --split; give the same file"):
-        mine_and_train(of_no_store, store, scenes, out, processes, **ROUND)
+        mine_and_train(of_no_store, store, scenes, out, processes, ROUNDS)
     assert not out.parent.exists()
 
 
-def test_no_rounds_are_refused(first, store, scenes, processes, tmp_path):
+def test_no_rounds_are_refused():
     with pytest.raises(InputError, match="rounds 0 must be 1 or more"):
-        mine_and_train(first, store, scenes, tmp_path / "net.keras", processes, **(ROUND | {"rounds": 0}))
+        replace(ROUNDS, rounds=0)
