@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive, open_archive
-from shipseg_tiles.archive.split import validation_places
+from shipseg_tiles.archive.split_file import validation_places
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.masks import connected_objects

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from shipseg_tiles.archive.archive import Archive, open_archive
-from shipseg_tiles.archive.split import folds_by_place, validation_places
+from shipseg_tiles.archive.split import folds_by_place
+from shipseg_tiles.archive.split_file import validation_places
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.images import list_images
 from shipseg_tiles.nets.contract_file import read_contract, write_contract

@@ -1,25 +1,13 @@
 """Which images train, validate or are held out: chosen by place, so that no place stands on two sides."""
 
-import json
 from collections.abc import Mapping
-from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.places import find_places
-from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import checked_name, write_text
-from shipseg_tiles.processes import open_workers
 
 TRAIN, VALID = SIDES = ("train", "valid")
-
-BY_PLACE = "by place"
-"""Stands for a split that no file says; see `split_identity`."""
 
 
 def choose_evenly(ship_counts: Mapping[str, int], chosen: int, seed: int) -> list[str]:
@@ -120,34 +108,6 @@ def _take_when_due(sizes: list[int], fraction: float) -> list[bool]:
     return taken
 
 
-def validation_places(archive: Archive, split: Path | None) -> dict[str, str]:
-    """Find the place of each image that validates, in the split or else by what the images look like.
-
-    Args:
-        archive: Labelled images.
-        split: CSV with the columns ImageId and split, perhaps scene: only its validation images count. None: all do.
-
-    Raises:
-        InputError: As `read_split` and `read_places`, or if none of the images validates.
-    """
-    if split:
-        archive = _validating(archive, split)
-    places = read_places(split) if split else None
-    if places is not None:
-        return {name: places[name] for name in archive.files}
-    with open_workers(1) as processes:
-        found, _ = find_places(archive.files, processes)
-    return {name: str(place) for name, place in found.items()}
-
-
-def _validating(archive: Archive, split: Path) -> Archive:
-    sides = read_split(split)
-    valid = [name for name in archive.files if sides.get(name) == VALID]
-    if not valid:
-        raise InputError(f"no image in {archive.source} is {VALID} in {split}; correct one of them")
-    return archive.only(valid)
-
-
 def folds_by_place(places: Mapping[str, str | int], ships: Mapping[str, int], count: int) -> NDArray[np.int64]:
     """Deal images out to folds, all images of a place to one of them.
 
@@ -185,88 +145,3 @@ def folds_by_place(places: Mapping[str, str | int], ships: Mapping[str, int], co
         fold_of |= dict.fromkeys(names, fold)
         filled[fold] += len(names)
     return np.array([fold_of[name] for name in places], dtype=np.int64)
-
-
-def write_split(path: Path, sides: Mapping[str, str], places: Mapping[str, int]) -> None:
-    """Write a CSV `ImageId,split,scene`, sorted by name.
-
-    Args:
-        path: File to write, whole or not at all.
-        sides: `train` or `valid` by image name.
-        places: Number of the place by image name.
-    """
-    rows = [(name, sides[name], places[name]) for name in sorted(sides)]
-    table = pd.DataFrame(rows, columns=["ImageId", "split", "scene"])
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
-
-
-def read_split(path: Path) -> dict[str, str]:
-    """Read which side each image stands on, `train` or `valid`, from a CSV with the columns ImageId and split.
-
-    Returns:
-        The side by image name, in the order of the file.
-
-    Raises:
-        InputError: As `read_sides`, or if a side is neither of the two.
-    """
-    sides = read_sides(path)
-    for name, side in sides.items():
-        if side not in SIDES:
-            raise InputError(f"{path}: {name} has the split {side!r}; write {TRAIN} or {VALID}")
-    return sides
-
-
-def read_sides(path: Path) -> dict[str, str]:
-    """Read a CSV with the columns ImageId and split, whatever the sides are called; other columns are ignored.
-
-    Returns:
-        The side by image name, in the order of the file.
-
-    Raises:
-        InputError: If the file is missing or no such CSV, a row names no image or no side, or an image stands on two
-            sides.
-    """
-    table = _read_table(path)
-    sides: dict[str, str] = {}
-    for name, text in zip(table["ImageId"], table["split"], strict=True):
-        side = text.strip()
-        if not side:
-            raise InputError(f"{path}: {name} has no split; write {TRAIN} or {VALID}")
-        if sides.setdefault(checked_name(name, str(path)), side) != side:
-            raise InputError(f"{path}: {name} stands in {sides[name]} and in {side}; keep one of the rows")
-    if not sides:
-        raise InputError(f"{path} holds no row below its first line; write one for each image")
-    return sides
-
-
-def split_identity(sides: Mapping[str, str] | None) -> str:
-    """Say in a few letters how images are divided: `BY_PLACE`, or as a file says whose sides have this hash."""
-    return sha256(json.dumps(sorted(sides.items())).encode()).hexdigest()[:16] if sides else BY_PLACE
-
-
-def read_places(path: Path) -> dict[str, str] | None:
-    """Read which place each image shows from the column scene of such a CSV; None if it has no such column.
-
-    Raises:
-        InputError: As `read_sides`, or if a row names no place, or an image has two.
-    """
-    read_sides(path)
-    table = _read_table(path)
-    if "scene" not in table:
-        return None
-    places: dict[str, str] = {}
-    for name, text in zip(table["ImageId"], table["scene"], strict=True):
-        place = text.strip()
-        if not place:
-            raise InputError(f"{path}: {name} has no scene; write the number of its place, or remove the column")
-        if places.setdefault(name, place) != place:
-            raise InputError(f"{path}: {name} has the scenes {places[name]} and {place}; keep one of the rows")
-    return places
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read as CSV: {error}") from None
-    return read_table(data, str(path), ("ImageId", "split"))

@@ -27,7 +27,7 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Report every pair of images that show one place from different sides."""
     from shipseg_tiles.archive.places import find_pairs
-    from shipseg_tiles.archive.split import read_sides
+    from shipseg_tiles.archive.split_file import read_sides
 
     sides = read_sides(options.split)
     files = _files_of(options, sides)

@@ -35,7 +35,7 @@ class Options(PixelOptions, ArchiveOptions):
 
 def run(options: Options) -> Outcome:
     """Measure, choose, and write the contract."""
-    from shipseg_tiles.archive.split import validation_places
+    from shipseg_tiles.archive.split_file import validation_places
     from shipseg_tiles.files import check_writable
     from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front, read_contract, write_contract
     from shipseg_tiles.nets.weights_files import chosen_gate, contract_path

@@ -98,7 +98,7 @@ class MiningOptions(ArchiveOptions):
 
     def sides(self) -> dict[str, str] | None:
         """Return the side of each image that the patches were cut with; None if they were split by place."""
-        from shipseg_tiles.archive.split import read_split
+        from shipseg_tiles.archive.split_file import read_split
 
         return read_split(self.split) if self.split else None
 

@@ -139,7 +139,7 @@ def _check(presets: "Sequence[Preset]") -> None:
 
 def _divided(options: Options) -> list[_Fold]:
     """Deal the images out; return the folds that are scored, each with its split in its folder."""
-    from shipseg_tiles.archive.split import write_split
+    from shipseg_tiles.archive.split_file import write_split
     from shipseg_tiles.processes import open_workers
 
     with quiet_import():

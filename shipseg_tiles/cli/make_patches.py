@@ -65,7 +65,7 @@ class Options(CommonOptions):
 
 def run(options: Options) -> Outcome:
     """Make the store, or say what it would be."""
-    from shipseg_tiles.archive.split import read_split
+    from shipseg_tiles.archive.split_file import read_split
     from shipseg_tiles.patches.make import MakeOptions
 
     chosen = {field.name: getattr(options, field.name) for field in fields(MakeOptions)}

@@ -25,7 +25,8 @@ class Options(ArchiveOptions):
 def run(options: Options) -> Outcome:
     """Group the images by place and split the groups."""
     from shipseg_tiles.archive.places import find_pairs, group_places
-    from shipseg_tiles.archive.split import VALID, choose_sides, write_split
+    from shipseg_tiles.archive.split import VALID, choose_sides
+    from shipseg_tiles.archive.split_file import write_split
     from shipseg_tiles.files import check_writable
 
     check_writable(options.out)

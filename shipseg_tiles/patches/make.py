@@ -17,7 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
-from shipseg_tiles.archive.split import choose_evenly, split_identity
+from shipseg_tiles.archive.split import choose_evenly
+from shipseg_tiles.archive.split_file import split_identity
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.jobs import Job, open_job
 from shipseg_tiles.patches.fill import ImageTask, check_image, fill_slots

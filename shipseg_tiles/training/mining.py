@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.places import find_places
-from shipseg_tiles.archive.split import BY_PLACE, TRAIN, split_identity
+from shipseg_tiles.archive.split import TRAIN
+from shipseg_tiles.archive.split_file import BY_PLACE, split_identity
 from shipseg_tiles.errors import InputError, NetError, first_of, warn_skipped
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import read_image

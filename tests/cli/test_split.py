@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from shipseg_tiles.archive.split import read_split
+from shipseg_tiles.archive.split_file import read_split
 from shipseg_tiles.errors import SkippedImageWarning
 
 
