@@ -5,7 +5,7 @@ import pytest
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
 from shipseg_tiles.inference.options import PredictOptions
-from shipseg_tiles.inference.prediction import predict_image
+from shipseg_tiles.inference.predict import predict_image
 from shipseg_tiles.nets.weights_files import chosen_gate, default_weights
 from shipseg_tiles.scoring.image_score import score_image
 from shipseg_tiles.scoring.score import summarise

@@ -25,7 +25,7 @@ from shipseg_tiles.nets.weights_files import gate_path
 
 with quiet_import():
     from shipseg_tiles.inference.options import PredictOptions
-    from shipseg_tiles.inference.prediction import predict_files
+    from shipseg_tiles.inference.predict import predict_files
     from shipseg_tiles.report.predictions import PredictionFolder
 
 

@@ -84,7 +84,7 @@ def run(options: Options) -> Outcome:
     paths, how = list_images(options.images), _asked(options)
     _check(options, how, paths)  # before the slow import, so that a slip is answered at once
     with quiet_import():
-        from shipseg_tiles.inference.prediction import load_nets
+        from shipseg_tiles.inference.predict import load_nets
         from shipseg_tiles.report.predictions import PredictionFolder
 
     load_nets(how)  # what is wrong with them is told before anything is written
@@ -123,7 +123,7 @@ def _predict(
     how: "PredictOptions", paths: "list[AnyPath]", folder: "PredictionFolder", job: "Job", cluster: str
 ) -> int:
     """Predict what is not done yet and return how many images were skipped."""
-    from shipseg_tiles.inference.prediction import predict_files
+    from shipseg_tiles.inference.predict import predict_files
     from shipseg_tiles.processes import open_workers
 
     if job.resumed:
@@ -188,7 +188,7 @@ def _identity(weights: Path) -> str:
 
 def _origin(options: Options, how: "PredictOptions") -> dict[str, Any]:
     """Say by which nets and options predictions were made."""
-    from shipseg_tiles.inference.prediction import load_nets
+    from shipseg_tiles.inference.predict import load_nets
 
     predictor, classifier = load_nets(how)
     return {

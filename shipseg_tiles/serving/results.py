@@ -17,7 +17,8 @@ from shipseg_tiles.archive.prediction_files import MASKS, SUBMISSION, VECTORS
 from shipseg_tiles.files import write_text
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.options import PredictOptions
-from shipseg_tiles.inference.prediction import Prediction, Progress, predict_image, predict_scene
+from shipseg_tiles.inference.predict import predict_image, predict_scene
+from shipseg_tiles.inference.prediction import Prediction, Progress
 from shipseg_tiles.inference.scenes import is_scene, open_scene
 from shipseg_tiles.inference.stitching import Source
 from shipseg_tiles.inference.strips import StripFolder

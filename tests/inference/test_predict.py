@@ -14,10 +14,11 @@ from PIL import Image
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import list_images
-from shipseg_tiles.inference import prediction, stitching
+from shipseg_tiles.inference import predict, stitching
 from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.inference.options import PredictOptions
-from shipseg_tiles.inference.prediction import TileCounts, load_nets, predict_files, predict_image, predict_scene
+from shipseg_tiles.inference.predict import load_nets, predict_files, predict_image, predict_scene
+from shipseg_tiles.inference.prediction import TileCounts
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import write_contract
@@ -123,12 +124,12 @@ def test_images_are_predicted_two_at_a_time_and_large_ones_by_themselves(plain, 
     paths = [write(tmp_path / f"{name}.png", boxes(*size, (5, 7, 4, 4))) for name, size in sizes.items()]
     threads = {}
 
-    def predict(options, path):
+    def watched(options, path):
         threads[path.stem] = threading.current_thread() is not threading.main_thread()
         return predict_image(options, path)
 
-    monkeypatch.setattr(prediction, "LARGE", 3000)
-    monkeypatch.setattr(prediction, "predict_image", predict)
+    monkeypatch.setattr(predict, "LARGE", 3000)
+    monkeypatch.setattr(predict, "predict_image", watched)
 
     found = list(predict_files(plain, paths, tmp_path / "strips"))
 
