@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.answers import ask
-from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
+from shipseg_tiles.inference.views import at_training_scale
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import contract_in_front
 from shipseg_tiles.nets.load import load_net

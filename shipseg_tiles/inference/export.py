@@ -16,7 +16,7 @@ from shipseg_tiles.archive.simulate import simulate_scene
 from shipseg_tiles.errors import InputError, none_readable
 from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.formats import FORMATS, Answers, Format
-from shipseg_tiles.inference.predictor import at_training_scale
+from shipseg_tiles.inference.views import at_training_scale
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.saved import first_line, load_model

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.engines import run_by
-from shipseg_tiles.inference.predictor import at_training_scale
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
+from shipseg_tiles.inference.views import at_training_scale
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold
 from shipseg_tiles.nets.contract_file import contract_in_front
 from shipseg_tiles.nets.gate import CELL, REACH

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.archive.simulate import SMALLEST_SIZE, simulate_scene
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.extras import import_extra
-from shipseg_tiles.inference.predictor import at_training_scale
+from shipseg_tiles.inference.views import at_training_scale
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.tiling import TileGrid
 

@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.images import resize_image
 from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.detection import Ship, Strip, join_ships, threshold_lines
 from shipseg_tiles.inference.memory import BackingOff
 from shipseg_tiles.inference.planning import grid_over, pixels_per_batch
-from shipseg_tiles.inference.stitching import Lines, PredictTiles, SeesTiles, Source, stitch_into, stitched_lines
-from shipseg_tiles.inference.views import mean_of, over_symmetries
+from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitch_into, stitched_lines
+from shipseg_tiles.inference.views import mean_of, over_symmetries, resizing
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import changed_contract
 from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.rle import PixelIndices
-from shipseg_tiles.tiling import Region, TileGrid, WindowName, mirrored, round_up
+from shipseg_tiles.tiling import Region, TileGrid, WindowName
 
 
 class Predictor:
@@ -41,7 +40,7 @@ class Predictor:
         self.window = window
         self.sees = sees
         views = over_symmetries(BackingOff(self._ask_net), contract.symmetries)
-        self.predict_tiles = mean_of([_resizing(views, contract, side) for side in contract.sides])
+        self.predict_tiles = mean_of([resizing(views, contract, side) for side in contract.sides])
 
     @classmethod
     def load(cls, weights: Path, window: WindowName = "hann", **changes: Any) -> "Predictor":
@@ -123,30 +122,3 @@ class Predictor:
 
     def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return ask(self.net, tiles)[..., 0]
-
-
-def _resizing(predict_tiles: PredictTiles, contract: Contract, resize: int) -> PredictTiles:
-    """Return a net that sees tiles resized as patches are to a side of `resize`, and answers at their own size.
-
-    Where that is no size that the net takes, it sees some of their mirror image too.
-    """
-    if resize == contract.patch:
-        return predict_tiles
-    scale, unit = resize / contract.patch, contract.tile_multiple
-
-    def predict_resized(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        _, height, width, _ = tiles.shape
-        rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-        taken = round_up(rows, unit), round_up(columns, unit)
-        answers = predict_tiles(np.stack([mirrored(resize_image(tile, (rows, columns)), *taken) for tile in tiles]))
-        return np.stack([resize_image(answer, (height, width)) for answer in answers[:, :rows, :columns]])
-
-    return predict_resized
-
-
-def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
-    """Resize uint8 (height, width, 3) as the patches of the training were; if they were not, return it as it is."""
-    if contract.patch_seen == contract.patch:
-        return image
-    height, width = (max(1, round(side * contract.patch_seen / contract.patch)) for side in image.shape[:2])
-    return resize_image(image, (height, width))

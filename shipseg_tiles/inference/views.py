@@ -1,11 +1,14 @@
-"""Test-time augmentation: ask about several views of a tile, such as turned and mirrored ones, and take the mean."""
+"""What a net is shown of a tile: resized as in training, and for test-time augmentation turned and mirrored too."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shipseg_tiles.images import resize_image
 from shipseg_tiles.inference.stitching import PredictTiles
+from shipseg_tiles.nets.contract import Contract
+from shipseg_tiles.tiling import mirrored, round_up
 
 
 def over_symmetries(predict_tiles: PredictTiles, count: int) -> PredictTiles:
@@ -45,3 +48,30 @@ def _turned(predict_tiles: PredictTiles, turns: int, step: int) -> PredictTiles:
         return np.rot90(answer, -turns, axes=(1, 2))[:, :, ::step]
 
     return predict_view
+
+
+def resizing(predict_tiles: PredictTiles, contract: Contract, resize: int) -> PredictTiles:
+    """Return a net that sees tiles resized as patches are to a side of `resize`, and answers at their own size.
+
+    Where that is no size that the net takes, it sees some of their mirror image too.
+    """
+    if resize == contract.patch:
+        return predict_tiles
+    scale, unit = resize / contract.patch, contract.tile_multiple
+
+    def predict_resized(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        _, height, width, _ = tiles.shape
+        rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+        taken = round_up(rows, unit), round_up(columns, unit)
+        answers = predict_tiles(np.stack([mirrored(resize_image(tile, (rows, columns)), *taken) for tile in tiles]))
+        return np.stack([resize_image(answer, (height, width)) for answer in answers[:, :rows, :columns]])
+
+    return predict_resized
+
+
+def at_training_scale(image: NDArray[np.uint8], contract: Contract) -> NDArray[np.uint8]:
+    """Resize uint8 (height, width, 3) as the patches of the training were; if they were not, return it as it is."""
+    if contract.patch_seen == contract.patch:
+        return image
+    height, width = (max(1, round(side * contract.patch_seen / contract.patch)) for side in image.shape[:2])
+    return resize_image(image, (height, width))
