@@ -38,11 +38,11 @@ class Options(PixelOptions, WindowOptions, _Folders):
 def run(options: Options) -> Outcome:
     """Measure, draw and recommend."""
     from shipseg_tiles.images import list_images
-    from shipseg_tiles.nets.contract_file import changed_contract
+    from shipseg_tiles.nets.contract_file import segmenter_contract
     from shipseg_tiles.scoring.seams import SeamOptions
 
     weights = options.segmenter()
-    contract = changed_contract(weights, pixel_size=options.pixel_size)
+    contract = segmenter_contract(weights, pixel_size=options.pixel_size)
     asked = SeamOptions(
         contract,
         _numbers(options.tiles, int, "tiles"),

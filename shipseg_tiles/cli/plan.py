@@ -55,11 +55,11 @@ class _EarlierRun:
 def run(options: Options) -> Outcome:
     """Plan."""
     from shipseg_tiles.inference.planning import total
-    from shipseg_tiles.nets.contract_file import changed_contract
+    from shipseg_tiles.nets.contract_file import segmenter_contract
 
     earlier = _read_run(options.like) if options.like else None
     names = ("tile", "overlap", "symmetries", "pixel_size")
-    contract = changed_contract(options.segmenter(), **{name: getattr(options, name) for name in names})
+    contract = segmenter_contract(options.segmenter(), **{name: getattr(options, name) for name in names})
     skips = _gate(options, contract)
     plans, skipped = _planned(options, contract)
     everything = total(plans)

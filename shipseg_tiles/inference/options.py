@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shipseg_tiles.nets.contract import CHANGEABLE, Contract
-from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front
+from shipseg_tiles.nets.contract_file import contract_in_front, segmenter_contract
 from shipseg_tiles.tiling import Region, WindowName
 
 
@@ -68,7 +68,7 @@ class PredictOptions:
         Raises:
             InputError: If a file is missing or bad, an option is out of its range, or the nets do not fit together.
         """
-        segmenter = changed_contract(self.weights, **{name: getattr(self, name) for name in CHANGEABLE})
+        segmenter = segmenter_contract(self.weights, **{name: getattr(self, name) for name in CHANGEABLE})
         for in_front in (self.classifier, self.gate):
             if in_front:
                 contract_in_front(in_front, segmenter, self.pixel_size)

@@ -14,7 +14,7 @@ from shipseg_tiles.inference.planning import grid_over, pixels_per_batch
 from shipseg_tiles.inference.stitching import Lines, SeesTiles, Source, stitch_into, stitched_lines
 from shipseg_tiles.inference.views import mean_of, over_symmetries, resizing
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.nets.contract_file import changed_contract
+from shipseg_tiles.nets.contract_file import segmenter_contract
 from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.tiling import Region, TileGrid, WindowName
@@ -54,7 +54,7 @@ class Predictor:
         Raises:
             InputError: If the files do not belong together or hold no such net, or a changed value is out of range.
         """
-        contract = changed_contract(weights, **changes)
+        contract = segmenter_contract(weights, **changes)
         return cls(load_net(weights), contract, window)
 
     def grid(self, height: int, width: int) -> TileGrid:

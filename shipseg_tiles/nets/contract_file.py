@@ -56,13 +56,19 @@ def read_contract(weights: Path) -> Contract:
     return contract
 
 
-def changed_contract(weights: Path, **changes: Any) -> Contract:
-    """Read the contract of weights and change values in it; None keeps the contract's.
+def segmenter_contract(weights: Path, **changes: Any) -> Contract:
+    """Read the contract of a segmenter and change values in it; None keeps the contract's.
 
     A `pixel_size` changes what depends on it as well, see `Contract.for_pixels_of`, unless that is changed too.
+
+    Raises:
+        InputError: As `read_contract`, or if it is of another kind of net, or a changed value is out of its range.
     """
+    contract = read_contract(weights)
+    if contract.receptive_field is None:
+        raise InputError(f"{weights} is a {contract.net}; give the weights of a net that segments")
     changes = {name: value for name, value in changes.items() if value is not None}
-    return replace(_for_pixels_of(changes.get("pixel_size"), read_contract(weights), weights), **changes)
+    return replace(_for_pixels_of(changes.get("pixel_size"), contract, weights), **changes)
 
 
 def contract_in_front(weights: Path, segmenter: Contract | None, pixel_size: float | None = None) -> Contract:

@@ -283,6 +283,15 @@ def test_bad_input_ends_with_one_line(plan, arguments, reason):
     assert complaint.count("\n") == 1
 
 
+def test_a_classifier_predicts_no_masks(plan, folder):
+    write_its_contract(folder / "net.keras", net="classifier", receptive_field=None)
+
+    status, _, complaint, _ = plan()
+
+    assert status == 2
+    assert "net.keras is a classifier; give the weights of a net that segments" in complaint
+
+
 def test_a_scene_of_many_bands_and_16_bits_is_planned_as_it_is_read_by_windows(plan, folder):
     rasterio = pytest.importorskip("rasterio")
     place = {"crs": "EPSG:32630", "transform": rasterio.Affine(10, 0, 0, 0, -10, 0)}

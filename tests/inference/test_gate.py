@@ -14,7 +14,7 @@ from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.inference.stitching import stitched_lines
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract, GateUse
-from shipseg_tiles.nets.contract_file import changed_contract, write_contract
+from shipseg_tiles.nets.contract_file import contract_in_front, write_contract
 from shipseg_tiles.nets.weights_files import contract_path, gate_path
 from shipseg_tiles.tiling import TileGrid
 
@@ -104,7 +104,7 @@ def test_of_finer_pixels_as_much_ground_is_seen(tmp_path, times):
     weights = tmp_path / "net.gate.keras"
     weights.write_bytes(b"")
     write_contract(contract(weights_sha256=checksum(weights), thresholds={"32": 0.5}, pixel_size=1.5), weights)
-    gate = Gate(Brightest(), changed_contract(weights, pixel_size=1.5 / times))
+    gate = Gate(Brightest(), contract_in_front(weights, None, 1.5 / times))
     finer = band(96, 300, (95, 170)).repeat(times, axis=0).repeat(times, axis=1)
 
     assert gate.sees(finer, times * np.array([10, 106, 204]), 96 * times).tolist() == [False, True, True]

@@ -5,7 +5,7 @@ import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold
-from shipseg_tiles.nets.contract_file import changed_contract, contract_in_front, read_contract, write_contract
+from shipseg_tiles.nets.contract_file import contract_in_front, read_contract, segmenter_contract, write_contract
 from shipseg_tiles.nets.weights_files import contract_path
 
 VALUES = {
@@ -182,7 +182,7 @@ def pixels_of_1_5_m(weights):
 
 def test_of_finer_pixels_patches_and_tiles_hold_more_and_the_net_sees_as_many(pixels_of_1_5_m):
     """0.6 m are 0.4 of 1.5 m: what was 128 px is 320, tiles of 768 px become 1,920 and ships of 12 px 75."""
-    changed = changed_contract(pixels_of_1_5_m, pixel_size=0.6)
+    changed = segmenter_contract(pixels_of_1_5_m, pixel_size=0.6)
 
     assert (changed.pixel_size, changed.patch, changed.resize, changed.resizes) == (0.6, 320, 64, [])
     assert (changed.tile, changed.minimum_area) == (1920, 75)
@@ -191,7 +191,7 @@ def test_of_finer_pixels_patches_and_tiles_hold_more_and_the_net_sees_as_many(pi
 
 def test_of_coarser_pixels_patches_and_tiles_hold_fewer(pixels_of_1_5_m):
     """4.79 m are 3.193 times 1.5 m: what was 128 px is 40.1, tiles of 768 px become 240.5, the next multiple is 256."""
-    changed = changed_contract(pixels_of_1_5_m, pixel_size=4.79)
+    changed = segmenter_contract(pixels_of_1_5_m, pixel_size=4.79)
 
     assert (changed.patch, changed.resize, changed.tile, changed.minimum_area) == (40, 64, 256, 1)
     assert changed.gate.tile == 256
@@ -199,7 +199,7 @@ def test_of_coarser_pixels_patches_and_tiles_hold_fewer(pixels_of_1_5_m):
 
 def test_a_net_that_saw_patches_as_they_were_sees_finer_ones_shrunk(weights):
     write_contract(Contract(**VALUES | {"pixel_size": 1.0}), weights)
-    changed = changed_contract(weights, pixel_size=0.5)
+    changed = segmenter_contract(weights, pixel_size=0.5)
 
     assert (changed.patch, changed.sides) == (256, [128])
 
@@ -207,17 +207,17 @@ def test_a_net_that_saw_patches_as_they_were_sees_finer_ones_shrunk(weights):
 def test_the_thresholds_of_a_gate_are_for_tiles_of_as_much_ground(weights):
     """A tile of 1,536 px of 0.75 m shows as much as one of 768 px of 1.5 m; one of 7 px less shows less."""
     write_contract(Contract(**VALUES | {"thresholds": {"256": 0.2, "768": 0.3}, "pixel_size": 1.5}), weights)
-    gate = changed_contract(weights, pixel_size=0.75)
+    gate = segmenter_contract(weights, pixel_size=0.75)
 
     assert [gate_threshold(gate, tile) for tile in (511, 512, 1529, 1536)] == [None, 0.2, 0.2, 0.3]
 
 
 def test_the_same_pixels_change_nothing(pixels_of_1_5_m):
-    assert changed_contract(pixels_of_1_5_m, pixel_size=1.5) == read_contract(pixels_of_1_5_m)
+    assert segmenter_contract(pixels_of_1_5_m, pixel_size=1.5) == read_contract(pixels_of_1_5_m)
 
 
 def test_what_is_changed_beside_the_pixels_is_taken_as_it_is(pixels_of_1_5_m):
-    changed = changed_contract(pixels_of_1_5_m, pixel_size=0.6, tile=512, minimum_area=5)
+    changed = segmenter_contract(pixels_of_1_5_m, pixel_size=0.6, tile=512, minimum_area=5)
 
     assert (changed.tile, changed.minimum_area, changed.patch) == (512, 5, 320)
 
@@ -225,12 +225,12 @@ def test_what_is_changed_beside_the_pixels_is_taken_as_it_is(pixels_of_1_5_m):
 @pytest.mark.parametrize("size", [0.0, -1.5, 0.187, 12.1, float("inf"), float("nan")])
 def test_pixels_that_are_not_at_all_alike_are_refused(pixels_of_1_5_m, size):
     with pytest.raises(InputError, match=r"net\.json: pixel size .* must be from 0\.1875 to 12 m for this net"):
-        changed_contract(pixels_of_1_5_m, pixel_size=size)
+        segmenter_contract(pixels_of_1_5_m, pixel_size=size)
 
 
 @pytest.mark.parametrize(("size", "patch"), [(0.1875, 1024), (12.0, 16)])
 def test_pixels_may_be_8_times_finer_or_coarser(pixels_of_1_5_m, size, patch):
-    assert changed_contract(pixels_of_1_5_m, pixel_size=size).patch == patch
+    assert segmenter_contract(pixels_of_1_5_m, pixel_size=size).patch == patch
 
 
 @pytest.mark.parametrize(
@@ -254,4 +254,11 @@ def test_a_gate_that_nobody_knows_the_pixels_of_is_not_for_others(weights):
 
 def test_other_pixels_than_nobody_knows_are_refused(weights):
     with pytest.raises(InputError, match=r"net\.json: the contract does not say which pixels it is for; add its"):
-        changed_contract(weights, pixel_size=1.5)
+        segmenter_contract(weights, pixel_size=1.5)
+
+
+def test_a_net_of_another_kind_is_no_segmenter(weights):
+    write_contract(Contract(**VALUES | {"net": "mobilenetv2-gate", "receptive_field": None}), weights)
+
+    with pytest.raises(InputError, match=r"net\.keras is a mobilenetv2-gate; give the weights of a net that segments"):
+        segmenter_contract(weights)

@@ -68,7 +68,8 @@ def saved(answer, shape, path):
         kernel = keras.initializers.Constant(1 / 3)
         features = keras.layers.Conv2D(1, 1, kernel_initializer=kernel, use_bias=False)(features)
     keras.Model(pixels, features).save(path)
-    contract = Contract(checksum(path), "flat", 256, 0.5, 1, 256, 0.0, 1, None, trained_on={"patches_seen": 640})
+    reach = None if shape == "classifier" else 0
+    contract = Contract(checksum(path), "flat", 256, 0.5, 1, 256, 0.0, 1, reach, trained_on={"patches_seen": 640})
     write_contract(contract, path)
     return path
 
