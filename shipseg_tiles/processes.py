@@ -96,6 +96,8 @@ def _dask(address: str) -> Iterator[Executor]:
     dask = import_extra("distributed", "cluster", f"--cluster {address} needs Dask")
     with _scheduler(address) as scheduler:
         try:
+            if isinstance(scheduler, str):
+                dask.comm.get_address_host_port(scheduler)  # a client would complain once more in the end
             client = dask.Client(scheduler, timeout=5, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(f"no Dask scheduler answers at {address} ({error}); start one or correct it") from None

@@ -227,3 +227,13 @@ def test_ctrl_c_waits_until_work_is_handed_over():
     assert done == ["handed over"]
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_an_address_that_is_none_is_told_in_one_line():
+    """Not by a client that was half made, too, which waits for ten seconds when the process ends."""
+    code = "from shipseg_tiles.processes import open_workers\nwith open_workers(1, 'nowhere'): pass"
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.stderr.splitlines()[-1].startswith("shipseg_tiles.errors.InputError: no Dask scheduler answers")
+    assert "Exception ignored" not in ended.stderr

@@ -19,6 +19,7 @@ from shipseg_tiles import __version__
 from shipseg_tiles.cli.common import Outcome, flag_words, interrupts
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import check_writable, read_yaml, write_json
+from shipseg_tiles.nets.weights_files import contract_path
 
 VERBS = {
     "simulate": "make synthetic scenes with their labels",
@@ -143,16 +144,19 @@ def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) 
 
 
 def _refuse_replacing(options: Any) -> None:
-    """Refuse to write a result over a file that is read for it, or over another result."""
-    paths = [
-        (name, path)
-        for name, value in vars(options).items()
-        for path in (value if isinstance(value, list) else [value])
-        if isinstance(path, Path)
+    """Refuse to write a result over a file that is read for it, or over another result; weights have a contract."""
+    given = [
+        (name, Path(value))
+        for name, values in vars(options).items()
+        for value in (values if isinstance(values, list) else [values])
+        if isinstance(value, Path) or str(value).endswith(".keras")  # which may be a word instead, such as imagenet
     ]
-    for (name, path), (other, its) in permutations(paths, 2):
-        if name in _RESULTS and path.is_file() and os.path.realpath(path) == os.path.realpath(its):
-            raise InputError(f"--{name} {path} would replace --{other}; choose another name")
+    contracts = [(name, contract_path(path)) for name, path in given if path.suffix == ".keras"]
+    for (name, path), (other, its) in permutations([*given, *contracts], 2):
+        is_there = path.is_file() or other in _RESULTS
+        if name in _RESULTS and is_there and os.path.realpath(path) == os.path.realpath(its):
+            what = "the contract of " if (other, its) in contracts else ""
+            raise InputError(f"--{name} {path} would replace {what}--{other.replace('_', '-')}; choose another name")
 
 
 def _report(outcome: Outcome, json_file: Path | None) -> None:

@@ -62,13 +62,16 @@ def bands_and_scale(
         InputError: If bands or scale are missing or do not fit the file.
     """
     dtype = dataset.dtypes[0]
-    what_it_has = f"{path} has {dataset.count} {'band' if dataset.count == 1 else 'bands'} of {dtype}"
+    bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * np.dtype(dtype).itemsize))
+    of_bits = f", {bits} bits of it" if bits < 8 else ""
+    what_it_has = f"{path} has {dataset.count} {'band' if dataset.count == 1 else 'bands'} of {dtype}{of_bits}"
     colours = _colour_bands(dataset)
     missing = []
     if bands is None and len(colours) not in (1, 3):
         missing.append("which bands are red, green and blue, such as --bands 3,2,1")
-    if scale is None and dtype != "uint8":
-        missing.append("which values become black and white, such as --scale 0,3000")
+    if scale is None and (dtype != "uint8" or bits < 8):
+        white = 2**bits - 1 if bits < 8 else 3000
+        missing.append(f"which values become black and white, such as --scale 0,{white}")
     if missing:
         raise InputError(f"{what_it_has}; say {', and '.join(missing)}")
     if bands is None:

@@ -127,7 +127,7 @@ class BackingOff:
             try:
                 return self._predict_in_parts(tiles)
             except Exception as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if self.parts >= len(tiles):
                     raise TileTooLargeError(
@@ -153,5 +153,6 @@ class BackingOff:
         return self.predict_tiles(filled)[: len(part)]
 
 
-def _out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error of any backend or engine means that memory did not suffice."""
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS)

@@ -66,8 +66,10 @@ class Scene:
         self._dtype = np.dtype(dataset.dtypes[0])
         self._may_be_nan = bool(np.issubdtype(self._dtype, np.floating))
         flags = [name for of_band in dataset.mask_flag_enums for name in names_of(of_band)]
-        # GDAL's own mask knows alpha bands of 8 and 16 bits that stand behind one or three others, no more.
+        # GDAL's own mask knows alpha bands of 8 and 16 bits that stand behind one or three others, no more; and of four
+        # bands with a nodata value it takes the last one's, whatever that shows.
         self._alpha = [] if "per_dataset" in flags else alpha_bands(dataset)
+        self._with_nodata = sorted({*dataset.indexes} - {*alpha_bands(dataset)}) if "nodata" in flags else []
         self.has_gaps = self._may_be_nan or bool(self._alpha) or set(flags) != {"all_valid"}
         self._lock = threading.Lock()
 
@@ -106,7 +108,10 @@ class Scene:
         try:
             with self._lock:  # GDAL's datasets are for one thread at a time
                 self._dataset.read(self._bands, window=window, out=by_band)
-                valid = self._dataset.dataset_mask(window=window) != 0
+                if self._with_nodata:
+                    valid = self._dataset.read_masks(self._with_nodata, window=window).any(axis=0)
+                else:
+                    valid = self._dataset.dataset_mask(window=window) != 0
                 for band in self._alpha:
                     valid &= self._dataset.read(band, window=window) != 0
         except RasterioError as error:

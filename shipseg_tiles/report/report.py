@@ -24,7 +24,7 @@ class ReportData:
 
     Attributes:
         run: The scored run.
-        history: The training that made its weights, see `shipseg_tiles.report.run.read_history`; None if unknown.
+        history: The training that made its weights, see `shipseg_tiles.training.history.read_history`; None if unknown.
         seams: Profiles of its tiles, see `shipseg_tiles.report.seams.read_profiles`; None if unknown.
     """
 

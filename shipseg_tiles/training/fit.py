@@ -1,6 +1,7 @@
 """Train a net on a patch store."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ import keras
 
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.memory import is_out_of_memory
 from shipseg_tiles.nets.augmentation import AugmentationOptions
 from shipseg_tiles.nets.augmentation_light import BLOCK
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
@@ -239,15 +241,16 @@ class _Training:
         stage, end = self.schedule.stage(first), self.schedule.stage_ends(first)
         if stage != self.prepared:
             self._prepare(stage)
-        self.model.fit(
-            self.devices.deal(self.feed),
-            validation_data=self.devices.deal(self.validation) if len(self.validation) else None,
-            initial_epoch=first,
-            epochs=fit_ends(self.feed, first, end),
-            shuffle=False,  # the feed has its order
-            verbose=0,
-            callbacks=callbacks,
-        )
+        with enough_memory(self.options.batch_size):
+            self.model.fit(
+                self.devices.deal(self.feed),
+                validation_data=self.devices.deal(self.validation) if len(self.validation) else None,
+                initial_epoch=first,
+                epochs=fit_ends(self.feed, first, end),
+                shuffle=False,  # the feed has its order
+                verbose=0,
+                callbacks=callbacks,
+            )
 
     def _prepare(self, stage: Stage) -> None:
         with self.devices.scope():
@@ -269,6 +272,21 @@ class _Training:
             },
         )
         write_contract(contract, self.out)
+
+
+@contextmanager
+def enough_memory(batch_size: int) -> Iterator[None]:
+    """Say what to do if memory runs out in a block that trains.
+
+    Raises:
+        InputError: If it does.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(f"memory does not suffice for batches of {batch_size}; use a smaller --batch-size") from None
 
 
 def fit_ends(feed: RatioFeed, first: int, end: int) -> int:

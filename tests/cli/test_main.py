@@ -627,12 +627,25 @@ def test_ctrl_c_while_workers_start_shows_no_traceback_either(archive):
             "--json l.csv would",
         ),
         (["inspect", "l.csv", "--sheet", "l.csv"], "--sheet l.csv would replace"),
+        (
+            ["split", "--images", "images", "--labels", "labels.csv", "--out", "new.csv", "--json", "new.csv"],
+            "--json new.csv would replace --out",
+        ),
+        (
+            ["train", "--patches", "p.h5", "--out", "labels.keras", "--json", "labels.json"],
+            "--json labels.json would replace the contract of --out",
+        ),
+        (
+            ["train", "--patches", "p.h5", "--out", "net.keras", "--start-from", "net.keras"],
+            "--out net.keras would replace --start-from",
+        ),
     ],
 )
 def test_a_result_does_not_replace_what_it_is_made_of(refused, monkeypatch, archive, arguments, reason):
     """Neither under its own name nor through a link."""
     monkeypatch.chdir(archive)
     (archive / "l.csv").symlink_to("labels.csv")
+    (archive / "net.keras").touch()
     before = (archive / "labels.csv").read_bytes()
 
     assert reason in refused(*arguments)

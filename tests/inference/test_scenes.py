@@ -254,6 +254,39 @@ def test_nodata_is_what_no_band_has(path):
     assert pixels[0].tolist() == [[0, 0, 0], [178, 128, 128], [128, 128, 128]]
 
 
+def test_nodata_of_four_bands_is_what_none_of_them_has(path):
+    """Not what the last one lacks, such as infrared over water, which is 0."""
+    bands = np.full((4, 1, 3), 5, dtype=np.uint8)
+    bands[:, 0, 0] = 0
+    bands[3] = 0
+    write_tiff(path, bands, nodata=0, photometric="RGB")
+
+    _, valid = whole(path, (1, 2, 3))
+
+    assert valid.tolist() == [[False, True, True]]
+
+
+@pytest.mark.filterwarnings("ignore:.*nodata attribute is shadowing the alpha band")
+def test_an_opaque_pixel_has_data_whatever_value_has_none(path):
+    """255 marks no data in colours, and the first pixel; in the alpha band it is opaque. The last one is not."""
+    bands = np.full((4, 1, 3), 5, dtype=np.uint8)
+    bands[:3, 0, 0] = 255
+    bands[3] = (255, 255, 0)
+    write_tiff(path, bands, nodata=255, photometric="RGB", alpha="YES")
+
+    _, valid = whole(path)
+
+    assert valid.tolist() == [[False, True, False]]
+
+
+def test_the_white_of_fewer_bits_must_be_said(path):
+    write_tiff(path, noise(3, top=16), nbits=4)
+
+    with pytest.raises(InputError, match=r"has 3 bands of uint8, 4 bits of it; say which values .*--scale 0,15$"):
+        whole(path)
+    assert whole(path, scale=(0, 15))[0].max() == 255
+
+
 def test_mask_inside_the_file_says_what_is_valid(path):
     mask = np.random.default_rng(1).random((300, 200)) < 0.5
     with (
