@@ -106,7 +106,7 @@ class Predictor:
         """
         for lines in self.lines(source, region, "disagreement" in rasters):
             if valid is not None:
-                lines.probability[~valid(*lines.place)] = 0
+                _clear(lines, ~valid(*lines.place))
             strip = threshold_lines(lines, source.shape[0], self.contract.threshold, rasters)
             del lines  # in a wide scene they are large, and would stay in memory until the next ones are there
             yield strip
@@ -122,3 +122,10 @@ class Predictor:
 
     def _ask_net(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return ask(self.net, tiles)[..., 0]
+
+
+def _clear(lines: Lines, pixels: NDArray[np.bool_]) -> None:
+    """Let nothing be found at some pixels of the lines, nor be uncertain there."""
+    for values in (lines.probability, lines.disagreement):
+        if values is not None:
+            values[pixels] = 0

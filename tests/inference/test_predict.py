@@ -369,6 +369,20 @@ def test_what_holds_no_data_is_no_ship(blurred, strips, tmp_path):
     assert np.array_equal(with_gap.mask(), without.mask() & ~gap)
 
 
+def test_where_there_is_no_data_nothing_is_uncertain(blurred, strips, tmp_path):
+    """Tiles of 64 px overlap in rows 48 to 63 and disagree there, at the border of the first and of the second."""
+    image = many_ships(112, 64)
+    image[40:70, 10:30] = 7
+    options = replace(blurred, rasters=("probability", "disagreement"))
+
+    found = predict_scene(options, write_scene(tmp_path / "gap.tif", image, nodata=7), strips)
+
+    for name in options.rasters:
+        raster = np.concatenate([strip.rasters[name] for strip in found.strips])
+        assert raster[40:70, 40:].any()
+        assert not raster[40:70, 10:30].any()
+
+
 def test_bands_and_scale_of_a_scene_are_obeyed(plain, strips, tmp_path):
     """16 bits, of which 3000 is to be white; the fourth band, which is brighter, is not in use."""
     image = np.zeros((40, 60, 4), dtype=np.uint16)
