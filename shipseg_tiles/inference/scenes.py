@@ -87,7 +87,7 @@ class Scene:
     def valid(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
         """Say which pixels hold data: bool (height, width) of the rows and columns.
 
-        A pixel holds none where the file's mask, alpha band or nodata value (in all bands) says so, or where one of
+        A pixel holds none where the file's mask, alpha band or nodata value (in all others) says so, or where one of
         the bands in use is NaN.
 
         Raises:
