@@ -142,14 +142,15 @@ def predict_image(options: PredictOptions, path: AnyPath, progress: Progress | N
     region = options.region_in(height, width)
     if classifier is not None and not classifier.has_ship(image):
         return Prediction(path.name, (height, width), [], [], passed_over=True, calibrated=calibrated)
-    rows = len(predictor.grid(height, width).bands(region))
+    grid = predictor.grid(height, width)
+    rows = len(grid.bands(region))
     strips = []
     for strip in predictor.strips(image, region, options.rasters):
         strips.append(strip)
         if progress:
             progress(len(strips), rows)
     ships = predictor.joined(strips, height)
-    counts = TileCounts.of(strips, predictor.grid(height, width).tile, predictor.contract.views)
+    counts = TileCounts.of(strips, grid.tile, predictor.contract.views)
     return Prediction(path.name, (height, width), ships, strips, calibrated=calibrated, counts=counts)
 
 

@@ -66,10 +66,11 @@ class Scene:
         self._dtype = np.dtype(dataset.dtypes[0])
         self._may_be_nan = bool(np.issubdtype(self._dtype, np.floating))
         flags = [name for of_band in dataset.mask_flag_enums for name in names_of(of_band)]
+        alpha = alpha_bands(dataset)
         # GDAL's own mask knows alpha bands of 8 and 16 bits that stand behind one or three others, no more; and of four
         # bands with a nodata value it takes the last one's, whatever that shows.
-        self._alpha = [] if "per_dataset" in flags else alpha_bands(dataset)
-        self._with_nodata = sorted({*dataset.indexes} - {*alpha_bands(dataset)}) if "nodata" in flags else []
+        self._alpha = [] if "per_dataset" in flags else alpha
+        self._with_nodata = sorted({*dataset.indexes} - {*alpha}) if "nodata" in flags else []
         self.has_gaps = self._may_be_nan or bool(self._alpha) or set(flags) != {"all_valid"}
         self._lock = threading.Lock()
 
