@@ -19,6 +19,9 @@ from tqdm import tqdm
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.extras import import_extra
 
+_MOST_WORKERS = max(64, 4 * (os.cpu_count() or 1))
+"""More gain nothing, and a digit too many would take all memory."""
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -28,7 +31,7 @@ def open_workers(workers: int, cluster: str = "") -> Iterator[Executor]:
     """Yield an executor for functions of modules, whose arguments and results can be pickled.
 
     Args:
-        workers: Number of processes, 1 or more, if they run on this machine.
+        workers: Number of processes if they run on this machine, 1 to four for each of its processors, or 64.
         cluster: Address of a Dask scheduler (`tcp://host:port`), or `local:N` for a Dask cluster of N processes on
             this machine; empty for plain processes. A worker that Dask loses has its work done again by another.
 
@@ -36,8 +39,8 @@ def open_workers(workers: int, cluster: str = "") -> Iterator[Executor]:
         InputError: If a number or an address is wrong, Dask is not installed or does not answer, or workers are
             killed: those of this machine once, those of a cluster again and again.
     """
-    if workers < 1:
-        raise InputError(f"workers {workers} must be 1 or more")
+    if not 1 <= workers <= _MOST_WORKERS:
+        raise InputError(f"workers {workers} must be from 1 to {_MOST_WORKERS}")
     with _dask(cluster) if cluster else _local(workers) as executor:
         yield executor
 
@@ -123,8 +126,10 @@ def _scheduler(address: str) -> Iterator[Any]:
     from distributed import LocalCluster
 
     count = address.removeprefix("local:")
-    if not (count.isascii() and count.isdigit() and int(count)):
-        raise InputError(f"cluster {address!r} must be local:N with N workers, or a scheduler's address")
+    if not (count.isascii() and count.isdigit() and 1 <= int(count) <= _MOST_WORKERS):
+        raise InputError(
+            f"cluster {address!r} must be local:N with 1 to {_MOST_WORKERS} workers, or a scheduler's address"
+        )
     with _without_ctrl_c():
         cluster = LocalCluster(n_workers=int(count), threads_per_worker=1, dashboard_address="127.0.0.1:0")
     with suppress(TimeoutError), cluster:

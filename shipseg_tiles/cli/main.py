@@ -92,7 +92,7 @@ def _run(arguments: list[str]) -> None:
     options = parse_options(verb, module.Options, rest)
     _refuse_replacing(options)
     if options.json:
-        check_writable(options.json)
+        _check_json(options.json)
     _report(module.run(options), options.json)
 
 
@@ -157,6 +157,16 @@ def _refuse_replacing(options: Any) -> None:
         if name in _RESULTS and is_there and os.path.realpath(path) == os.path.realpath(its):
             what = "the contract of " if (other, its) in contracts else ""
             raise InputError(f"--{name} {path} would replace {what}--{other.replace('_', '-')}; choose another name")
+
+
+def _check_json(path: Path) -> None:
+    """Refuse a file that cannot be written, or that holds anything but an earlier result, such as an image."""
+    check_writable(path)
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        if file.read(1) not in (b"", b"{"):
+            raise InputError(f"--json {path} would replace a file that is no result; choose another name")
 
 
 def _report(outcome: Outcome, json_file: Path | None) -> None:

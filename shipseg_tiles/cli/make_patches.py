@@ -103,7 +103,7 @@ def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] |
         "plan_fingerprint": made.plan.fingerprint,
         "seconds": round(seconds, 3),
     }
-    return Outcome("\n".join([*lines, *_count_lines(made.plan)]), data)
+    return Outcome("\n".join([*lines, *_count_lines(made.plan, options.background_ratio)]), data)
 
 
 def _layout(options: Options) -> "Layout":
@@ -132,7 +132,7 @@ def _preview(options: Options, make_options: "MakeOptions", sides: dict[str, str
     time_text = "" if preview.seconds is None else f", about {preview.seconds:.0f} s to cut"
     lines = [
         f"{preview.images} images{source}: {len(preview.plan.table)} patches, {_gigabytes(preview.bytes)}{time_text}",
-        *_count_lines(preview.plan),
+        *_count_lines(preview.plan, options.background_ratio),
         "background ratio: patches, disk",
         *(f"{ratio:>16g}: {patches:,}, {_gigabytes(size)}" for ratio, (patches, size) in preview.ratios.items()),
     ]
@@ -152,12 +152,16 @@ def _counts(plan: "PatchPlan") -> dict[str, dict[str, int]]:
     return {split: {kind: plan.count(split, kind) for kind in CLASSES} for split in SPLITS}
 
 
-def _count_lines(plan: "PatchPlan") -> list[str]:
-    return [
-        f"{split}: {of_split['ship']} ship and {of_split['background']} background patches"
-        f" ({percent(of_split['background'], plan.candidates[split, 'background'])} of it)"
-        for split, of_split in _counts(plan).items()
-    ]
+def _count_lines(plan: "PatchPlan", ratio: float) -> list[str]:
+    from shipseg_tiles.patches.plan import background_wanted
+
+    lines = []
+    for split, wanted in background_wanted(plan.candidates, ratio).items():
+        ship, background = plan.count(split, "ship"), plan.count(split, "background")
+        share = percent(background, plan.candidates[split, "background"])
+        short = f"; the ratio asks for {wanted}" if background < wanted else ""
+        lines.append(f"{split}: {ship} ship and {background} background patches ({share} of it{short})")
+    return lines
 
 
 def _gigabytes(size: int) -> str:

@@ -314,6 +314,17 @@ def test_images_in_a_zip_tell_the_sizes_of_masks(shipseg, archive):
     assert Image.open(archive / "masks" / "a.png").size == (100, 100)
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_background_that_is_short_of_the_ratio_is_told(shipseg, archive, dry):
+    """Two images of one patch each: ratio 2 asks for two patches of water, and there is one."""
+    arguments = ["--images", archive / "images", "--labels", archive / "labels.csv", "--out", archive / "o.h5"]
+
+    _, output, _ = shipseg("make-patches", *arguments, *NO_VALIDATION, "--background-ratio", 2, *dry)
+
+    assert "train: 1 ship and 1 background patches (100 % of it; the ratio asks for 2)\n" in output
+    assert "valid: 0 ship and 0 background patches (- of it)\n" in output
+
+
 @pytest.mark.parametrize("verb", ["make-patches", "convert-labels"])
 def test_a_run_that_leaves_its_image_is_refused(refused, archive, verb):
     """100 x 100 px end with pixel 10,000."""
@@ -650,6 +661,18 @@ def test_a_result_does_not_replace_what_it_is_made_of(refused, monkeypatch, arch
 
     assert reason in refused(*arguments)
     assert (archive / "labels.csv").read_bytes() == before
+
+
+def test_json_replaces_an_earlier_result_alone(refused, shipseg, archive):
+    labels, image, told = archive / "labels.csv", archive / "images" / "a.png", archive / "s.json"
+    before = image.read_bytes()
+    arguments = ["score", "--labels", labels, "--predictions", labels, "--json"]
+
+    assert f"--json {image} would replace a file that is no result" in refused(*arguments, image)
+    assert image.read_bytes() == before
+    told.touch()
+    assert shipseg(*arguments, told)[0] == 0
+    assert shipseg(*arguments, told)[0] == 0
 
 
 def test_a_pipe_is_not_replaced_by_a_file(refused, archive):

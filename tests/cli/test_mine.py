@@ -94,7 +94,7 @@ def test_only_what_trains_by_the_split_of_the_store_is_mined(mine, scenes, tmp_p
         ({"threshold": 1.5}, "threshold 1.5 must be above 0 and below 1"),
         ({"threshold": 0.999}, "there is nothing to mine; mine --threshold takes a lower one"),
         ({"max_patches": 0}, "max patches 0 must be 1 or more"),
-        ({"workers": 0}, "workers 0 must be 1 or more"),
+        ({"workers": 0}, "workers 0 must be from 1 to"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_no_file(mine, changes, reason, tmp_path):
