@@ -18,7 +18,7 @@ from shipseg_tiles.errors import InputError
 
 WindowName = Literal["uniform", "hann", "gaussian", "core"]
 
-WHOLE_NUMBER = re.compile(r"\s*\d{1,18}\s*")
+WHOLE_NUMBER = re.compile(r"\s*[0-9]{1,18}\s*")
 """One of at most 18 digits, with blanks around it: Python reads none of more than 4,300."""
 
 

@@ -1,8 +1,9 @@
 """Batches that fit into memory: a guess before the first one, and smaller ones for nets that run out of it."""
 
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,10 +26,6 @@ names in memory.stat begin with."""
 
 _SIGNS = ("out of memory", "resource_exhausted", "oom when allocating", "failed to allocate", "bad_alloc")
 """What errors of TensorFlow, JAX, PyTorch and OpenVINO say, in lower case; none of them share a class."""
-
-
-class TileTooLargeError(NetError):
-    """Memory does not suffice for a single tile, whatever the image."""
 
 
 @lru_cache(maxsize=1)
@@ -108,6 +105,9 @@ def _numbers(path: Path) -> dict[str, int]:
 class BackingOff:
     """Predicts tiles in parts of a batch, halved whenever memory runs out; what was found to fit stays.
 
+    Threads may share it. Once memory has run out one of them predicts at a time, as it may have been the batch of
+    another that was too much.
+
     Attributes:
         predict_tiles: The net.
         parts: Number of parts that a batch is predicted in.
@@ -116,13 +116,40 @@ class BackingOff:
     def __init__(self, predict_tiles: PredictTiles) -> None:
         self.predict_tiles = predict_tiles
         self.parts = 1
+        self._has_run_out = False
+        self._running = 0
+        self._turn = threading.Condition()
 
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict: uint8 (N, tile, tile, 3) to float32 (N, tile, tile).
 
         Raises:
-            TileTooLargeError: If memory does not even suffice for a single tile.
+            NetError: If memory does not even suffice for a single tile.
         """
+        if not self._has_run_out:
+            try:
+                with self._beside_others():
+                    return self.predict_tiles(tiles)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._has_run_out = True
+        with self._turn:
+            self._turn.wait_for(lambda: not self._running)
+            return self._halved_until_it_fits(tiles)
+
+    @contextmanager
+    def _beside_others(self) -> Iterator[None]:
+        with self._turn:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._running -= 1
+                self._turn.notify_all()
+
+    def _halved_until_it_fits(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         while True:
             try:
                 return self._predict_in_parts(tiles)
@@ -130,18 +157,16 @@ class BackingOff:
                 if not is_out_of_memory(error):
                     raise
                 if self.parts >= len(tiles):
-                    raise TileTooLargeError(
+                    raise NetError(
                         f"memory does not suffice for a tile of {tiles.shape[1]} px; use a smaller one, by --tile"
                         " or in the contract"
                     ) from None
                 self.parts *= 2
                 warnings.warn(
-                    f"out of memory: predicting {-(-len(tiles) // self.parts)} tiles at once from now on", stacklevel=2
+                    f"out of memory: predicting {-(-len(tiles) // self.parts)} tiles at once from now on", stacklevel=3
                 )
 
     def _predict_in_parts(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if self.parts == 1:
-            return self.predict_tiles(tiles)
         size = -(-len(tiles) // self.parts)
         return np.concatenate(
             [self._predict_part(tiles[first : first + size], size) for first in range(0, len(tiles), size)]

@@ -153,8 +153,12 @@ def open_scene(
     if not path.is_file():
         raise InputError(f"{path} does not exist or is no file")
     with rasterio.Env(**ALONE, GDAL_CACHEMAX=CACHE_BYTES):
-        dataset, scene = _opened(path, bands, scale)
+        with _reading(path):
+            dataset = open_tiff(path)
         with dataset:
+            with _reading(path):
+                _check_layout(path, dataset)
+                scene = Scene(path, dataset, *bands_and_scale(path, dataset, bands, scale))
             yield scene
 
 
@@ -168,13 +172,6 @@ def read_scene_size(path: Path) -> tuple[int, int]:
     with rasterio.Env(**ALONE), _reading(path), open_tiff(path) as dataset:
         _check_layout(path, dataset)
         return dataset.height, dataset.width
-
-
-def _opened(path: Path, bands: Sequence[int] | None, scale: tuple[float, float] | None) -> tuple[Any, Scene]:
-    with _reading(path):
-        dataset = open_tiff(path)
-        _check_layout(path, dataset)
-        return dataset, Scene(path, dataset, *bands_and_scale(path, dataset, bands, scale))
 
 
 @contextmanager

@@ -80,5 +80,5 @@ def strips_of(scene: Path, folder: Path) -> StripFolder:
     own = folder / scene.name / identity_of(scene)
     for other in own.parent.glob("*"):
         if other != own:
-            shutil.rmtree(other)
+            shutil.rmtree(other, ignore_errors=True)  # nor is every file there ours, such as a .DS_Store
     return StripFolder(own)

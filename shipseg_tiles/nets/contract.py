@@ -9,7 +9,7 @@ from typing import Any, get_origin
 
 from shipseg_tiles.digests import image_digest
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.tiling import before_shrinking, round_up
+from shipseg_tiles.tiling import WHOLE_NUMBER, before_shrinking, round_up
 from shipseg_tiles.zipped import AnyPath
 
 FORMAT_VERSION = 1
@@ -139,7 +139,7 @@ class Contract:
             if share is not None and not 0 <= share < 1:
                 raise InputError(f"{name.replace('_', ' ')} {share} must be at least 0 and below 1")
         for side, threshold in self.thresholds.items():
-            if not side.isdecimal() or not isinstance(threshold, int | float) or not 0 < threshold < 1:
+            if not WHOLE_NUMBER.fullmatch(side) or not isinstance(threshold, int | float) or not 0 < threshold < 1:
                 raise InputError(f"threshold {threshold!r} of tiles of {side} px must be above 0 and below 1")
         images = self.calibration.get("images", [])
         if not isinstance(images, list) or not all(isinstance(image, str) for image in images):

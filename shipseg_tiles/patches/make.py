@@ -29,7 +29,7 @@ from shipseg_tiles.patches.store_layout import shard_name, shard_path, shards_fo
 from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards
 from shipseg_tiles.patches.survey import Survey, survey_archive
 from shipseg_tiles.processes import chunked, map_images, open_workers
-from shipseg_tiles.zipped import identity_of
+from shipseg_tiles.zipped import AnyPath, identity_of
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,17 @@ def make_patches(
 
 def _identities(archive: Archive) -> dict[str, str]:
     """Tell images and labels from others, so that no run goes on with patches of what was replaced since."""
-    files = "".join(f"{name} {identity_of(path)}\n" for name, path in archive.files.items())
+    files = "".join(f"{name} {_identity_or_reason(path)}\n" for name, path in archive.files.items())
     texts = {"images": files, "labels": archive.labels.to_csv()}
     return {name: f"of digest {sha256(text.encode()).hexdigest()[:16]}" for name, text in texts.items()}
+
+
+def _identity_or_reason(path: AnyPath) -> str:
+    """Return what tells a file from others; of one that is not there why, as it is left out when it is looked at."""
+    try:
+        return identity_of(path)
+    except InputError as error:
+        return str(error)
 
 
 @dataclass

@@ -38,6 +38,7 @@ from shipseg_tiles.training.journal import TENSORBOARD, Journal
 from shipseg_tiles.training.judges import choose_judge
 from shipseg_tiles.training.model import bare_net, build_model, prepare_stage, save_net
 from shipseg_tiles.training.options import TrainOptions
+from shipseg_tiles.training.precision import precision
 from shipseg_tiles.training.schedule import Stage
 from shipseg_tiles.training.strategy import Devices, choose_devices
 
@@ -194,7 +195,8 @@ class _Training:
     @cached_property
     def twin(self) -> keras.Model:
         """What is saved; built once, as to build and to trace it take longer than to give it other weights."""
-        return bare_net(self.options)
+        with precision("float32"):
+            return bare_net(self.options)
 
     def take_up(self) -> None:
         """Go back to where the journal stops."""

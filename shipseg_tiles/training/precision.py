@@ -14,7 +14,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 
 @contextmanager
 def precision(name: str) -> Iterator[None]:
-    """Build layers at a precision, and go back to float32 afterwards.
+    """Build layers at a precision, and go back to the one before afterwards.
 
     Args:
         name: One of `PRECISIONS`; `auto` is `mixed_bfloat16` where the machine computes faster in it, else `float32`.
@@ -24,11 +24,12 @@ def precision(name: str) -> Iterator[None]:
     """
     if name not in PRECISIONS:
         raise InputError(f"there is no precision {name!r}; choose one of {', '.join(PRECISIONS)}")
+    before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(_fastest() if name == "auto" else name)
     try:
         yield
     finally:
-        keras.config.set_dtype_policy("float32")
+        keras.config.set_dtype_policy(before)
 
 
 def device() -> str:

@@ -46,7 +46,7 @@ class RoundOptions:
             raise InputError(f"rounds {self.rounds} must be 1 or more")
 
     def further(self, trained: TrainOptions) -> TrainOptions:
-        """Return how weights that were trained so are trained further."""
+        """Return how weights that were trained so are trained on: on this machine, with a warm-up that ends."""
         return replace(
             trained,
             encoder_weights="none",
@@ -55,6 +55,8 @@ class RoundOptions:
             epochs=self.epochs,
             minutes=self.minutes,
             learning_rate=self.learning_rate,
+            warm_up=min(trained.warm_up, self.epochs / 2),
+            strategy="none" if trained.strategy == "multi-worker" else trained.strategy,
         )
 
 

@@ -354,6 +354,18 @@ def test_white_that_is_stored_as_0_is_refused(dtype, path):
         whole(path, scale=(0, 255))
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="nobody tells which files are open")
+def test_a_scene_that_is_refused_is_closed(path):
+    write_tiff(path, noise(3, dtype=np.uint16))
+
+    with pytest.raises(InputError) as caught, open_scene(path):
+        pass
+
+    held = [file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    assert "scale" in str(caught.value)
+    assert path not in held
+
+
 def degrees(georeference, *points):
     return georeference.to_degrees(np.array(points, dtype=float))
 

@@ -99,6 +99,7 @@ def test_strips_of_a_scene_are_taken_up_until_it_is_another_one(tmp_path):
         strips_of(scene, tmp_path / "strips").save(strip(5, 1))
     assert len(strips_of(path, tmp_path / "strips")) == 1
 
+    (tmp_path / "strips" / "scene.tif" / ".DS_Store").touch()
     path.write_bytes(b"another scene")
 
     assert len(strips_of(path, tmp_path / "strips")) == 0

@@ -114,6 +114,12 @@ def test_the_threshold_of_a_gate_is_that_of_calibration_where_it_holds(calibrate
     assert gate_threshold(GATE, tile, calibrated) == threshold
 
 
+@pytest.mark.parametrize("side", ["", "-1", "1.5", "\u0663", "9" * 5000])
+def test_sides_of_tiles_that_are_no_numbers_are_refused(side):
+    with pytest.raises(InputError, match="px must be"):
+        Contract(**VALUES | {"thresholds": {side: 0.25}})
+
+
 def test_sides_of_tiles_are_numbers_however_they_are_written():
     gate = Contract(**VALUES | {"thresholds": {"0128": 0.25, "512": 0.5}})
 

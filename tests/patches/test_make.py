@@ -199,6 +199,18 @@ def test_bad_images_are_skipped_with_a_warning_each(run):
     assert "cut off" in run.made.skipped[TRUNCATED]
 
 
+def test_a_link_that_leads_nowhere_is_a_bad_image(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    ships = write_odd_images(folder) | {"l link.jpg": ()}
+    (folder / "l link.jpg").symlink_to("gone.jpg")
+
+    with pytest.warns(SkippedImageWarning, match=r"l link\.jpg skipped: "):
+        made = make_patches(archive_of(folder, ships), tmp_path / "patches.h5", ODD)
+
+    assert list(made.skipped) == ["l link.jpg"]
+
+
 def test_no_slot_is_left_for_a_bad_image(run):
     """Images of all kinds and sizes are there; every patch is the crop it is said to be, none is empty."""
     store = run.store
@@ -300,7 +312,7 @@ def test_full_disk_is_an_error_and_leaves_nothing(scenes, tmp_path):
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_no_worker_is_refused(workers, scenes, tmp_path):
-    with pytest.raises(InputError, match=f"workers {workers} must be 1 or more"):
+    with pytest.raises(InputError, match=f"workers {workers} must be from 1 to"):
         make_patches(scenes, tmp_path / "patches.h5", OPTIONS, workers=workers)
     assert list(tmp_path.iterdir()) == []
 

@@ -28,6 +28,16 @@ def test_an_error_inside_leaves_no_trace():
     assert keras.config.dtype_policy().name == "float32"
 
 
+def test_the_precision_before_comes_back():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with precision("float32"):
+            pass
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 def test_a_precision_that_there_is_not_is_refused():
     with pytest.raises(InputError, match="there is no precision 'float8'; choose one of float32, mixed_bfloat16"):
         precision("float8").__enter__()

@@ -204,6 +204,20 @@ def test_a_store_of_another_split_is_refused_before_anything_is_trained(of_no_st
     assert not out.parent.exists()
 
 
+@pytest.mark.parametrize(
+    ("trained", "further"),
+    [(("multi-worker", 5.0), ("none", 0.5)), (("mirrored", 0.25), ("mirrored", 0.25))],
+    ids=["on a cluster", "on this machine"],
+)
+def test_rounds_run_on_this_machine_and_their_warm_up_ends(trained, further):
+    """Of one epoch each: five epochs of warm-up would never come to the rate that is asked for."""
+    strategy, warm_up = trained
+
+    options = ROUNDS.further(TrainOptions(strategy=strategy, warm_up=warm_up))
+
+    assert (options.strategy, options.warm_up, options.learning_rate) == (*further, 1e-3)
+
+
 def test_no_rounds_are_refused():
     with pytest.raises(InputError, match="rounds 0 must be 1 or more"):
         replace(ROUNDS, rounds=0)
