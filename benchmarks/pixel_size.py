@@ -59,7 +59,7 @@ def cells_of(archive: Archive, names: Sequence[str], weights: Path, times: float
 
 def scored(archive: Archive, names: Sequence[str], options: PredictOptions, times: float) -> Iterator[ImageScore]:
     """Predict images whose pixels are so many times as large, and compare with labels that are resized likewise."""
-    predictor, _ = load_nets(options)
+    predictor = load_nets(options).predictor
     for name in tqdm(names, disable=None):
         image = read_image(archive.files[name])
         shape = tuple(round(side / times) for side in image.shape[:2])

@@ -160,7 +160,7 @@ def all_ways(weights: Path, folder: Path) -> dict[str, Predict]:
 
 def bare_passes(options: PredictOptions, threads: int) -> Predict:
     """Return bare passes over images in memory: the net, in the views and at the scale that its contract asks for."""
-    predictor, _ = load_nets(options)
+    predictor = load_nets(options).predictor
 
     def ask(path: Path) -> None:
         predictor.predict_tiles(image_of(path)[np.newaxis])
@@ -191,7 +191,7 @@ def with_monai(options: PredictOptions) -> Predict:
     import torch
     from monai.inferers import sliding_window_inference
 
-    predictor, _ = load_nets(options)
+    predictor = load_nets(options).predictor
 
     def net(windows: torch.Tensor) -> torch.Tensor:
         tiles = windows.permute(0, 2, 3, 1).numpy().astype(np.uint8)

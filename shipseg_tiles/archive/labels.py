@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shipseg_tiles import rle
-from shipseg_tiles.archive.prediction_files import MASK_SUFFIXES, MASKS, SUBMISSION
+from shipseg_tiles.archive.prediction_files import MASK_SUFFIXES, MASKS, SUBMISSION, file_of
 from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import by_stem, checked_name
@@ -110,7 +110,7 @@ def read_predictions(source: Path) -> Labels:
             )
         return read_labels(source)
     labels = read_labels(submission)
-    files = [(image, masks / f"{Path(image).stem}{suffix}") for image in labels.ships for suffix in MASK_SUFFIXES]
+    files = [(image, file_of(source, MASKS, image, suffix)) for image in labels.ships for suffix in MASK_SUFFIXES]
     return replace(labels, shapes={image: read_size(file, to_decode=False) for image, file in files if file.is_file()})
 
 

@@ -20,6 +20,18 @@ RECORD = "run.json"
 """Options, counts and seconds."""
 
 
+def file_of(out: Path, folder: str, image: str, suffix: str) -> Path:
+    """Return where a file of an image stands.
+
+    Args:
+        out: The folder of all predictions.
+        folder: One of the folders above.
+        image: File name of the image.
+        suffix: Of the file.
+    """
+    return out / folder / f"{Path(image).stem}{suffix}"
+
+
 def record_path(predictions: Path) -> Path:
     """Return where the record of predictions stands, if they have one.
 

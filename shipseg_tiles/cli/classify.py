@@ -30,18 +30,18 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Classify."""
     from shipseg_tiles.files import write_text
-    from shipseg_tiles.images import list_images
+    from shipseg_tiles.images import list_images, readable_images
     from shipseg_tiles.nets.contract_file import read_contract
 
     paths = list_images(options.images)
     read_contract(options.weights)  # before the slow import, so that a wrong path is answered at once
     truth = _truth(options.images, options.labels, [path.name for path in paths]) if options.labels else None
     with quiet_import():
-        from shipseg_tiles.inference.classifier import Classifier, classify_files
+        from shipseg_tiles.inference.classifier import Classifier
 
     classifier = Classifier.load(options.weights, options.threshold)
     began = time.monotonic()
-    probabilities = dict(classify_files(classifier, paths))
+    probabilities = {name: classifier.probability(image) for name, image in readable_images(paths, "classify")}
     if not probabilities:
         raise none_readable()
     threshold = classifier.contract.threshold

@@ -124,7 +124,7 @@ def _sizes(paths: "Sequence[AnyPath]") -> tuple[Counter[tuple[int, int]], Counte
     scenes: Counter[tuple[int, int]] = Counter()
     for path in tqdm(paths, desc="sizes", unit="image", disable=None):
         try:
-            if isinstance(path, Path) and is_scene(path):
+            if is_scene(path):
                 scenes[read_scene_size(path)] += 1
             else:
                 images[read_size(path)] += 1

@@ -190,13 +190,14 @@ def _origin(options: Options, how: "PredictOptions") -> dict[str, Any]:
     """Say by which nets and options predictions were made."""
     from shipseg_tiles.inference.predict import load_nets
 
-    predictor, classifier = load_nets(how)
+    nets = load_nets(how)
+    contract = nets.predictor.contract
     return {
         "weights": str(how.weights),
-        "weights_sha256": predictor.contract.weights_sha256,
-        "options": _in_use(options, how, predictor.contract),
-        "classifier": classifier and _net_record(how.classifier, classifier.contract),
-        "gate": how.gate and _gate_record(how.gate, predictor.contract, how.pixel_size),
+        "weights_sha256": contract.weights_sha256,
+        "options": _in_use(options, how, contract),
+        "classifier": nets.classifier and _net_record(how.classifier, nets.classifier.contract),
+        "gate": nets.gate and _net_record(how.gate, nets.gate.contract) | nets.gate.use(contract.tile),
     }
 
 
@@ -213,18 +214,6 @@ def _in_use(options: Options, how: "PredictOptions", contract: "Contract") -> di
 
 def _net_record(weights: Path | None, contract: "Contract") -> dict[str, Any]:
     return {"weights": str(weights), "weights_sha256": contract.weights_sha256, "threshold": contract.threshold}
-
-
-def _gate_record(weights: Path, segmenter: "Contract", pixel_size: float | None) -> dict[str, Any]:
-    """Say above which peak tiles of the recommended side were seen, and whether calibration chose that."""
-    from shipseg_tiles.nets.contract import gate_threshold
-    from shipseg_tiles.nets.contract_file import contract_in_front
-
-    gate, chosen = contract_in_front(weights, segmenter, pixel_size), segmenter.gate
-    return _net_record(weights, gate) | {
-        "threshold": gate_threshold(gate, segmenter.tile, chosen),
-        "calibrated": chosen is not None and chosen.holds_for(gate, segmenter.tile),
-    }
 
 
 def _summary(record: dict[str, Any], out: Path) -> str:

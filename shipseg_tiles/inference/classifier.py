@@ -1,6 +1,6 @@
 """A trained classifier with its contract: ship or no ship, for images of any size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 from shipseg_tiles.inference.views import at_training_scale
@@ -16,7 +15,6 @@ from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import contract_in_front
 from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.tiling import TileGrid, round_up
-from shipseg_tiles.zipped import AnyPath
 
 
 class Classifier:
@@ -86,9 +84,3 @@ def _batches(padded: NDArray[np.uint8], grid: TileGrid) -> Iterator[NDArray[np.u
         for place, (row, column) in enumerate(grid.corners[indices].tolist()):
             batch[place] = padded[grid.place(row, column)]
         yield batch
-
-
-def classify_files(classifier: Classifier, paths: Sequence[AnyPath]) -> Iterator[tuple[str, float]]:
-    """Yield name and probability of image files, one by one; bad ones are left out with a warning."""
-    for name, image in readable_images(paths, "classify"):
-        yield name, classifier.probability(image)

@@ -12,8 +12,8 @@ from shipseg_tiles.masks import connected_objects
 from shipseg_tiles.rle import PixelIndices, indices_at
 
 RASTERS = {"probability": 1.0, "disagreement": 0.5}
-"""What can be kept beside the ships, and the value that is stored as 255: a standard deviation of answers between 0
-and 1 is at most 0.5."""
+"""What of `Lines` can be kept beside the ships, and the value that is stored as 255: a standard deviation of answers
+between 0 and 1 is at most 0.5."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Strip:
 
     @property
     def place(self) -> tuple[slice, slice]:
-        """Rows and columns of the rasters in the image."""
+        """Rows and columns of the rasters in the image; there must be one."""
         height, width = next(iter(self.rasters.values())).shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
@@ -65,16 +65,12 @@ def threshold_lines(lines: Lines, height: int, threshold: float, rasters: Iterab
         lines: What was stitched.
         height: Height of the image.
         threshold: 0 to 1.
-        rasters: Names in `RASTERS` of what to keep.
+        rasters: Names in `RASTERS` of what to keep; `lines` has measured it.
     """
     # Through flat indices, which are few, as `nonzero` would look at each pixel for both of them.
     found = np.flatnonzero(lines.probability > threshold)
     rows, columns = np.divmod(found, lines.probability.shape[1])
-    kept = {
-        name: np.rint(values / RASTERS[name] * 255).astype(np.uint8)
-        for name, values in (("probability", lines.probability), ("disagreement", lines.disagreement))
-        if name in set(rasters) and values is not None
-    }
+    kept = {name: np.rint(getattr(lines, name) / RASTERS[name] * 255).astype(np.uint8) for name in rasters}
     pixels = indices_at(rows + lines.top, columns + lines.left, height)
     order = np.argsort(pixels)
     probabilities = lines.probability.ravel()[found[order]]

@@ -133,6 +133,12 @@ class Gate:
         """Return the threshold for tiles of a side in pixels, None if all of them are seen; see `gate_threshold`."""
         return gate_threshold(self.contract, tile, self.calibrated)
 
+    def use(self, tile: int) -> dict[str, Any]:
+        """Return the `threshold` for tiles of a side in pixels, and whether it is `calibrated` for the net behind."""
+        known = self.calibrated
+        calibrated = known is not None and known.holds_for(self.contract, tile)
+        return {"threshold": self.threshold(tile), "calibrated": calibrated}
+
     def tile_peaks(self, image: NDArray[np.uint8], grid: TileGrid) -> NDArray[np.float32]:
         """Find the peaks of all tiles of an image: uint8 (height, width, 3) to (N,) in the order of `grid.corners`."""
         padded = grid.pad(image)

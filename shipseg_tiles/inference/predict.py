@@ -3,10 +3,11 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -34,8 +35,23 @@ _ALIKE = 1.33
 """How many times larger or smaller pixels may be than the net expects before a warning says so."""
 
 
+@dataclass(frozen=True)
+class Nets:
+    """The nets of a prediction.
+
+    Attributes:
+        predictor: The segmenter.
+        gate: Says which tiles it is shown; None if all are.
+        classifier: Says which images it is shown; None if all are.
+    """
+
+    predictor: Predictor
+    gate: Gate | None
+    classifier: Classifier | None
+
+
 @lru_cache(maxsize=16)
-def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
+def load_nets(options: PredictOptions) -> Nets:
     """Load all nets that the options name, once in each process.
 
     Raises:
@@ -50,15 +66,14 @@ def load_nets(options: PredictOptions) -> tuple[Predictor, Classifier | None]:
         options.window,
         sees=gate.sees if gate else None,
     )
-    if options.classifier is None:
-        return predictor, None
-    return predictor, Classifier.load(options.classifier, segmenter=contract, pixel_size=size)
+    classifier = options.classifier and Classifier.load(options.classifier, segmenter=contract, pixel_size=size)
+    return Nets(predictor, gate, classifier or None)
 
 
 def predict_files(
     options: PredictOptions, paths: Sequence[AnyPath], folder: Path, cluster: Executor | None = None
 ) -> Iterator[Prediction]:
-    """Predict image files in their order, a few of them at the same time; bad ones are left out with a warning.
+    """Predict images, a few of them at the same time, then scenes; bad files are left out with a warning.
 
     Args:
         options: How.
@@ -69,7 +84,7 @@ def predict_files(
     Raises:
         InputError: If a net is bad, or an option means nothing to these files.
     """
-    scenes = [path for path in paths if isinstance(path, Path) and is_scene(path)]
+    scenes = [path for path in paths if is_scene(path)]
     of_scenes: set[AnyPath] = set(scenes)
     images = [path for path in paths if path not in of_scenes]
     if (options.bands or options.scale) and images:
@@ -136,22 +151,19 @@ def predict_image(options: PredictOptions, path: AnyPath, progress: Progress | N
     Raises:
         InputError: If it is bad.
     """
-    predictor, classifier = load_nets(options)
-    image, calibrated = read_image(path), predictor.contract.was_calibrated_on(path)
-    height, width = image.shape[:2]
+    nets, image = load_nets(options), read_image(path)
+    predictor, (height, width) = nets.predictor, image.shape[:2]
     region = options.region_in(height, width)
-    if classifier is not None and not classifier.has_ship(image):
+    if nets.classifier is not None and not nets.classifier.has_ship(image):
+        calibrated = predictor.contract.was_calibrated_on(path)
         return Prediction(path.name, (height, width), [], [], passed_over=True, calibrated=calibrated)
-    grid = predictor.grid(height, width)
-    rows = len(grid.bands(region))
-    strips = []
+    rows = len(predictor.grid(height, width).bands(region))
+    strips: list[Strip] = []
     for strip in predictor.strips(image, region, options.rasters):
         strips.append(strip)
         if progress:
             progress(len(strips), rows)
-    ships = predictor.joined(strips, height)
-    counts = TileCounts.of(strips, grid.tile, predictor.contract.views)
-    return Prediction(path.name, (height, width), ships, strips, calibrated=calibrated, counts=counts)
+    return _prediction(predictor, path, (height, width), strips)
 
 
 def predict_scene(
@@ -173,15 +185,14 @@ def predict_scene(
     Raises:
         InputError: If the scene is bad, or shares no pixel with the region.
     """
-    predictor, _ = load_nets(options)
+    predictor = load_nets(options).predictor
     with open_scene(path, options.bands, options.scale) as scene:
         height, width = scene.shape[:2]
         georeference = scene.georeference
     remark = _remark_on_pixels(georeference, (height, width), predictor.contract.pixel_size)
     if remark:
         warnings.warn(f"{path.name} {remark}", stacklevel=2)
-    grid = predictor.grid(height, width)
-    bands = grid.bands(options.region_in(height, width))
+    bands = predictor.grid(height, width).bands(options.region_in(height, width))
     missing = [band for band in bands if not strips.begins_at(band.top)]
     done, hidden = len(bands) - len(missing), True if progress else None
     with tqdm(total=len(bands), initial=done, desc=path.name, unit="row", disable=hidden) as bar:
@@ -190,15 +201,23 @@ def predict_scene(
             bar.update()
             if progress:
                 progress(len(strips), len(bands))
+    return _prediction(predictor, path, (height, width), strips, georeference=georeference, remark=remark)
+
+
+def _prediction(
+    predictor: Predictor, path: AnyPath, shape: tuple[int, int], strips: list[Strip] | StripFolder, **more: Any
+) -> Prediction:
+    """Put together what the strips of an image show."""
+    contract = predictor.contract
+    light = [replace(strip, rasters={}) for strip in strips]  # a scene's are read from disk, each time with its rasters
     return Prediction(
         path.name,
-        (height, width),
-        predictor.joined(strips, height),
+        shape,
+        predictor.joined(light, shape[0]),
         strips,
-        calibrated=predictor.contract.was_calibrated_on(path),
-        georeference=georeference,
-        counts=TileCounts.of(strips, grid.tile, predictor.contract.views),
-        remark=remark,
+        calibrated=contract.was_calibrated_on(path),
+        counts=TileCounts.of(light, predictor.grid(*shape).tile, contract.views),
+        **more,
     )
 
 
@@ -228,7 +247,7 @@ def _predicted(options: PredictOptions, path: Path, bands: list[Region], cluster
 
 
 def _predict_region(options: PredictOptions, path: Path, region: Region) -> Iterator[Strip]:
-    predictor, _ = load_nets(options)
+    predictor = load_nets(options).predictor
     with open_scene(path, options.bands, options.scale) as scene:
         yield from predictor.strips(scene, region, options.rasters, scene.valid)
 

@@ -1,9 +1,10 @@
 """What is predicted of an image: its ships, and what is to be known of how they were found."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shipseg_tiles.inference.detection import Ship, Strip
 from shipseg_tiles.inference.georeference import Georeference
@@ -30,7 +31,7 @@ class TileCounts:
     net_pixels: int = 0
 
     @classmethod
-    def of(cls, strips: Sequence[Strip], tile: int, views: int) -> "TileCounts":
+    def of(cls, strips: Iterable[Strip], tile: int, views: int) -> "TileCounts":
         """Count the tiles of an image, of `tile` px, of which a net is shown so many views."""
         counts = [(strip.tiles, strip.tiles_skipped) for strip in strips]
         tiles, skipped = (sum(numbers) for numbers in zip(*counts, strict=True))
@@ -56,7 +57,7 @@ class Prediction:
     name: str
     shape: tuple[int, int]
     ships: list[Ship]
-    strips: Sequence[Strip]
+    strips: list[Strip] | StripFolder
     passed_over: bool = False
     calibrated: bool = False
     georeference: Georeference | None = None
@@ -78,6 +79,6 @@ class Prediction:
         if isinstance(self.strips, StripFolder):
             self.strips.remove()
 
-    def mask(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def mask(self) -> NDArray[np.bool_]:
         """Return the mask of all ships: bool (height, width)."""
         return mask_of(union(self.pixels), self.shape).astype(np.bool_)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.georeference import Georeference
@@ -26,18 +26,17 @@ class RasterSink:
 
     def __init__(self, dataset: Any, valid: Valid | None) -> None:
         self._dataset = dataset
-        self._dtype = np.dtype(dataset.dtypes[0])
         self._valid = valid
         self._checksums: dict[tuple[tuple[int, int], tuple[int, int]], int] = {}
 
     def __setitem__(self, window: tuple[slice, slice], values: NDArray[np.generic]) -> None:
-        """Write (height, width) of some rows and columns, together with the mask of what is valid there.
+        """Write (height, width), as uint8, of some rows and columns, together with the mask of what is valid there.
 
         Raises:
             OSError: If the disk is full.
         """
         rows, columns = window
-        pixels = np.ascontiguousarray(values, dtype=self._dtype)
+        pixels = np.ascontiguousarray(values, dtype=np.uint8)
         valid = None if self._valid is None else self._valid(rows, columns)
         height, width = self._dataset.shape
         place = rows.indices(height)[:2], columns.indices(width)[:2]
@@ -88,16 +87,14 @@ def create_raster(
     path: Path,
     shape: tuple[int, int],
     georeference: Georeference | None,
-    dtype: DTypeLike = np.uint8,
     valid: Valid | None = None,
 ) -> Iterator[RasterSink]:
-    """Write a GeoTIFF of one band, tiled and compressed without loss, as its pixels come.
+    """Write a GeoTIFF of one uint8 band, tiled and compressed without loss, as its pixels come.
 
     Args:
         path: Where; the file appears when the block ends well, whole or not at all.
         shape: (height, width).
         georeference: Where it lies; None if that is not known.
-        dtype: Of the pixels.
         valid: Asked for each window that is written. Where it says no, a mask inside the file marks the pixels as
             holding no data; their values stay what was written. None: all hold data.
 
@@ -106,7 +103,7 @@ def create_raster(
         OSError: If the disk is full.
     """
     rasterio = import_rasterio()
-    profile = {"height": shape[0], "width": shape[1], "count": 1, "dtype": np.dtype(dtype).name}
+    profile = {"height": shape[0], "width": shape[1], "count": 1, "dtype": "uint8"}
     layout = {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate", "BIGTIFF": "IF_SAFER"}
     place = georeference and {"crs": georeference.crs, "transform": rasterio.Affine(*georeference.transform)}
     with written_whole(path) as temporary, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True, GDAL_CACHEMAX=CACHE_BYTES):

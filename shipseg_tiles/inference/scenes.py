@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ _PLACE_TAGS = {33550, 33922, 34264, 34735}
 """Of GeoTIFF (OGC 19-008r4): pixel scale, tie points, transformation and keys."""
 
 
-def is_scene(path: AnyPath) -> bool:
+def is_scene(path: AnyPath) -> TypeGuard[Path]:
     """Say whether a file is a TIFF on disk that only this module reads rightly.
 
     That is one with a place on earth, with other bands or more bits than a picture has, or of more pixels than are read

@@ -1,9 +1,8 @@
 """Finished strips of a scene as small files: what a later run, or a colleague on a cluster, need not do again."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from shipseg_tiles.inference.detection import RASTERS, Strip
 from shipseg_tiles.zipped import identity_of
 
 
-class StripFolder(Sequence[Strip]):
+class StripFolder:
     """The strips of one scene in a folder, from the top, each read when it is asked for.
 
     Attributes:
@@ -31,14 +30,8 @@ class StripFolder(Sequence[Strip]):
         """Say whether the strip whose first row in the image is `top` is there."""
         return top in self._tops
 
-    @overload
-    def __getitem__(self, number: int) -> Strip: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[Strip]: ...
-    def __getitem__(self, number: int | slice) -> Strip | list[Strip]:
-        if isinstance(number, slice):
-            return [self._read(top) for top in self._tops[number]]
-        return self._read(self._tops[number])
+    def __iter__(self) -> Iterator[Strip]:
+        return map(self._read, self._tops)
 
     def save(self, strip: Strip) -> None:
         """Keep a strip."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.extras import import_extra
 from shipseg_tiles.files import write_json
+from shipseg_tiles.inference.detection import Ship
 from shipseg_tiles.inference.georeference import Georeference, metres_per_degree, within_180
 from shipseg_tiles.rle import PixelIndices, rows_and_columns
 
@@ -17,9 +18,7 @@ _DECIMALS = {"m": 7, "px": 3}
 """Of coordinates: 0.0000001 degrees are a centimetre."""
 
 
-def ship_features(
-    ships: Sequence[PixelIndices], scores: Sequence[float], height: int, georeference: Georeference | None
-) -> list[dict[str, Any]]:
+def ship_features(ships: Sequence[Ship], height: int, georeference: Georeference | None) -> list[dict[str, Any]]:
     """Draw the smallest rectangle, turned as it may be, around the squares of each ship's pixels.
 
     With a georeference the coordinates are longitude and latitude (RFC 7946), and all measures are true ones on the
@@ -30,8 +29,7 @@ def ship_features(
     that the ships lie on it.
 
     Args:
-        ships: Sorted pixel indices of each ship, see `shipseg_tiles.rle`; none empty.
-        scores: Of each ship, such as its mean probability.
+        ships: None without pixels.
         height: Height of the scene in pixels.
         georeference: Where the scene lies; None if that is not known.
 
@@ -46,17 +44,17 @@ def ship_features(
     if not ships:
         return []
     unit = "px" if georeference is None else "m"
-    points, owners = _hulls(ships, height)
+    points, owners = _hulls([ship.pixels for ship in ships], height)
     coordinates = _located(points, owners, georeference)
     plane = _Plane.around(coordinates, owners, in_degrees=georeference is not None)
     rectangles = _rectangles(plane.flattened(coordinates, owners), owners)
     rings = plane.back(rectangles[:, [0, 1, 2, 3, 0]]).round(_DECIMALS[unit]).tolist()
     centres = plane.back(rectangles.mean(axis=1, keepdims=True)).round(_DECIMALS[unit]).tolist()
     features = []
-    rows = zip(ships, scores, rings, centres, _measures(rectangles), strict=True)
-    for number, (ship, score, ring, (centre,), measures) in enumerate(rows, start=1):
+    rows = zip(ships, rings, centres, _measures(rectangles), strict=True)
+    for number, (ship, ring, (centre,), measures) in enumerate(rows, start=1):
         geometry = {"type": "Polygon", "coordinates": [ring]}
-        what = {"number": number, "pixels": int(ship.size), "score": round(float(score), 4)}
+        what = {"number": number, "pixels": int(ship.pixels.size), "score": round(ship.score, 4)}
         properties = {**what, "centre": centre, **measures, "unit": unit}
         features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     return features

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.archive.prediction_files import PROBABILITIES
+from shipseg_tiles.archive.prediction_files import PROBABILITIES, file_of
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image
 from shipseg_tiles.report.html import jpeg_address, png_address
@@ -114,7 +114,7 @@ class Gallery:
         return self._run.truth.ship_indices(image, shape), found
 
     def _stored(self, image: str) -> Path:
-        return self._run.folder / PROBABILITIES / f"{Path(image).stem}.png"
+        return file_of(self._run.folder, PROBABILITIES, image, ".png")
 
     def _probabilities(self, image: str, shape: tuple[int, ...]) -> str:
         path = self._stored(image)

@@ -23,6 +23,7 @@ from shipseg_tiles.archive.prediction_files import (
     RECORD,
     SUBMISSION,
     VECTORS,
+    file_of,
 )
 from shipseg_tiles.errors import InputError, none_readable
 from shipseg_tiles.files import warn_of_others, write_json, write_text, written_whole
@@ -223,7 +224,7 @@ class PredictionFolder:
     def _remove_files(self, name: str) -> None:
         for folder, suffixes in _OUTPUTS.items():
             for suffix in suffixes:
-                (self.out / folder / f"{Path(name).stem}{suffix}").unlink(missing_ok=True)
+                file_of(self.out, folder, name, suffix).unlink(missing_ok=True)
 
     def _write_files(self, prediction: Prediction, path: AnyPath, ships: list[str]) -> None:
         if self._vectors or not prediction.in_memory:
@@ -234,36 +235,33 @@ class PredictionFolder:
             self._write_scene(prediction, Path(str(path)))
 
     def _write_image(self, prediction: Prediction, path: AnyPath, ships: list[str]) -> None:
-        stem = Path(prediction.name).stem
-        mask = prediction.mask()
-        write_mask(self.out / MASKS / f"{stem}.png", mask, prediction.name, ships)
+        image = prediction.name
+        write_mask(file_of(self.out, MASKS, image, ".png"), prediction.mask(), image, ships)
         for name in self._options.rasters:
-            with written_whole(self.out / FOLDERS[name] / f"{stem}.png") as temporary:
+            with written_whole(file_of(self.out, FOLDERS[name], image, ".png")) as temporary:
                 Image.fromarray(_whole_raster(prediction, name)).save(temporary)
         if len(self.records) < self._pictures:
             step = shrink_step(prediction.shape, _PICTURE_SIDE)
             small = shrunk_mask(union(prediction.pixels), prediction.shape, step)
             picture = simplejpeg.encode_jpeg(triptych(read_image(path)[::step, ::step], small), quality=90)
-            with written_whole(self.out / PICTURES / f"{stem}.jpg") as temporary:
+            with written_whole(file_of(self.out, PICTURES, image, ".jpg")) as temporary:
                 temporary.write_bytes(picture)
 
     def _write_scene(self, prediction: Prediction, path: Path) -> None:
-        file = f"{path.stem}.tif"
         with open_scene(path, self._options.bands, self._options.scale) as scene:
             place = prediction.shape, prediction.georeference
             valid = scene.valid if scene.has_gaps or self._options.region else None
-            with create_raster(self.out / MASKS / file, *place, valid=valid) as sink:
+            with create_raster(file_of(self.out, MASKS, path.name, ".tif"), *place, valid=valid) as sink:
                 for window, lines in _mask_lines(prediction, self._options.region_in(*prediction.shape)):
                     sink[window] = lines
             for name in self._options.rasters:
-                with create_raster(self.out / FOLDERS[name] / file, *place, valid=valid) as sink:
+                with create_raster(file_of(self.out, FOLDERS[name], path.name, ".tif"), *place, valid=valid) as sink:
                     for strip in prediction.strips:
                         sink[strip.place] = strip.rasters[name]
 
     def _write_vectors(self, prediction: Prediction) -> None:
-        scores = [ship.score for ship in prediction.ships]
-        features = ship_features(prediction.pixels, scores, prediction.shape[0], prediction.georeference)
-        write_geojson(self.out / VECTORS / f"{Path(prediction.name).stem}.geojson", features)
+        features = ship_features(prediction.ships, prediction.shape[0], prediction.georeference)
+        write_geojson(file_of(self.out, VECTORS, prediction.name, ".geojson"), features)
 
 
 def _identities(paths: Iterable[AnyPath]) -> dict[str, str]:

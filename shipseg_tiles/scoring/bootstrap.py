@@ -19,19 +19,21 @@ MOST_UNDEFINED = 0.01
 """Above this share of resamples in which a score has nothing to divide by, it gets no interval: that is if fewer than 5
 of many images count for it."""
 
+_SEED = 0
+"""The same images are drawn again each time, so that the same scores have the same intervals."""
+
 _BLOCK = 2**20
 """Counts in memory at once, 8 MB."""
 
 
 def bootstrap_intervals(
-    numerators: NDArray[np.float64], denominators: NDArray[np.float64], seed: int = 0
+    numerators: NDArray[np.float64], denominators: NDArray[np.float64]
 ) -> list[tuple[float, float] | None]:
     """Return the 95 % percentile interval of each score that is a ratio of two sums over images.
 
     Args:
         numerators: (images, scores), what each image adds to the sum that is divided.
         denominators: (images, scores), what it adds to the sum that it is divided by; 0 or more.
-        seed: Decides what is drawn.
 
     Returns:
         Both ends, by score; None with fewer than two images, with more than `MOST_UNDEFINED`, and of a score of 0 or 1
@@ -41,7 +43,7 @@ def bootstrap_intervals(
     images, scores = numerators.shape
     if images < 2:
         return [None] * scores
-    blocks = [(counts @ numerators, counts @ denominators) for counts in resampling_counts(images, seed)]
+    blocks = [(counts @ numerators, counts @ denominators) for counts in resampling_counts(images)]
     above, below = (np.concatenate(sums) for sums in zip(*blocks, strict=True))
     undefined = (1 - np.count_nonzero(denominators, axis=0) / images) ** images
     return [
@@ -59,14 +61,14 @@ def _interval(above: NDArray[np.float64], below: NDArray[np.float64]) -> tuple[f
     return low, high
 
 
-def resampling_counts(images: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def resampling_counts(images: int) -> Iterator[NDArray[np.float64]]:
     """Draw as many images as there are, with replacement, `RESAMPLES` times.
 
     Yields:
         float64 (resamples, images), how often each resample holds each image; so many resamples at once as fit into a
         bounded memory.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(_SEED)
     at_once = max(1, _BLOCK // images)
     for first in range(0, RESAMPLES, at_once):
         resamples = min(at_once, RESAMPLES - first)

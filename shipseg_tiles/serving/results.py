@@ -1,6 +1,5 @@
 """What is made of an image: the files to download, and what the page shows of it."""
 
-import json
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.archive.prediction_files import MASKS, SUBMISSION, VECTORS
+from shipseg_tiles.archive.prediction_files import MASKS, SUBMISSION, VECTORS, file_of
 from shipseg_tiles.files import write_text
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.options import PredictOptions
@@ -75,10 +74,10 @@ def make_result(options: PredictOptions, path: Path, name: str, progress: Progre
     preview, overlay = path.parent / "preview.jpg", path.parent / "overlay.png"
     _write_preview(preview, options, path, prediction.in_memory, shrunk)
     _write_overlay(overlay, union(prediction.pixels), prediction.shape, shrunk)
-    vectors = path.parent / VECTORS / f"{path.stem}.geojson"
-    mask = path.parent / MASKS / f"{path.stem}{'.png' if prediction.in_memory else '.tif'}"
+    vectors = file_of(path.parent, VECTORS, path.name, ".geojson")
+    mask = file_of(path.parent, MASKS, path.name, ".png" if prediction.in_memory else ".tif")
     data = {"height": height, "width": width, "shrunk": shrunk, "remark": prediction.remark}
-    data["ships"] = _ships(prediction, vectors)
+    data["ships"] = _ships(prediction)
     prediction.forget_strips()
     path.unlink()
     files = {"preview": preview, "overlay": overlay, "mask": mask, "csv": csv, "geojson": vectors}
@@ -91,14 +90,14 @@ def _predicted(options: PredictOptions, path: Path, progress: Progress) -> Predi
     return predict_image(options, path, progress)
 
 
-def _ships(prediction: Prediction, vectors: Path) -> list[dict[str, Any]]:
+def _ships(prediction: Prediction) -> list[dict[str, Any]]:
     """Add to what the GeoJSON says of each ship where it lies in the image."""
-    said = json.loads(vectors.read_text(encoding="utf-8"))["features"]
-    scores = [ship.score for ship in prediction.ships]
-    drawn = ship_features(prediction.pixels, scores, prediction.shape[0], georeference=None)
+    height = prediction.shape[0]
+    located = ship_features(prediction.ships, height, prediction.georeference)
+    drawn = ship_features(prediction.ships, height, georeference=None)
     return [
         ship["properties"] | {"outline": [(column, -y) for column, y in place["geometry"]["coordinates"][0][:-1]]}
-        for ship, place in zip(said, drawn, strict=True)
+        for ship, place in zip(located, drawn, strict=True)
     ]
 
 

@@ -107,18 +107,17 @@ def measure_fold(weights: Path, classifier: Path | None, archive: Archive, train
     """
     options = PredictOptions(weights=weights, classifier=classifier)
     paths = list(archive.files.values())
-    predictor, decider = load_nets(options)
-    image = read_image(paths[0])
-    predictor.probabilities(image)  # compiles the nets, in time that does not count
-    if decider:
-        decider.probability(image)
+    nets, image = load_nets(options), read_image(paths[0])
+    nets.predictor.probabilities(image)  # compiles the nets, in time that does not count
+    if nets.classifier:
+        nets.classifier.probability(image)
     scores, seconds, began = [], 0.0, time.monotonic()
     for prediction in map(partial(predict_image, options), tqdm(paths, desc="predict", unit="image", disable=None)):
         seconds += time.monotonic() - began
         truth = archive.labels.ship_indices(prediction.name, prediction.shape)
         scores.append(score_image(prediction.name, truth, prediction.pixels, prediction.shape))
         began = time.monotonic()
-    parameters = sum(user.net.count_params() for user in (predictor, decider) if user)
+    parameters = sum(user.net.count_params() for user in (nets.predictor, nets.classifier) if user)
     load_nets.cache_clear()  # nobody needs these nets again, and those of all folds are many
     seen = read_contract(weights).trained_on["patches_seen"]
     return FoldResult(tuple(scores), round(seconds / len(scores), 4), parameters, round(training_minutes, 2), seen)

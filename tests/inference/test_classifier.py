@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from shipseg_tiles.digests import checksum
-from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
-from shipseg_tiles.inference.classifier import Classifier, classify_files
+from shipseg_tiles.errors import InputError, NetError
+from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import write_contract
@@ -213,25 +212,6 @@ def test_weights_without_contract_are_refused(tmp_path):
 
     with pytest.raises(InputError, match=r"net\.json does not exist"):
         Classifier.load(weights)
-
-
-# Files
-
-
-@pytest.fixture
-def paths(tmp_path):
-    """An image half of which is ship, one that cannot be read, and one without ship."""
-    Image.fromarray(scene(64, 64, (0, 0, 32, 64))).save(tmp_path / "ship.png")
-    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 this is no JPEG")
-    Image.fromarray(scene(64, 64)).save(tmp_path / "sea.png")
-    return [tmp_path / name for name in ("ship.png", "bad.jpg", "sea.png")]
-
-
-def test_files_are_classified_one_by_one_and_a_bad_one_is_skipped_with_a_warning(paths):
-    with pytest.warns(SkippedImageWarning, match=r"bad\.jpg skipped"):
-        found = list(classify_files(Classifier(Recording(), contract()), paths))
-
-    assert found == [("ship.png", 0.5), ("sea.png", 0.0)]
 
 
 def test_a_net_that_answers_no_number_passes_nothing_over_in_silence():

@@ -214,10 +214,10 @@ def test_what_the_gate_does_not_see_holds_no_ship(plain, nets, tmp_path):
 # Not importorskip: it would import OpenVINO with its reports.
 @pytest.mark.skipif(not find_spec("openvino"), reason="the extra openvino is not installed")
 def test_openvino_runs_the_gate_too(plain, nets):
-    predictor, _ = load_nets(replace(plain, gate=nets / "bright.keras", engine="openvino"))
+    loaded = load_nets(replace(plain, gate=nets / "bright.keras", engine="openvino"))
 
-    assert isinstance(predictor.net, OpenVinoNet)
-    assert isinstance(predictor.sees.__self__.net, OpenVinoNet)
+    assert isinstance(loaded.predictor.net, OpenVinoNet)
+    assert isinstance(loaded.gate.net, OpenVinoNet)
 
 
 def test_what_the_net_was_shown_is_counted_by_hand(plain, nets, tmp_path):

@@ -295,7 +295,7 @@ def test_a_net_that_runs_out_of_memory_gets_smaller_batches():
     with pytest.warns(UserWarning, match="predicting [84] tiles at once"):
         ships = Predictor(net, contract()).ships(scene(200, 200, (100, 40, 6, 120)))
 
-    assert [shape[0] for shape in net.shapes] == [16, 8, 4, 4, 4, 4]
+    assert [shape[0] for shape in net.shapes] == [16, 16, 8, 4, 4, 4, 4]
     assert [ship.size for ship in ships] == [720]
 
 

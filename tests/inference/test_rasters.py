@@ -30,7 +30,7 @@ def noise(height, width):
 def written(path, values, georeference=None, valid=None, lines=130):
     """Write a raster some lines at a time, which is not how its tiles are cut."""
     ask = None if valid is None else lambda rows, columns: valid[rows, columns]
-    with create_raster(path, values.shape, georeference, values.dtype, ask) as raster:
+    with create_raster(path, values.shape, georeference, ask) as raster:
         for top in range(0, len(values), lines):
             raster[top : top + lines, :] = values[top : top + lines]
 
@@ -85,16 +85,6 @@ def test_raster_of_a_scene_takes_over_its_gaps(tmp_path):
         assert np.array_equal(dataset.dataset_mask() != 0, valid)
         assert dataset.crs == rasterio.CRS.from_epsg(32632)
         assert dataset.transform[:6] == PLACE
-
-
-def test_raster_of_floats(path):
-    values = np.random.default_rng(0).random((300, 200), dtype=np.float32)
-
-    written(path, values)
-
-    with rasterio.open(path) as dataset:
-        assert dataset.dtypes == ("float32",)
-        assert np.array_equal(dataset.read(1), values)
 
 
 def stop_halfway(path):

@@ -43,8 +43,6 @@ def test_strips_come_back_from_the_top_however_they_were_saved(folder):
     assert [found.top for found in strips] == sorted(tops)
     assert all(same(found, strip(found.top, found.top, found.top + 1)) for found in strips)
     assert len(strips) == 5
-    assert [found.top for found in strips[1:3]] == [48, 96]
-    assert strips[-1].top == 1_000_000_000
     assert [top for top in (0, 47, 48, 1_000_000_000) if strips.begins_at(top)] == [0, 48, 1_000_000_000]
 
 

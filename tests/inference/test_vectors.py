@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.detection import Ship
 from shipseg_tiles.inference.georeference import Georeference
 from shipseg_tiles.inference.scenes import open_scene
 from shipseg_tiles.inference.vectors import ship_features, write_geojson
@@ -40,7 +41,7 @@ def ring_of(feature):
 
 def one(ship, height, georeference=None):
     """Corners and properties of the one ship."""
-    (feature,) = ship_features([ship], [0.5], height, georeference)
+    (feature,) = ship_features([Ship(ship, 0.5)], height, georeference)
     return ring_of(feature), feature["properties"]
 
 
@@ -121,7 +122,7 @@ def test_the_centre_of_a_lopsided_ship_is_that_of_its_rectangle():
     20 to 39 would have their middle at (20, -30), but the rectangle is wider to the lower left."""
     ship = pixels(90, *((20 + step + below, 10 + step) for step in range(20) for below in range(4 if step < 5 else 1)))
 
-    lopsided, straight = ship_features([ship, block((60, 64), (50, 70), 90)], [0.5, 0.5], 90, None)
+    lopsided, straight = ship_features([Ship(ship, 0.5), Ship(block((60, 64), (50, 70), 90), 0.5)], 90, None)
 
     assert lopsided["properties"]["heading"] == 135
     assert lopsided["properties"]["centre"] == np.mean(ring_of(lopsided), axis=0).tolist() == [19.25, -30.75]
@@ -129,15 +130,15 @@ def test_the_centre_of_a_lopsided_ship_is_that_of_its_rectangle():
 
 
 def test_ships_keep_their_order_and_scores():
-    ships = [pixels(10, (1, 8)), block((2, 4), (0, 6), 10), pixels(10, (9, 9))]
+    ships = [Ship(pixels(10, (1, 8)), 0.25), Ship(block((2, 4), (0, 6), 10), 0.123456), Ship(pixels(10, (9, 9)), 1.0)]
 
-    features = ship_features(ships, [0.25, 0.123456, 1], 10, None)
+    features = ship_features(ships, 10, None)
 
     assert [feature["properties"]["number"] for feature in features] == [1, 2, 3]
     assert [feature["properties"]["score"] for feature in features] == [0.25, 0.1235, 1]
     assert [feature["properties"]["pixels"] for feature in features] == [1, 12, 1]
     assert [feature["properties"]["centre"] for feature in features] == [[8.5, -1.5], [3, -3], [9.5, -9.5]]
-    assert ship_features([], [], 10, None) == []
+    assert ship_features([], 10, None) == []
 
 
 @pytest.mark.parametrize(("degrees", "heading"), [(0, 90), (30, 60), (90, 0), (120, 150), (-20, 110)])
@@ -314,7 +315,7 @@ def test_ship_along_the_pixels_comes_back_exactly(place, tmp_path):
 
 
 def test_file_is_geojson(tmp_path):
-    features = ship_features([block((8, 12), (90, 110), 50)], [0.9], 50, in_utm(MIDDLE))
+    features = ship_features([Ship(block((8, 12), (90, 110), 50), 0.9)], 50, in_utm(MIDDLE))
     path = tmp_path / "ships" / "scene.geojson"
 
     write_geojson(path, features)
