@@ -66,7 +66,7 @@ def main() -> None:
     for name in measured:
         call("calibrate", data(given), weights=shipped(given.out, name), split=given.out / NOT_TRAINED_ON)
     for name, twin in recipes["settings_of"].items():
-        take_settings(shipped(given.out, name), shipped(given.out, twin))
+        take_settings(shipped(given.out, name), shipped(given.out, twin), recipes["settings"].get(name))
     table = held_out_table([shipped(given.out, name) for name in measured])
     (given.out / "scores.md").write_text(table + "\n", encoding="utf-8")
     print(table)
@@ -92,13 +92,16 @@ def divide(archive: Archive, recipes: dict[str, Any], out: Path) -> None:
     write_split(out / ALL_IMAGES, {name: watched.get(name, TRAIN) for name in ships}, places)
 
 
-def take_settings(weights: Path, twin: Path) -> None:
-    """Give weights that have seen all images the settings and scores of a twin that has not."""
+def take_settings(weights: Path, twin: Path, chosen: dict[str, Any] | None) -> None:
+    """Give weights that have seen all images the settings of a twin that has not, or those chosen, and its scores."""
     measured = read_contract(twin)
     names = ("threshold", "minimum_area", "minimum_score", "separate_touching", "gate", "calibration")
     settings = {name: getattr(measured, name) for name in names}
     scores = held_out_scores(measured.calibration)
     scores["data"] += f"; of {twin.stem}, trained alike without these images"
+    if chosen:
+        settings |= chosen | {"gate": replace(measured.gate, threshold=chosen["gate"])}
+        scores = {"measured_with": "what calibration chose by fold, which is not what is set"} | scores
     write_contract(replace(read_contract(weights), scores=scores, **settings), weights)
 
 
