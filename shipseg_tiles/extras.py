@@ -1,5 +1,6 @@
 """Packages that come with an extra of this one: imported where they are needed, asked for where they are missing."""
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -19,10 +20,10 @@ def import_extra(module: str, extra: str, complaint: str = "") -> Any:
     """
     try:
         return import_module(module)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise missing_extra(complaint or f"{error.name} is not installed", extra) from None
 
 
 def missing_extra(complaint: str, extra: str) -> InputError:
     """Return the error that something is lacking which an extra of this package brings."""
-    return InputError(f"{complaint}; in the project's folder: .venv/bin/pip install -e '.[{extra}]'")
+    return InputError(f"{complaint}; in the project's folder: {sys.executable} -m pip install -e '.[{extra}]'")

@@ -103,7 +103,9 @@ def _dask(address: str) -> Iterator[Executor]:
                 dask.comm.get_address_host_port(scheduler)  # a client would complain once more in the end
             client = dask.Client(scheduler, timeout=5, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise InputError(f"no Dask scheduler answers at {address} ({error}); start one or correct it") from None
+            raise InputError(
+                f"no Dask scheduler answers at {address} ({str(error) or 'in time'}); start one or correct it"
+            ) from None
         with client:
             try:
                 yield client.get_executor(pure=False)  # the same call again means to do it again

@@ -106,5 +106,5 @@ def test_a_missing_extra_is_named(weights):
 
     assert (ended.returncode, ended.stderr) == (
         2,
-        "error: serve needs starlette, uvicorn; in the project's folder: .venv/bin/pip install -e '.[serve]'\n",
+        f"error: serve needs starlette, uvicorn; in the project's folder: {sys.executable} -m pip install -e '.[serve]'\n",
     )

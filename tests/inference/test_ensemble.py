@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from fractions import Fraction
 
 import keras
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.inference.answers import ask
 from shipseg_tiles.inference.ensemble import build_ensemble, write_ensemble
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.build import build_net
@@ -92,6 +94,18 @@ def test_members_of_fractions_answer_as_they_do_alone(saved, tmp_path, resizes):
 
     within = np.abs(together[0] - np.mean(alone, axis=0))[16:-16, 16:-16]
     assert within.max() < 1.5 / 255
+
+
+@pytest.mark.parametrize("shrink", [2, Fraction(3, 2)])
+def test_tiles_of_many_sizes_are_answered_by_one_net(saved, tmp_path, shrink):
+    """TensorFlow traces a net anew for a few sizes, and then once for all: its sides are numbers no longer."""
+    members = [saved("as-it-is", patch=96), saved("shrunk", power=2, patch=96, resize=int(96 / shrink))]
+    write_ensemble(members, tmp_path / "out.keras")
+    net = load_net(tmp_path / "out.keras")
+
+    shapes = [ask(net, np.zeros((1, side, side, 3), dtype=np.uint8)).shape for side in range(48, 48 * 9, 48)]
+
+    assert shapes == [(1, side, side, 1) for side in range(48, 48 * 9, 48)]
 
 
 def test_what_all_members_see_shrunk_the_contract_says(saved, tmp_path):
