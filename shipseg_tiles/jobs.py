@@ -4,13 +4,13 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import write_json
+from shipseg_tiles.files import check_writable, write_json
 
 
 @dataclass
@@ -52,9 +52,8 @@ def open_job(out: Path, options: Mapping[str, Any], progress: Mapping[str, Any] 
     Raises:
         InputError: If the job was begun with other options, or another process works on it.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
     path = out.with_name(f".{out.name}.job.json")
-    with _locked(out):
+    with locked(out):
         job = Job(path, json.loads(json.dumps(options)), dict(progress or {}))
         if path.exists():
             _take_up(job, out)
@@ -80,9 +79,19 @@ def _take_up(job: Job, out: Path) -> None:
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep two processes from writing one file. The lock goes with the process, however it ends."""
+def locked(out: Path) -> Iterator[None]:
+    """Keep two processes from writing one file. The lock goes with the process, however it ends.
+
+    The folder of the file is made if it is not there, and removed again if nothing was written to it.
+
+    Raises:
+        InputError: If another process has it.
+        OSError: If the folder of the file cannot be written to.
+    """
     path = out.with_name(f".{out.name}.lock")
+    check_writable(out)
+    was_there = out.parent.is_dir()
+    out.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("w") as file:
             try:
@@ -95,6 +104,9 @@ def _locked(out: Path) -> Iterator[None]:
                 yield
             finally:
                 path.unlink(missing_ok=True)
+                if not was_there:
+                    with suppress(OSError):  # it is not empty
+                        out.parent.rmdir()
             return
 
 

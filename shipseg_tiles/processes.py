@@ -50,7 +50,7 @@ class _Processes(ProcessPoolExecutor):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         """As of any executor."""
-        with _later_ctrl_c():
+        with later_ctrl_c():
             return super().submit(function, *arguments, **named)
 
 
@@ -152,7 +152,7 @@ def _without_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def _later_ctrl_c() -> Iterator[None]:
+def later_ctrl_c() -> Iterator[None]:
     """Let Ctrl-C wait for the end of the block; only the main thread can."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):

@@ -217,7 +217,7 @@ def test_ctrl_c_waits_until_work_is_handed_over():
     done = []
 
     def hand_over():
-        with processes._later_ctrl_c():
+        with processes.later_ctrl_c():
             signal.raise_signal(signal.SIGINT)
             done.append("handed over")
 

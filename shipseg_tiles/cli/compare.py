@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -95,6 +96,8 @@ def run(options: Options) -> Outcome:
         raise InputError(f"test folds {options.test_folds} must be from 1 to the number of folds, {options.folds}")
     presets = [read_preset(name) for name in options.presets.split(",")]
     _check(presets)
+    for preset in presets:
+        _check_options(preset, options)
     folds = _divided(options)
     with quiet_import():
         from shipseg_tiles.training.comparison import tabulate
@@ -137,6 +140,19 @@ def _check(presets: "Sequence[Preset]") -> None:
             )
 
 
+def _check_options(preset: "Preset", options: Options) -> None:
+    """Refuse, before anything is trained, options that the verbs do not know, and weights that are not there."""
+    from shipseg_tiles.cli import make_patches, train
+    from shipseg_tiles.cli.main import parse_options
+    from shipseg_tiles.training.presets import read_preset
+
+    if options.encoder_weights and not Path(options.encoder_weights).is_file():
+        raise InputError(f"encoder weights {options.encoder_weights} do not exist; name a file")
+    for own in (preset, *([read_preset(preset.classifier)] if preset.classifier else [])):
+        parse_options("make-patches", make_patches.Options, [f"--preset={own.source}", "--labels=-"])
+        parse_options("train", train.Options, [f"--preset={own.source}", "--patches=-", "--out=-"])
+
+
 def _divided(options: Options) -> list[_Fold]:
     """Deal the images out; return the folds that are scored, each with its split in its folder."""
     from shipseg_tiles.archive.split_file import write_split
@@ -152,6 +168,8 @@ def _divided(options: Options) -> list[_Fold]:
     folds = []
     for number, division in enumerate(divisions[: options.test_folds], start=1):
         fold = _Fold(options.out / f"fold-{number}", archive.only(division.test), labels)
+        for name, size in fold.test.sizes().items():
+            archive.labels.ship_indices(name, size)  # complains now of a run outside its image, not when all is trained
         write_split(fold.split, division.sides, division.places)
         folds.append(fold)
     return folds
@@ -272,12 +290,18 @@ def _call(of: "Preset", verb: str, **flags: Any) -> None:
     process = subprocess.Popen(command, stdout=sys.stderr)
     try:
         status = process.wait()
-    except KeyboardInterrupt:  # which the terminal sent to it as well: it may tidy up
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)  # a terminal has sent it to both, others to this process alone
         with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             process.wait(_SECONDS_TO_TIDY_UP)
         process.kill()
         raise
-    if status < 0 or status == 130:
+    if status in (-signal.SIGINT, 130):
         raise KeyboardInterrupt
+    if status < 0:
+        raise InputError(
+            f"{verb} of preset {of.name} was ended by signal {-status}, most likely as memory ran out; free some, then"
+            " give the same command again"
+        )
     if status:
         raise InputError(f"{verb} of preset {of.name} failed, see above")

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from shipseg_tiles.cli.common import MiningOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import MiningOptions, Outcome, interrupts, option, quiet_import
 
 
 @dataclass(kw_only=True)
@@ -33,7 +33,10 @@ def run(options: Options) -> Outcome:
     with quiet_import():
         from shipseg_tiles.training.rounds import RoundOptions, mine_and_train
 
-    with open_workers(options.workers) as processes:
+    with (
+        interrupts("finished rounds are kept: go on with the same command and --resume"),
+        open_workers(options.workers) as processes,
+    ):
         contracts = mine_and_train(
             options.weights,
             store,

@@ -11,7 +11,9 @@ import keras
 
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.memory import is_out_of_memory
+from shipseg_tiles.jobs import locked
 from shipseg_tiles.nets.augmentation import AugmentationOptions
 from shipseg_tiles.nets.augmentation_light import BLOCK
 from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
@@ -23,6 +25,7 @@ from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore
+from shipseg_tiles.processes import later_ctrl_c
 from shipseg_tiles.tiling import round_up
 from shipseg_tiles.training.callbacks import (
     BeginEpoch,
@@ -36,7 +39,7 @@ from shipseg_tiles.training.callbacks import (
 )
 from shipseg_tiles.training.journal import TENSORBOARD, Journal
 from shipseg_tiles.training.judges import choose_judge
-from shipseg_tiles.training.model import bare_net, build_model, prepare_stage, save_net
+from shipseg_tiles.training.model import bare_net, build_model, prepare_stage
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.precision import precision
 from shipseg_tiles.training.schedule import Stage
@@ -96,8 +99,9 @@ def train(
     """
     _check(store, out, options)
     devices = choose_devices(options)
-    with devices.place(out, resume) as place:
-        training = _Training(store, mined, place, options, devices, pixel_size, notes)
+    with devices.place(out, resume) as place, locked(place):
+        with enough_memory(f"a net of width {options.width}", "use a smaller --width"):
+            training = _Training(store, mined, place, options, devices, pixel_size, notes)
         if resume:
             training.take_up()
         else:
@@ -243,7 +247,7 @@ class _Training:
         stage, end = self.schedule.stage(first), self.schedule.stage_ends(first)
         if stage != self.prepared:
             self._prepare(stage)
-        with enough_memory(self.options.batch_size):
+        with enough_memory(f"batches of {self.options.batch_size}", "use a smaller --batch-size"):
             self.model.fit(
                 self.devices.deal(self.feed),
                 validation_data=self.devices.deal(self.validation) if len(self.validation) else None,
@@ -260,25 +264,36 @@ class _Training:
         self.prepared = stage
 
     def _save(self, epoch: int, contract: Contract) -> None:
-        """Write the weights with what the judge of the epoch says of their use."""
-        save_net(self.model, self.twin, self.out)
-        contract = replace(
-            contract,
-            weights_sha256=checksum(self.out),
-            receptive_field=measure_receptive_field(self.twin) if self.options.net in SEGMENTERS else None,
-            trained_on={
-                **_origin(self.store, self.options),
-                "epoch": epoch + 1,
-                "patches_seen": self.count.seen,
-                "notes": self.notes,
-            },
-        )
-        write_contract(contract, self.out)
+        """Write the weights with what the judge of the epoch says of their use.
+
+        What is written is the twin, a bare net of float32 whatever the model is trained at. All that takes time is done
+        before the weights of an earlier epoch are replaced: Ctrl-C or worse in between would part them from their
+        contract.
+        """
+        self.twin.set_weights(self.model.net.get_weights())
+        reach = measure_receptive_field(self.twin) if self.options.net in SEGMENTERS else None
+        trained_on = {
+            **_origin(self.store, self.options),
+            "epoch": epoch + 1,
+            "patches_seen": self.count.seen,
+            "notes": self.notes,
+        }
+        with later_ctrl_c():
+            with written_whole(self.out) as temporary:
+                self.twin.save(temporary)
+                new = replace(
+                    contract, weights_sha256=checksum(temporary), receptive_field=reach, trained_on=trained_on
+                )
+            write_contract(new, self.out)
 
 
 @contextmanager
-def enough_memory(batch_size: int) -> Iterator[None]:
+def enough_memory(use: str, remedy: str) -> Iterator[None]:
     """Say what to do if memory runs out in a block that trains.
+
+    Args:
+        use: What memory would be used for.
+        remedy: What to do.
 
     Raises:
         InputError: If it does.
@@ -288,7 +303,7 @@ def enough_memory(batch_size: int) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise InputError(f"memory does not suffice for batches of {batch_size}; use a smaller --batch-size") from None
+        raise InputError(f"memory does not suffice for {use}; {remedy}") from None
 
 
 def fit_ends(feed: RatioFeed, first: int, end: int) -> int:

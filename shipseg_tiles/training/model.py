@@ -5,7 +5,6 @@ from pathlib import Path
 import keras
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import written_whole
 from shipseg_tiles.nets.augmentation import AugmentationOptions, AugmentedNet
 from shipseg_tiles.nets.build import CLASSIFIERS, GATES, build_net
 from shipseg_tiles.nets.losses import build_loss
@@ -64,13 +63,6 @@ def prepare_stage(model: AugmentedNet, stage: Stage, patch: int, options: TrainO
     )
     model.build((None, patch, patch, 3))
     model.optimizer.build(model.trainable_variables)
-
-
-def save_net(model: AugmentedNet, twin: keras.Model, out: Path) -> None:
-    """Write the weights of a model as those of its twin: a bare net, float32 whatever the model is trained at."""
-    twin.set_weights(model.net.get_weights())
-    with written_whole(out) as temporary:
-        twin.save(temporary)
 
 
 def _loss(options: TrainOptions) -> keras.losses.Loss:

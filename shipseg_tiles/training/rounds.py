@@ -11,6 +11,7 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.jobs import locked
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.nets.weights_files import journal_folder, rounds_folder
@@ -44,6 +45,8 @@ class RoundOptions:
         """Refuse to do nothing; what is wrong with the others `TrainOptions` says."""
         if self.rounds < 1:
             raise InputError(f"rounds {self.rounds} must be 1 or more")
+        if not 0 < self.mined_fraction < 1:
+            raise InputError(f"mined fraction {self.mined_fraction} must be above 0 and below 1")
 
     def further(self, trained: TrainOptions) -> TrainOptions:
         """Return how weights that were trained so are trained on: on this machine, with a warm-up that ends."""
@@ -95,30 +98,34 @@ def mine_and_train(
         InputError: If the contract does not say how the weights were trained, or names another store, the store was cut
             by other sides, no image can be mined, or an option is out of its range.
     """
+    if out.suffix != ".keras":
+        raise InputError(f"{out} must end in .keras")
     folder = rounds_folder(out)
     if weights.resolve().parent == folder.resolve():
         raise InputError(f"{weights} lie where rounds are written to; copy them elsewhere, with their contract")
     training = options.further(_options_of(weights, store))
+    training.stages_and_rates()  # complains before anything is removed or mined
     _check_room(weights, training)
-    if not resume:
-        shutil.rmtree(folder, ignore_errors=True)  # or a later `resume` would go on with rounds of an earlier call
-    made, mined = [weights], list[Path]()
-    for number in range(1, options.rounds + 1):
-        path = folder / f"mined-{number}.h5"
-        try:
-            if path.is_file():
-                _check_mined(path, made[-1], store)
-            else:
-                _mine(made[-1], store, archive, path, processes, sides)
-        except NoMistakeError as error:
-            tell(f"round {number}: {error}")
-            break
-        mined.append(path)
-        made.append(folder / f"round-{number}.keras")
-        found = PatchStore(*mined)
-        _train_further(made[-2], made[-1], store, found, training, resume)
-        tell(f"round {number}: {len(found.sets['train', 'background'])} hard negatives, {_told(made[-1])}")
-    return _keep_best(made, out)
+    with locked(out):
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)  # or a later `resume` would go on with rounds of an earlier call
+        made, mined = [weights], list[Path]()
+        for number in range(1, options.rounds + 1):
+            path = folder / f"mined-{number}.h5"
+            try:
+                if path.is_file():
+                    _check_mined(path, made[-1], store)
+                else:
+                    _mine(made[-1], store, archive, path, processes, sides)
+            except NoMistakeError as error:
+                tell(f"round {number}: {error}")
+                break
+            mined.append(path)
+            made.append(folder / f"round-{number}.keras")
+            found = PatchStore(*mined)
+            _train_further(made[-2], made[-1], store, found, training, resume)
+            tell(f"round {number}: {len(found.sets['train', 'background'])} hard negatives, {_told(made[-1])}")
+        return _keep_best(made, out)
 
 
 def _options_of(weights: Path, store: PatchStore) -> TrainOptions:
@@ -149,7 +156,13 @@ def _check_room(weights: Path, options: TrainOptions) -> None:
     """Refuse, before anything is mined, batches so full of ships that they have no room for hard negatives."""
     share = ShipFraction.parse(options.ship_fraction, options.epochs)
     ships = max(share.ships_in_batch(epoch, options.batch_size) for epoch in (0, options.epochs))
-    if ships + round(options.batch_size * options.mined_fraction) > options.batch_size:
+    hard = round(options.batch_size * options.mined_fraction)
+    if not hard:
+        raise InputError(
+            f"mined fraction {options.mined_fraction} gives no patch to batches of {options.batch_size}, with which"
+            f" {weights} were trained; give a larger one"
+        )
+    if ships + hard > options.batch_size:
         raise InputError(
             f"{weights} were trained with ship fraction {options.ship_fraction}, beside which batches of"
             f" {options.batch_size} have no room for mined fraction {options.mined_fraction}; give a smaller one, or"
@@ -189,13 +202,19 @@ def _train_further(
 def _keep_best(made: list[Path], out: Path) -> list[Contract]:
     """Copy the weights with the highest true dice, of equals the last, and return the contracts of all."""
     contracts = [read_contract(path) for path in made]
-    best = max(range(len(made)), key=lambda number: (contracts[number].scores.get("dice_mean_all_images", 0), number))
+    best = max(range(len(made)), key=lambda number: (_dice(contracts[number]) or 0, number))
     with written_whole(out) as temporary:
         shutil.copyfile(made[best], temporary)
     write_contract(contracts[best], out)
     return contracts
 
 
+def _dice(contract: Contract) -> float | None:
+    """Return the true dice on the full images of the store; None without, though `calibrate` may know of others."""
+    scores = contract.scores
+    return None if "folds" in scores else scores.get("dice_mean_all_images")
+
+
 def _told(weights: Path) -> str:
-    dice = read_contract(weights).scores.get("dice_mean_all_images")
+    dice = _dice(read_contract(weights))
     return "no full images with ships to measure on" if dice is None else f"true dice {dice:.3f}"

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from shipseg_tiles.archive.archive import open_archive
+from shipseg_tiles.cli import compare
 from shipseg_tiles.cli.main import main
+from shipseg_tiles.errors import InputError
+from shipseg_tiles.training.presets import read_preset
 
 
 def words(archive, out, *flags):
@@ -114,11 +118,11 @@ def test_what_is_scored_is_not_trained_again_when_presets_are_added_or_folds_cha
 
 @pytest.mark.parametrize("kept", [None, 12])
 def test_scores_by_other_labels_or_cut_off_are_not_taken(shipseg, folded, archive, own, kept):
-    """As many ships as before leave their images, so that nothing can be trained on them."""
+    """No image shows a ship any more, so that nothing can be trained."""
     out, _ = folded
     labels, scores = Path(archive.labels.source), out / "fold-1" / "plain" / "scores.json"
     before = labels.read_text(), scores.read_text()
-    labels.write_text(re.sub(r" \d+$", " 999999", before[0], flags=re.MULTILINE))
+    labels.write_text(re.sub(r",\d.*$", ",", before[0], flags=re.MULTILINE))
     scores.write_text(before[1][:kept])
 
     status, _, complaint = shipseg(*words(archive, out, "--presets", own / "plain.yaml"))
@@ -171,6 +175,7 @@ def test_presets_that_cannot_be_trained_so_are_refused_before_anything_is_done(
         (["--minutes", "0"], "minutes 0.0 must be above 0"),
         (["--test-folds", "0"], "test folds 0 must be from 1 to the number of folds, 4"),
         (["--test-folds", "5"], "test folds 5 must be from 1 to the number of folds, 4"),
+        (["--presets", "tiny", "--encoder-weights", "none.h5"], "encoder weights none.h5 do not exist; name a file"),
     ],
 )
 def test_bad_input_is_one_line_before_anything_is_done(shipseg, scenes, tmp_path, flags, message):
@@ -180,3 +185,39 @@ def test_bad_input_is_one_line_before_anything_is_done(shipseg, scenes, tmp_path
     assert complaint.startswith(f"error: {message}")
     assert complaint.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_an_option_that_there_is_not_is_refused_before_another_preset_is_trained(shipseg, scenes, tmp_path):
+    (tmp_path / "own.yaml").write_text("train: {widht: 2}\n")
+
+    status, _, complaint = shipseg(*words(scenes, tmp_path / "out", "--presets", f"tiny,{tmp_path / 'own.yaml'}"))
+
+    assert status == 2
+    assert complaint.endswith("own.yaml: there is no option 'widht'\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_outside_of_an_image_that_tests_is_refused_before_anything_is_trained(shipseg, folded, archive, own):
+    out, _ = folded
+    labels = Path(archive.labels.source)
+    before, tested = labels.read_text(), (out / "fold-1" / "split.csv").read_text()
+    test = next(name for name in archive.files if name not in tested)
+    labels.write_text(f"{before}{test},{256 * 256} 2\n")
+
+    status, _, complaint = shipseg(*words(archive, out.with_name("new"), "--presets", own / "plain.yaml"))
+
+    labels.write_text(before)
+    assert status == 2
+    assert f"{test}: run '{256 * 256} 2' leaves the image" in complaint
+    assert not list(out.with_name("new").glob("*/plain"))
+
+
+def test_a_verb_that_is_killed_is_no_interrupt(monkeypatch, tmp_path):
+    """As by a system that runs out of memory. What stands in for Python ends itself in that way."""
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nkill -9 $$\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+
+    with pytest.raises(InputError, match="train of preset tiny was ended by signal 9, most likely as memory ran out"):
+        compare._call(read_preset("tiny"), "train")

@@ -104,7 +104,6 @@ def test_a_missing_extra_is_named(weights):
     )
     ended = subprocess.run([sys.executable, "-c", code, "serve", "--weights", weights], capture_output=True, text=True)
 
-    assert (ended.returncode, ended.stderr) == (
-        2,
-        f"error: serve needs starlette, uvicorn; in the project's folder: {sys.executable} -m pip install -e '.[serve]'\n",
-    )
+    install = f"{sys.executable} -m pip install -e '.[serve]'"
+    told = f"error: serve needs starlette, uvicorn; in the project's folder: {install}\n"
+    assert (ended.returncode, ended.stderr) == (2, told)

@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.archive.archive import open_archive
+from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.classifier import Classifier
 from shipseg_tiles.inference.gate import Gate
 from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.jobs import locked
 from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.patches.feed import RatioFeed
@@ -24,6 +26,7 @@ from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.rle import encode
+from shipseg_tiles.training import fit
 from shipseg_tiles.training.fit import enough_memory, fit_ends, train
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.true_dice import measure_true_dice
@@ -660,9 +663,49 @@ def test_stores_of_other_scales_do_not_train_together(scenes, store, tmp_path):
 def test_batches_that_memory_does_not_hold_are_told():
     """16 TB. Other errors are no matter of memory."""
     with (
-        pytest.raises(InputError, match="memory does not suffice for batches of 8; use a smaller --batch-size"),
-        enough_memory(8),
+        pytest.raises(InputError, match="memory does not suffice for batches of 8; use fewer"),
+        enough_memory("batches of 8", "use fewer"),
     ):
         keras.ops.zeros((1 << 22, 1 << 20))
-    with pytest.raises(ZeroDivisionError), enough_memory(8):
+    with pytest.raises(ZeroDivisionError), enough_memory("batches of 8", "use fewer"):
         raise ZeroDivisionError
+
+
+def test_a_net_that_memory_does_not_hold_is_told(easy, tmp_path):
+    """Two layers of a million filters each are tied by 39 TB of weights."""
+    with pytest.raises(InputError, match="memory does not suffice for a net of width 1048576; use a smaller --width"):
+        train(easy, tmp_path / "net.keras", replace(TINY, width=1 << 20))
+
+
+def test_a_break_while_weights_are_written_leaves_those_before_with_their_contract(easy, tmp_path, monkeypatch):
+    """The second net is on disk, not yet in its place, when the break comes."""
+    out, before = tmp_path / "net.keras", []
+
+    def broken(path):
+        if before:
+            raise KeyboardInterrupt
+        before.append(checksum(path))
+        return before[0]
+
+    monkeypatch.setattr(fit, "checksum", broken)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(easy, out, replace(TINY, keep="last"))
+
+    assert read_contract(out).weights_sha256 == before[0]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".keras", ".training"]
+
+
+def test_two_trainings_do_not_write_the_same_weights(easy, tmp_path):
+    out = tmp_path / "net.keras"
+
+    with locked(out), pytest.raises(InputError, match=r"another process is writing .*net\.keras; wait for it"):
+        train(easy, out, TINY)
+
+
+def test_weights_that_cannot_be_written_are_told_before_anything_is_trained(easy, tmp_path):
+    (tmp_path / "net.keras").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        train(easy, tmp_path / "net.keras", TINY)
+    assert not (tmp_path / "net.training").exists()

@@ -139,6 +139,31 @@ def test_batches_full_of_ships_are_refused_before_anything_is_mined(first, store
     assert not (tmp_path / "net.rounds").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("net.keras", {"epochs": 0}, "epochs 0 must be above 0"),
+        ("net.keras", {"learning_rate": float("nan")}, "learning rate nan must be above 0"),
+        ("net.keras", {"mined_fraction": 0.01}, r"mined fraction 0\.01 gives no patch to batches of 8, with which"),
+        ("net.h5", {}, r"net\.h5 must end in \.keras"),
+    ],
+)
+def test_what_cannot_be_trained_costs_no_earlier_round(
+    first, store, scenes, processes, tmp_path, name, changes, message
+):
+    (tmp_path / "net.rounds").mkdir()
+
+    with pytest.raises(InputError, match=message):
+        mine_and_train(first, store, scenes, tmp_path / name, processes, replace(ROUNDS, **changes))
+    assert [path.name for path in tmp_path.iterdir()] == ["net.rounds"]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, float("nan"), float("inf")])
+def test_shares_that_there_are_not_are_refused(fraction):
+    with pytest.raises(InputError, match=f"mined fraction {fraction} must be above 0 and below 1"):
+        replace(ROUNDS, mined_fraction=fraction)
+
+
 def test_weights_that_do_not_say_how_they_were_trained_are_refused(first, store, scenes, processes, tmp_path):
     silent = copied(first, tmp_path / "silent", lambda origin: {})
 
