@@ -125,8 +125,12 @@ def check_writable(path: Path) -> None:
     above = next(folder for folder in path.parents if folder.exists())
     if not above.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
-    with TemporaryFile(dir=above):
-        pass
+    try:
+        with TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        error.filename = str(path)  # not a name that nobody asked for
+        raise
 
 
 def check_space(folder: Path, size: int) -> None:

@@ -60,7 +60,7 @@ def read_record(predictions: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise damaged_record(predictions, error) from None
-    if not isinstance(record, dict) or not isinstance(record.get("options", {}), dict):
+    if not isinstance(record, dict) or not isinstance(record.get("options"), dict):  # as what `score --json` writes
         raise damaged_record(predictions, "it holds something else")
     return record
 

@@ -1,5 +1,6 @@
 """What all verbs share: how options are declared and what a verb gives back."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -254,6 +255,7 @@ def quiet_import() -> Iterator[None]:
         InputError: If Keras has no backend, or none of that name.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # not that a net is traced anew for images of other sizes
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

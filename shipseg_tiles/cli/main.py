@@ -1,6 +1,7 @@
 """`shipseg-tiles VERB`: find the verb, parse its options, run it, and say in one line what went wrong."""
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -50,6 +51,10 @@ VERBS = {
 
 _RESULTS = ("out", "json", "sheet")
 """Options that name what is written."""
+
+
+_OTHER_FILES = {".csv", ".geojson", ".h5", ".html", ".jpg", ".keras", ".md", ".png", ".tif", ".yaml"}
+"""Suffixes of what else verbs write, so that what is written first is not replaced by the JSON."""
 
 
 class _Parser(ArgumentParser):
@@ -160,7 +165,9 @@ def _refuse_replacing(options: Any) -> None:
 
 
 def _check_json(path: Path) -> None:
-    """Refuse a file that cannot be written, or that holds anything but an earlier result, such as an image."""
+    """Refuse a file that cannot be written, or that holds anything but an earlier result."""
+    if path.suffix.lower() in _OTHER_FILES:
+        raise InputError(f"--json {path} is called as files of another kind are; end its name in .json")
     check_writable(path)
     if not path.exists():
         return
@@ -172,7 +179,10 @@ def _check_json(path: Path) -> None:
 def _report(outcome: Outcome, json_file: Path | None) -> None:
     if json_file:  # first, as whoever reads the summary may have closed it
         write_json(json_file, outcome.data)
-    print(outcome.summary)
+    try:
+        print(outcome.summary, flush=True)
+    except BrokenPipeError:  # as of `| head`, which has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more at its end
 
 
 def _overview() -> str:
@@ -196,6 +206,8 @@ def _explained(error: OSError) -> str:
     text = error.strerror or " ".join(str(error).split())
     if isinstance(error, (FileExistsError, NotADirectoryError)):
         text = "a file is where a folder should be; choose another place"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text += "; free some space, then give the same command again"
     return f"{error.filename}: {text}" if error.filename else text
 
 

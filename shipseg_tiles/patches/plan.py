@@ -164,7 +164,8 @@ def plan_patches(
     sums = candidates.groupby(["split", "class"], observed=False).size()
     counts = {part: int(sums[part]) for part in PARTS}
     if not counts["train", "ship"]:
-        raise InputError(f"{labels.source} shows no ship in any training image; a store needs ships to train on")
+        least = f" of {options.min_ship_pixels} pixels or more in a patch" if options.min_ship_pixels > 1 else ""
+        raise InputError(f"{labels.source} shows no ship{least} in any training image; a store needs ships to train on")
     wanted = background_wanted(counts, options.background_ratio)
     kept = [np.flatnonzero(candidates["class"] == "ship")]
     kept += [_draw_background(candidates, split, wanted[split], options) for split in SPLITS]

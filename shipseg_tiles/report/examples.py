@@ -45,7 +45,8 @@ def draw_examples(usable: UsableImages, measures: Measures, seed: int) -> Iterat
                 yield _smallest_ship(name, image, pixels, measures)
             else:
                 ships = measures.images.at[name, "ships"]
-                caption = f"{kind}: {name}, {ships} ships, {pixels.size:,} ship pixels"
+                counted = f"{ships} {'ship' if ships == 1 else 'ships'}"
+                caption = f"{kind}: {name}, {counted}, {pixels.size:,} ship pixels"
                 yield Example(jpeg_address(_whole(image, pixels)), caption)
 
 

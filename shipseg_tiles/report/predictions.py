@@ -61,7 +61,7 @@ class Record:
     Attributes:
         ships: Run-length text of each ship.
         passed_over: Whether a classifier passed it over.
-        pixels: Height times width.
+        pixels: Those of the image, or of the region of it that was predicted.
         identity: See `identity_of`.
         calibrated: Whether the contract was calibrated on it.
         tiles: As of `TileCounts`, like the next two.
@@ -177,10 +177,11 @@ class PredictionFolder:
         except InputError:
             self._remove_files(prediction.name)
             raise
+        region = self._options.region_in(*prediction.shape)
         record = Record(
             ships,
             prediction.passed_over,
-            prediction.shape[0] * prediction.shape[1],
+            (region.bottom - region.top) * (region.right - region.left),
             # Of the file as it was before it was read: one that was replaced since is another.
             self._identities.get(prediction.name) or identity_of(path),
             prediction.calibrated,

@@ -36,7 +36,7 @@ class Stage:
         """Check the ranges; NaN is not above 0 either."""
         for name in ("epochs", "learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"{name.replace('_', ' ')} {getattr(self, name)} must be above 0")
+                raise InputError(f"{name.replace('_', ' ')} {getattr(self, name)} must be above 0 and finite")
 
     @classmethod
     def parse(cls, text: str) -> "Stage":

@@ -167,10 +167,10 @@ def test_examples_of_each_kind(archive, tmp_path):
 
     assert captions(text) == [
         "most ships: many.png, 3 ships, 60 ship pixels",
-        "most ships: large.png, 1 ships, 600 ship pixels",
+        "most ships: large.png, 1 ship, 600 ship pixels",
         "typical: many.png, 3 ships, 60 ship pixels",
-        "typical: tiny.png, 1 ships, 4 ship pixels",
-        "largest ship: large.png, 1 ships, 600 ship pixels",
+        "typical: tiny.png, 1 ship, 4 ship pixels",
+        "largest ship: large.png, 1 ship, 600 ship pixels",
         "largest ship: many.png, 3 ships, 60 ship pixels",
         "smallest ship: tiny.png, 4 px at row 100, column 4, enlarged 6 times",
         "smallest ship: many.png, 20 px at row 10, column 14, enlarged 6 times",

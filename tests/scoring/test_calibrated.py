@@ -21,7 +21,7 @@ def predicted(tmp_path):
     def make(*names):
         (tmp_path / "masks").mkdir(exist_ok=True)
         (tmp_path / "submission.csv").write_text(TRUTH.to_csv())
-        (tmp_path / "run.json").write_text(json.dumps({"images": 6, "calibration_images": names}))
+        (tmp_path / "run.json").write_text(json.dumps({"images": 6, "options": {}, "calibration_images": names}))
         return tmp_path
 
     return make
@@ -38,12 +38,14 @@ def test_predictions_of_unknown_origin_were_calibrated_on_nothing_that_is_known(
 
 
 def test_a_run_before_there_was_calibration_names_nothing(tmp_path):
-    (tmp_path / "run.json").write_text('{"images": 6}')
+    (tmp_path / "run.json").write_text('{"options": {}}')
 
     assert left_out(tmp_path) == set()
 
 
-@pytest.mark.parametrize("text", ['{"calibration_images": 3}', '{"calibration_images": null}'])
+@pytest.mark.parametrize(
+    "text", ['{"options": {}, "calibration_images": 3}', '{"options": {}, "calibration_images": null}']
+)
 def test_a_damaged_record_is_refused(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
 
