@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from shipseg_tiles.archive.archive import Archive, open_archive
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.patches.store_writer import COMPRESSIONS
 
@@ -37,7 +38,7 @@ def main() -> None:
 def measure(archive: Archive, path: Path, compression: str) -> tuple[int, float, float]:
     """Make a store; return its bytes, the seconds that took, and patches/s read at random by one thread."""
     began = time.perf_counter()
-    options = MakeOptions(valid_fraction=0.0)
+    options = PatchOptions(valid_fraction=0.0)
     make_patches(archive, path, options, workers=os.cpu_count() or 1, layout=Layout(compression=compression))
     seconds = time.perf_counter() - began
     ships = PatchStore(path).sets["train", "ship"]

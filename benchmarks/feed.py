@@ -22,9 +22,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
 from shipseg_tiles.patches.feed import ORDERS, RatioFeed
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
-from shipseg_tiles.patches.slots import CLASSES
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
 from shipseg_tiles.patches.store import PatchStore
+from shipseg_tiles.patches.store_layout import CLASSES
 
 BATCH = 64
 ROUNDS = 7
@@ -52,7 +53,7 @@ def main() -> None:
 def make_stores(folder: Path) -> None:
     made = simulate_archive(folder, images=60, seed=0)
     archive = open_archive(made.images, made.labels)
-    options = MakeOptions(stride=32, background_ratio=1.0, valid_fraction=0.0)
+    options = PatchOptions(stride=32, background_ratio=1.0, valid_fraction=0.0)
     for name, layout in LAYOUTS.items():
         make_patches(archive, folder / f"{name}.h5", options, workers=2, layout=layout)
 
@@ -78,7 +79,7 @@ def measure(path: Path, order: str) -> None:
     print(
         f"{path.stem:6} {order:10} {rate:9,.0f} patches/s, ratios {both:.2f} (a), {images:.2f} (b);"
         f" memory {' '.join(f'{size:.1f}' for size in allocated)} MB, process +{grown:.0f} MB"
-        f" ({len(feed) * BATCH} patches of {feed.store.patch} px)"
+        f" ({len(feed) * BATCH} patches of {feed.store.side} px)"
     )
 
 

@@ -21,7 +21,8 @@ import numpy as np
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
 from shipseg_tiles.cli.common import quiet_import
-from shipseg_tiles.patches.make import MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import PatchOptions
 from shipseg_tiles.patches.store import PatchStore
 
 with quiet_import():
@@ -84,7 +85,7 @@ def main() -> None:
 
 def make_store(folder: Path) -> PatchStore:
     made = simulate_archive(folder, images=40, seed=0)
-    options = MakeOptions(stride=32, background_ratio=1.0, valid_fraction=0.0)
+    options = PatchOptions(stride=32, background_ratio=1.0, valid_fraction=0.0)
     make_patches(open_archive(made.images, made.labels), folder / "patches.h5", options, workers=1)
     return PatchStore(folder / "patches.h5")
 
@@ -93,7 +94,7 @@ def prepare(store: PatchStore, options: TrainOptions, folder: Path) -> Contest:
     """Build what is timed, and run all of it once, so that nothing is compiled later."""
     schedule = options.stages_and_rates()
     model = build_model(options, AugmentedNet)
-    prepare_stage(model, schedule.stages[0], store.patch, options)
+    prepare_stage(model, schedule.stages[0], store.side, options)
     feed = RatioFeed(store, options.batch_size, 0.5, options.seed, workers=2, max_queue_size=8)
     batches = [feed[index % len(feed)] for index in range(IN_MEMORY)]
     time_bare(model, batches, 1)
@@ -105,7 +106,7 @@ def prepare(store: PatchStore, options: TrainOptions, folder: Path) -> Contest:
         train=lambda: time_train(model, feed, pace, folder, steps),
         bare=lambda: time_bare(model, batches, steps),
         peak=find_peak(options.precision, model.jit_compile),
-        multiply_adds=count_multiply_adds(model.net, (1, store.patch, store.patch, 3)),
+        multiply_adds=count_multiply_adds(model.net, (1, store.side, store.side, 3)),
     )
 
 

@@ -18,7 +18,8 @@ from shipseg_tiles.archive.simulate import simulate_archive
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import write_contract
-from shipseg_tiles.patches.make import MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import PatchOptions
 from shipseg_tiles.patches.store import PatchStore
 
 BROWSER_FLAGS = (
@@ -42,7 +43,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 def store(scenes: Archive, tmp_path_factory: pytest.TempPathFactory) -> PatchStore:
     """Patches of 64 px: 12 images train, 4 validate and are kept whole as well."""
     path = tmp_path_factory.mktemp("store") / "patches.h5"
-    options = MakeOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
+    options = PatchOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
     make_patches(scenes, path, options, workers=1)
     return PatchStore(path)
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +10,7 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.split import SIDES, TRAIN, VALID
 from shipseg_tiles.archive.tables import read_table
+from shipseg_tiles.digests import text_digest
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import checked_name, write_text
 from shipseg_tiles.processes import open_workers
@@ -58,7 +58,10 @@ def read_sides(path: Path) -> dict[str, str]:
         InputError: If the file is missing or no such CSV, a row names no image or no side, or an image stands on two
             sides.
     """
-    table = _read_table(path)
+    return _sides_of(_read_table(path), path)
+
+
+def _sides_of(table: pd.DataFrame, path: Path) -> dict[str, str]:
     sides: dict[str, str] = {}
     for name, text in zip(table["ImageId"], table["split"], strict=True):
         side = text.strip()
@@ -73,7 +76,7 @@ def read_sides(path: Path) -> dict[str, str]:
 
 def split_identity(sides: Mapping[str, str] | None) -> str:
     """Say in a few letters how images are divided: `BY_PLACE`, or as a file says whose sides have this hash."""
-    return sha256(json.dumps(sorted(sides.items())).encode()).hexdigest()[:16] if sides else BY_PLACE
+    return text_digest(json.dumps(sorted(sides.items()))) if sides else BY_PLACE
 
 
 def read_places(path: Path) -> dict[str, str] | None:
@@ -82,8 +85,8 @@ def read_places(path: Path) -> dict[str, str] | None:
     Raises:
         InputError: As `read_sides`, or if a row names no place, or an image has two.
     """
-    read_sides(path)
     table = _read_table(path)
+    _sides_of(table, path)  # complains of what is wrong with them
     if "scene" not in table:
         return None
     places: dict[str, str] = {}

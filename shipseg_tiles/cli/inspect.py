@@ -52,7 +52,7 @@ def _describe(store: "PatchStore") -> dict[str, Any]:
             split: round(of_split["background"] / of_split["ship"], 4) if of_split["ship"] else None
             for split, of_split in counts.items()
         },
-        "side": store.patch,
+        "side": store.side,
         "bytes": sum(path.stat().st_size for path in {*store.paths, *store.files}),
         "shards": 0 if store.files == store.paths else len(store.files),
         "compression": store.compression,

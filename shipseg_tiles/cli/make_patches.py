@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from shipseg_tiles.cli.common import CommonOptions, Outcome, interrupts, option, percent
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.options import BACKGROUND_FROM, Layout, PatchOptions
 
 if TYPE_CHECKING:
-    from shipseg_tiles.patches.make import Layout, MakeOptions
     from shipseg_tiles.patches.plan import PatchPlan
 
 
@@ -26,30 +26,40 @@ class Options(CommonOptions):
     images: Path | None = option("folder or zip of images (a dry run does without)", default=None, metavar="DIR")
     out: Path | None = option("HDF5 file to write (a dry run does without)", default=None, metavar="FILE.h5")
     preset: str = option("options of a preset, see shipseg-tiles presets; flags win", default="", metavar="NAME")
-    patch: int = option("side of a patch in the image, in pixels", default=128)
+    patch: int = option("side of a patch in the image, in pixels", default=PatchOptions.patch)
     stride: int | None = option("pixels from one patch to the next (default: the patch)", default=None)
     resize: int | None = option(
-        "side to which patches are shrunk or enlarged (default: not)", default=None, metavar="N"
+        "side to which patches are shrunk or enlarged (default: not)", default=PatchOptions.resize, metavar="N"
     )
-    background_ratio: float = option("background patches kept per ship patch", default=1.0, metavar="R")
+    background_ratio: float = option(
+        "background patches kept per ship patch", default=PatchOptions.background_ratio, metavar="R"
+    )
     background_from: str = option(
         "images that background comes from; both: half and half",
-        default="both",
-        choices=["both", "ship-images", "empty-images"],
+        default=PatchOptions.background_from,
+        choices=BACKGROUND_FROM,
     )
-    min_ship_pixels: int = option("leave out patches with fewer ship pixels, but some", default=1, metavar="N")
-    jitter: int = option("move ship patches off the grid by up to so many pixels", default=0, metavar="N")
+    min_ship_pixels: int = option(
+        "leave out patches with fewer ship pixels, but some", default=PatchOptions.min_ship_pixels, metavar="N"
+    )
+    jitter: int = option(
+        "move ship patches off the grid by up to so many pixels", default=PatchOptions.jitter, metavar="N"
+    )
     max_per_ship_count: int | None = option(
         "use at most so many images with 0 ships, with 1 ship, with 2 ... (default: all)",
-        default=None,
+        default=PatchOptions.max_per_ship_count,
         metavar="N",
     )
-    valid_fraction: float = option("share of the images that validate, chosen by place", default=0.1, metavar="F")
+    valid_fraction: float = option(
+        "share of the images that validate, chosen by place", default=PatchOptions.valid_fraction, metavar="F"
+    )
     split: Path | None = option(
         "CSV of ImageId,split with train or valid, instead of --valid-fraction", default=None, metavar="CSV"
     )
-    full_images: int = option("validation images kept whole, for the true dice in training", default=100, metavar="N")
-    seed: int = option("the same seed makes the same file", default=0, metavar="S")
+    full_images: int = option(
+        "validation images kept whole, for the true dice in training", default=PatchOptions.full_images, metavar="N"
+    )
+    seed: int = option("the same seed makes the same file", default=PatchOptions.seed, metavar="S")
     shards: int | None = option(
         "divide the patches among so many files, up to 64 (default: 1, on a cluster 16)",
         default=None,
@@ -66,16 +76,15 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Make the store, or say what it would be."""
     from shipseg_tiles.archive.split_file import read_split
-    from shipseg_tiles.patches.make import MakeOptions
 
-    chosen = {field.name: getattr(options, field.name) for field in fields(MakeOptions)}
+    chosen = {field.name: getattr(options, field.name) for field in fields(PatchOptions)}
     chosen["stride"] = options.patch if options.stride is None else options.stride
-    make_options = MakeOptions(**chosen)
+    make_options = PatchOptions(**chosen)
     sides = read_split(options.split) if options.split else None
     return (_preview if options.dry_run else _make)(options, make_options, sides)
 
 
-def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] | None) -> Outcome:
+def _make(options: Options, make_options: PatchOptions, sides: dict[str, str] | None) -> Outcome:
     from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.patches.make import make_patches
 
@@ -106,16 +115,14 @@ def _make(options: Options, make_options: "MakeOptions", sides: dict[str, str] |
     return Outcome("\n".join([*lines, *_count_lines(made.plan, options.background_ratio)]), data)
 
 
-def _layout(options: Options) -> "Layout":
-    from shipseg_tiles.patches.make import Layout
-
+def _layout(options: Options) -> Layout:
     shards = options.shards
     if shards is None:
         shards = _CLUSTER_SHARDS if options.cluster else 1
     return Layout(shards, options.compression)
 
 
-def _preview(options: Options, make_options: "MakeOptions", sides: dict[str, str] | None) -> Outcome:
+def _preview(options: Options, make_options: PatchOptions, sides: dict[str, str] | None) -> Outcome:
     from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.labels import read_labels
     from shipseg_tiles.patches.preview import preview_archive, preview_labels
@@ -147,7 +154,7 @@ def _preview(options: Options, make_options: "MakeOptions", sides: dict[str, str
 
 
 def _counts(plan: "PatchPlan") -> dict[str, dict[str, int]]:
-    from shipseg_tiles.patches.slots import CLASSES, SPLITS
+    from shipseg_tiles.patches.store_layout import CLASSES, SPLITS
 
     return {split: {kind: plan.count(split, kind) for kind in CLASSES} for split in SPLITS}
 

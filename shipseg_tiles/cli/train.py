@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from shipseg_tiles.cli.common import CommonOptions, Outcome, interrupts, number, option, quiet_import
-from shipseg_tiles.training.options import KEPT, MISS_RATE, TrainOptions
+from shipseg_tiles.patches.options import ORDERS
+from shipseg_tiles.training.options import KEPT, MISS_RATE, PRECISIONS, STRATEGIES, TrainOptions
 from shipseg_tiles.training.schedule import SCHEDULES
 
 
@@ -53,7 +54,7 @@ class Options(CommonOptions):
     order: str = option(
         "order of the patches; sequential for slow and network disks",
         default=TrainOptions.order,
-        choices=["random", "sequential"],
+        choices=ORDERS,
     )
     batch_size: int = option("patches in a batch", default=TrainOptions.batch_size, metavar="N")
     stages: list[str] = option(
@@ -93,12 +94,12 @@ class Options(CommonOptions):
     precision: str = option(
         "what layers compute in",
         default=TrainOptions.precision,
-        choices=["float32", "mixed_bfloat16", "mixed_float16", "auto"],
+        choices=PRECISIONS,
     )
     strategy: str = option(
         "devices: none for one, mirrored for all of this machine, multi-worker for those of all in TF_CONFIG",
         default=TrainOptions.strategy,
-        choices=["none", "mirrored", "multi-worker"],
+        choices=STRATEGIES,
     )
     seed: int = option("seed of weights, order and augmentation", default=TrainOptions.seed, metavar="S")
     resume: bool = option("go on where an earlier run with the same options stopped", default=False)

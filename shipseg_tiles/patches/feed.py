@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.options import ORDERS
 from shipseg_tiles.patches.ship_fraction import ShipFraction
-from shipseg_tiles.patches.slots import CLASSES, MINED
 from shipseg_tiles.patches.store import Patches, PatchSet, PatchStore
-
-ORDERS = ("random", "sequential")
+from shipseg_tiles.patches.store_layout import CLASSES, MINED
 
 
 class RatioFeed(keras.utils.PyDataset):
@@ -117,7 +116,7 @@ class RatioFeed(keras.utils.PyDataset):
         if self.mined:
             mined = self.mined.sets[MINED]
             parts.append(self._in_turn(mined, 2, batches * self.mined_in_batch, index, self.mined_in_batch))
-        return _gather(self.store.patch, parts)
+        return _gather(self.store.side, parts)
 
     def _in_turn(
         self, patches: PatchSet, stream: int, before_epoch: int, index: int, in_batch: int
@@ -165,7 +164,7 @@ class ValidationFeed(keras.utils.PyDataset):
         total = len(ships) + len(background)
         places = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, total))
         is_ship = places < len(ships)
-        return _gather(self.store.patch, [(ships, places[is_ship]), (background, places[~is_ship] - len(ships))])
+        return _gather(self.store.side, [(ships, places[is_ship]), (background, places[~is_ship] - len(ships))])
 
     def _sets(self) -> list[PatchSet]:
         return [self.store.sets["valid", kind] for kind in CLASSES]
@@ -185,10 +184,10 @@ def _mined_in_batch(store: PatchStore, mined: PatchStore | None, fraction: float
         raise InputError(f"mined fraction {fraction} gives 0 of {batch_size} patches; use a larger one")
     if not len(mined.sets[MINED]):
         raise InputError(f"{path} holds no background to train on; make it with mine")
-    if (mined.options["patch"], mined.patch) != (store.options["patch"], store.patch):
+    if (mined.options["patch"], mined.side) != (store.options["patch"], store.side):
         raise InputError(
-            f"{path} has patches of {mined.options['patch']} px stored at {mined.patch} px, {store.paths[0]}"
-            f" of {store.options['patch']} px stored at {store.patch} px; mine with the store that is trained on"
+            f"{path} has patches of {mined.options['patch']} px stored at {mined.side} px, {store.paths[0]}"
+            f" of {store.options['patch']} px stored at {store.side} px; mine with the store that is trained on"
         )
     leaking = store.validating_images().intersection(mined.source(*MINED)["image"])
     if leaking:

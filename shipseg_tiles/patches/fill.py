@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,14 @@ from patchify import patchify
 from shipseg_tiles import rle
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image, resize_image
-from shipseg_tiles.patches.slots import CLASSES, SPLITS, Slots
+from shipseg_tiles.patches.slots import Slots
+from shipseg_tiles.patches.store_layout import CLASSES, SPLITS
 from shipseg_tiles.tiling import TileGrid
 from shipseg_tiles.zipped import AnyPath
+
+if TYPE_CHECKING:  # they load pandas, and are no matter of workers
+    from shipseg_tiles.archive.archive import Archive
+    from shipseg_tiles.patches.plan import PatchPlan
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,21 @@ class ImageTask:
     path: AnyPath
     ships: tuple[str, ...]
     places: NDArray[np.int32]
+
+
+def image_tasks(archive: "Archive", plan: "PatchPlan") -> list[ImageTask]:
+    """Collect the rows of each image, which stand together in the plan."""
+    table = plan.table
+    codes = table["image"].cat.codes.to_numpy()
+    columns = [table["row"], table["column"], table["split"].cat.codes, table["class"].cat.codes, table["slot"]]
+    places = np.stack(columns, axis=1).astype(np.int32)
+    breaks = np.flatnonzero(np.diff(codes)) + 1
+    names = table["image"].cat.categories[codes[[0, *breaks]]]
+    of_images = np.split(places, breaks)
+    return [
+        ImageTask(archive.files[name], archive.labels.ships[name], of_image)
+        for name, of_image in zip(names, of_images, strict=True)
+    ]
 
 
 def check_image(path: AnyPath) -> None:

@@ -9,66 +9,28 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.split import choose_evenly
 from shipseg_tiles.archive.split_file import split_identity
+from shipseg_tiles.digests import text_digest
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.jobs import Job, open_job
-from shipseg_tiles.patches.fill import ImageTask, check_image, fill_slots
+from shipseg_tiles.patches.fill import check_image, fill_slots, image_tasks
 from shipseg_tiles.patches.full_image import FullImage
-from shipseg_tiles.patches.plan import CELLS, PatchPlan, PlanOptions, plan_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
+from shipseg_tiles.patches.plan import PatchPlan, plan_patches
+from shipseg_tiles.patches.shards import fill_shard, finish, partial_path
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_layout import shard_name, shard_path, shards_folder
-from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store, create_store, join_shards
+from shipseg_tiles.patches.store_writer import create_store, join_shards
 from shipseg_tiles.patches.survey import Survey, survey_archive
 from shipseg_tiles.processes import chunked, map_images, open_workers
 from shipseg_tiles.zipped import AnyPath, identity_of
-
-
-@dataclass(frozen=True)
-class MakeOptions(PlanOptions):
-    """All that decides which patches a store holds, and in which order.
-
-    Attributes:
-        valid_fraction: Share of the images that validate, chosen by place.
-        full_images: At most so many validation images are kept whole in the store, for the true dice in training.
-    """
-
-    valid_fraction: float = 0.1
-    full_images: int = 100
-
-    def __post_init__(self) -> None:
-        """Refuse what no store can hold."""
-        super().__post_init__()
-        if self.full_images < 0:
-            raise InputError(f"full images {self.full_images} must be 0 or more")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a store lies on disk.
-
-    Attributes:
-        shards: Number of files that the patches are divided among, 1 to `CELLS`; with 1, all is one file.
-        compression: One of `COMPRESSIONS`, or empty for none.
-    """
-
-    shards: int = 1
-    compression: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse a layout that there is not."""
-        if not 1 <= self.shards <= CELLS:
-            raise InputError(f"shards {self.shards} must be from 1 to {CELLS}")
-        if self.compression not in ("", *COMPRESSIONS):
-            raise InputError(f"there is no compression {self.compression!r}; choose one of {', '.join(COMPRESSIONS)}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +51,7 @@ class MadeStore:
 def make_patches(
     archive: Archive,
     out: Path,
-    options: MakeOptions,
+    options: PatchOptions,
     *,
     workers: int = 1,
     cluster: str = "",
@@ -107,7 +69,7 @@ def make_patches(
     Args:
         archive: The labelled images.
         out: HDF5 file to write; it appears when it is complete.
-        options: See `MakeOptions`.
+        options: See `PatchOptions`.
         workers: Number of processes, 1 or more. Neither they nor a cluster change a byte.
         cluster: See `open_workers`. The images and the folder of `out` must have the same paths on all machines.
         layout: One plain file unless something else is said.
@@ -128,7 +90,7 @@ def make_patches(
         open_job(out, recorded | asdict(layout) | _identities(archive), {"left_out": {}, "shards": []}) as job,
         open_workers(workers, cluster) as processes,
     ):
-        survey = survey_archive(archive, options, options.valid_fraction, sides, processes)
+        survey = survey_archive(archive, options, sides, processes)
         return _Run(survey, out, options, layout, recorded, job, processes).carry_out()
 
 
@@ -136,7 +98,7 @@ def _identities(archive: Archive) -> dict[str, str]:
     """Tell images and labels from others, so that no run goes on with patches of what was replaced since."""
     files = "".join(f"{name} {_identity_or_reason(path)}\n" for name, path in archive.files.items())
     texts = {"images": files, "labels": archive.labels.to_csv()}
-    return {name: f"of digest {sha256(text.encode()).hexdigest()[:16]}" for name, text in texts.items()}
+    return {name: f"of digest {text_digest(text)}" for name, text in texts.items()}
 
 
 def _identity_or_reason(path: AnyPath) -> str:
@@ -153,9 +115,9 @@ class _Run:
 
     survey: Survey
     out: Path
-    options: MakeOptions
+    options: PatchOptions
     layout: Layout
-    recorded: dict[str, object]
+    recorded: dict[str, Any]
     job: Job
     processes: Executor
 
@@ -262,51 +224,6 @@ class _Run:
             join_shards(self.out, plan, self.recorded, list(shards), full_images, self.survey.skipped)
             _remove_other_shards(self.out, shards)
         return bad
-
-
-def partial_path(path: Path) -> Path:
-    """Return where the file `path` stands while it is being filled."""
-    return path.with_name(f".{path.name}.partial")
-
-
-def image_tasks(archive: Archive, plan: PatchPlan) -> list[ImageTask]:
-    """Collect the rows of each image, which stand together in the plan."""
-    table = plan.table
-    codes = table["image"].cat.codes.to_numpy()
-    columns = [table["row"], table["column"], table["split"].cat.codes, table["class"].cat.codes, table["slot"]]
-    places = np.stack(columns, axis=1).astype(np.int32)
-    breaks = np.flatnonzero(np.diff(codes)) + 1
-    names = table["image"].cat.categories[codes[[0, *breaks]]]
-    of_images = np.split(places, breaks)
-    return [
-        ImageTask(archive.files[name], archive.labels.ships[name], of_image)
-        for name, of_image in zip(names, of_images, strict=True)
-    ]
-
-
-def fill_shard(
-    recorded: dict[str, object], compression: str, path: Path, plan: PatchPlan, tasks: list[ImageTask]
-) -> dict[str, str]:
-    """Make a shard, or go on with one that an earlier run or a lost worker began; return as `fill_slots`."""
-    unfinished = partial_path(path)
-    resumed = unfinished.exists()
-    if not resumed:
-        create_store(unfinished, plan, recorded)
-    patch = recorded["patch"]
-    assert isinstance(patch, int)
-    reasons = fill_slots(find_slots(unfinished), patch, resumed, tasks)
-    if not reasons:
-        finish(unfinished, path, compression)
-    return reasons
-
-
-def finish(unfinished: Path, path: Path, compression: str) -> None:
-    """Give a file that is filled its name, compressed if that is wished."""
-    if compression:
-        compress_store(unfinished, path, compression)
-        unfinished.unlink()
-    else:
-        unfinished.replace(path)
 
 
 def _remove_other_shards(out: Path, names: Collection[str]) -> None:

@@ -11,65 +11,10 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.slots import CLASSES, MAXIMUM_SIDE, PARTS, SPLITS
+from shipseg_tiles.patches.options import CELLS, PatchOptions
+from shipseg_tiles.patches.store_layout import CLASSES, PARTS, SPLITS
 from shipseg_tiles.rle import rows_and_columns
 from shipseg_tiles.tiling import TileGrid, shared_grid
-
-_MOST_BACKGROUND = 1e9
-
-CELLS = 64
-"""Images fall into so many cells, and slots go through them cell by cell. A shard holds whole cells, so that the order
-of the patches is the same however many shards there are."""
-
-BACKGROUND_FROM = ("both", "ship-images", "empty-images")
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    """What decides the plan.
-
-    Attributes:
-        patch: Side of a patch in the image, in pixels.
-        stride: Pixels from one patch to the next, 1 to `patch`.
-        resize: Side to which each patch is shrunk or enlarged when it is stored; None keeps it as it is.
-        background_ratio: Background patches kept per ship patch, 0 or more.
-        background_from: Images that background is drawn from: `ship-images`, `empty-images`, or `both`, half and half.
-        min_ship_pixels: Patches with fewer ship pixels, but some, are neither ship nor background and are left out.
-        jitter: Ship patches move off the grid by up to so many pixels, in both directions.
-        max_per_ship_count: Use at most so many images with 0 ships, with 1 ship, with 2 ...; None uses all.
-        seed: Seed of every random choice, 0 or more.
-
-    Raises:
-        InputError: If one of them is out of its range.
-    """
-
-    patch: int = 128
-    stride: int = 128
-    resize: int | None = None
-    background_ratio: float = 1.0
-    background_from: str = "both"
-    min_ship_pixels: int = 1
-    jitter: int = 0
-    max_per_ship_count: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what no plan can follow."""
-        if not 0 <= self.background_ratio <= _MOST_BACKGROUND:
-            raise InputError(f"background ratio {self.background_ratio} must be from 0 to {_MOST_BACKGROUND}")
-        if self.background_from not in BACKGROUND_FROM:
-            raise InputError(f"background from {self.background_from!r} must be one of {', '.join(BACKGROUND_FROM)}")
-        if max(self.patch, self.resize or 0) > MAXIMUM_SIDE:
-            raise InputError(f"patches of {max(self.patch, self.resize or 0)} px must be of {MAXIMUM_SIDE} px or less")
-        lowest = {"patch": 1, "resize": 1, "min_ship_pixels": 1, "jitter": 0, "max_per_ship_count": 1, "seed": 0}
-        for name, least in lowest.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name.replace('_', ' ')} {value} must be {least} or more")
-            if value is not None and value >= 2**32:
-                raise InputError(f"{name.replace('_', ' ')} {value} must be below {2**32}")
-        if not 1 <= self.stride <= self.patch:
-            raise InputError(f"stride {self.stride} must be from 1 to the patch of {self.patch}")
 
 
 @dataclass(frozen=True)
@@ -127,7 +72,7 @@ def fingerprint_of(sources: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     return digest.hexdigest()
 
 
-def limit_per_ship_count(ship_counts: Mapping[str, int], options: PlanOptions) -> list[str]:
+def limit_per_ship_count(ship_counts: Mapping[str, int], options: PatchOptions) -> list[str]:
     """Choose at most `max_per_ship_count` images of each number of ships; return their names in the given order."""
     table = pd.DataFrame({"image": list(ship_counts), "ships": list(ship_counts.values())})
     if options.max_per_ship_count is not None:
@@ -141,7 +86,7 @@ def plan_patches(
     labels: Labels,
     sizes: Mapping[str, tuple[int, int]],
     validation: Collection[str],
-    options: PlanOptions,
+    options: PatchOptions,
 ) -> PatchPlan:
     """Plan all patches.
 
@@ -155,7 +100,7 @@ def plan_patches(
         labels: The ships of each image.
         sizes: (height, width) of each image; images without a size are left out.
         validation: Names of the images whose patches validate; all others train.
-        options: See `PlanOptions`.
+        options: See `PatchOptions`.
 
     Raises:
         InputError: If a run leaves its image, or no training image shows a ship.
@@ -183,7 +128,7 @@ def background_wanted(counts: Mapping[tuple[str, str], int], ratio: float) -> di
 
 
 def _candidates(
-    labels: Labels, sizes: Mapping[str, tuple[int, int]], validation: frozenset[str], options: PlanOptions
+    labels: Labels, sizes: Mapping[str, tuple[int, int]], validation: frozenset[str], options: PatchOptions
 ) -> pd.DataFrame:
     """List every patch of every image that is ship, or background that may be drawn."""
     names = [name for name in labels.ships if name in sizes]
@@ -219,7 +164,7 @@ def _candidates(
 
 
 def _patches(
-    labels: Labels, name: str, grid: TileGrid, options: PlanOptions
+    labels: Labels, name: str, grid: TileGrid, options: PatchOptions
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the corners (N, 2) of the patches of an image, and the ship pixels (N,) of each."""
     rows, columns = _ship_places(labels, name, grid)
@@ -249,7 +194,7 @@ def _ship_places(labels: Labels, name: str, grid: TileGrid) -> tuple[NDArray[np.
     return rows, columns
 
 
-def _draw_background(candidates: pd.DataFrame, split: str, wanted: int, options: PlanOptions) -> NDArray[np.int64]:
+def _draw_background(candidates: pd.DataFrame, split: str, wanted: int, options: PatchOptions) -> NDArray[np.int64]:
     """Draw positions of at most `wanted` rows of background of a split, half of them from empty images if it can be."""
     background = candidates[(candidates["split"] == split) & (candidates["class"] == "background")]
     order = np.argsort(_lots(background[["image", "row", "column"]], options.seed, "background"), kind="stable")

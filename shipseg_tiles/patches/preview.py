@@ -11,10 +11,9 @@ from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.archive.split import VALID, choose_validation
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image
-from shipseg_tiles.patches.make import MakeOptions
+from shipseg_tiles.patches.options import PatchOptions
 from shipseg_tiles.patches.plan import PatchPlan, background_wanted, plan_patches
-from shipseg_tiles.patches.slots import SPLITS
-from shipseg_tiles.patches.store_layout import stored_side
+from shipseg_tiles.patches.store_layout import SPLITS, stored_side
 from shipseg_tiles.patches.store_writer import store_bytes
 from shipseg_tiles.patches.survey import survey_archive, wanted_images
 
@@ -45,7 +44,7 @@ class Preview:
     seconds: float | None
 
 
-def preview_labels(labels: Labels, options: MakeOptions, sides: Mapping[str, str] | None) -> Preview:
+def preview_labels(labels: Labels, options: PatchOptions, sides: Mapping[str, str] | None) -> Preview:
     """Preview from the labels alone: images count as 768 x 768 unless their masks tell, and the split goes by image.
 
     Args:
@@ -68,7 +67,7 @@ def preview_labels(labels: Labels, options: MakeOptions, sides: Mapping[str, str
 
 
 def preview_archive(
-    archive: Archive, options: MakeOptions, sides: Mapping[str, str] | None, processes: Executor, workers: int
+    archive: Archive, options: PatchOptions, sides: Mapping[str, str] | None, processes: Executor, workers: int
 ) -> Preview:
     """Preview exactly what `make_patches` would do; it looks at every image for its size and place, as that does.
 
@@ -82,7 +81,7 @@ def preview_archive(
     Raises:
         InputError: As `make_patches`.
     """
-    survey = survey_archive(archive, options, options.valid_fraction, sides, processes)
+    survey = survey_archive(archive, options, sides, processes)
     plan = plan_patches(survey.archive.labels, survey.sizes, survey.validation, options)
     cut = plan.table["image"].unique().tolist()
     seconds = _CUTTING * len(cut) * _seconds_to_decode(survey.archive, cut) / workers
@@ -99,7 +98,7 @@ def _seconds_to_decode(archive: Archive, names: Sequence[str]) -> float:
     return (time.perf_counter() - began) / len(timed)
 
 
-def _priced(plan: PatchPlan, images: int, options: MakeOptions, seconds: float | None) -> Preview:
+def _priced(plan: PatchPlan, images: int, options: PatchOptions, seconds: float | None) -> Preview:
     side = stored_side(vars(options))
     ratios = {}
     for ratio in RATIOS:

@@ -5,23 +5,10 @@ import os
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-SPLITS = ("train", "valid")
-CLASSES = ("ship", "background")
-
-PARTS = tuple(product(SPLITS, CLASSES))
-"""Split and class of every part of a store."""
-
-MINED = ("train", "background")
-"""Split and class of all hard negatives."""
-
-MAXIMUM_SIDE = 8192
-"""Larger patches are refused before memory is taken for one."""
 
 
 def checksum(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> int:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.full_image import FullImage
-from shipseg_tiles.patches.slots import CLASSES, PARTS, Slots
+from shipseg_tiles.patches.slots import Slots
 from shipseg_tiles.patches.store_file import Header, compression_of, opened
-from shipseg_tiles.patches.store_layout import shard_name, shard_path
+from shipseg_tiles.patches.store_layout import CLASSES, PARTS, shard_name, shard_path
 
 Patches = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Images uint8 (N, side, side, 3) and masks uint8 (N, side, side) of 0 and 1."""
@@ -95,7 +95,7 @@ class PatchStore:
     Attributes:
         paths: The files.
         files: The files that hold the patches: those above, or their shards.
-        patch: Side of a patch as it is stored, in pixels.
+        side: Of a patch as it is stored, in pixels; `options` has that in the image.
         options: What `make-patches` was called with; of the first file, if there are several.
         options_of_all: The same of each file.
         fingerprint: The plan's fingerprint; of several files, a hash of theirs.
@@ -112,7 +112,7 @@ class PatchStore:
         """
         self.paths = paths
         headers = [_header(path) for path in paths]
-        self.patch = headers[0].patch
+        self.side = headers[0].side
         self.options = headers[0].options
         self.options_of_all = [header.options for header in headers]
         self.left_out = {name: reason for header in headers for name, reason in header.left_out.items()}
@@ -127,8 +127,8 @@ class PatchStore:
             self.fingerprint = sha256("".join(fingerprints).encode()).hexdigest()
         files = [_files_of(path, header) for path, header in zip(paths, headers, strict=True)]
         self.files = tuple(file for of_path in files for file in of_path)
-        arrays = [_arrays(file, self.patch) for file in self.files]
-        self.sets = {part: PatchSet([of_file[part] for of_file in arrays], self.patch) for part in PARTS}
+        arrays = [_arrays(file, self.side) for file in self.files]
+        self.sets = {part: PatchSet([of_file[part] for of_file in arrays], self.side) for part in PARTS}
 
     def __reduce__(self) -> tuple[type["PatchStore"], tuple[Path, ...]]:
         """Open the files anew in another process, instead of sending what they hold."""

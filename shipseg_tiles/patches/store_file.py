@@ -25,8 +25,8 @@ from shipseg_tiles.archive.labels import parse_labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.extras import missing_extra
 from shipseg_tiles.patches.full_image import FullImage
-from shipseg_tiles.patches.slots import MAXIMUM_SIDE, PARTS, Slots
-from shipseg_tiles.patches.store_layout import FILTERS, FORMAT_VERSION, INDEX, SOURCE, stored_side
+from shipseg_tiles.patches.slots import Slots
+from shipseg_tiles.patches.store_layout import FILTERS, FORMAT_VERSION, INDEX, MAXIMUM_SIDE, PARTS, SOURCE, stored_side
 from shipseg_tiles.zipped import MAXIMUM_FILE_BYTES
 
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
@@ -40,9 +40,17 @@ _Json = TypeVar("_Json", dict[str, Any], list[str])
 
 @dataclass(frozen=True)
 class Header:
-    """The root attributes of a store, and why images are not in it, by name."""
+    """What a store says of itself.
 
-    patch: int
+    Attributes:
+        side: Of a patch as it is stored, in pixels.
+        options: What `make-patches` was called with.
+        fingerprint: The plan's.
+        left_out: Why images are not in it, by name.
+        shards: Names of the shards that hold its patches; empty if it holds them itself.
+    """
+
+    side: int
     options: dict[str, Any]
     fingerprint: str
     left_out: dict[str, str]
@@ -51,8 +59,8 @@ class Header:
     @property
     def scale(self) -> str:
         """Say how large patches are in the image and as they are stored."""
-        side = self.options["patch"]
-        return f"{side} px" if side == self.patch else f"{side} px stored at {self.patch} px"
+        patch = self.options["patch"]
+        return f"{patch} px" if patch == self.side else f"{patch} px stored at {self.side} px"
 
 
 class StoreFile:
@@ -82,18 +90,18 @@ class StoreFile:
         if self._dataset("left_out").size > _LONGEST_LEFT_OUT:
             raise InputError(f"{self.path} says of too many images why they are left out; do not use this file")
         header = Header(
-            patch=operator.index(self._attribute("patch")),
+            side=operator.index(self._attribute("patch")),
             options=_parsed(self._attribute("options"), dict),
             fingerprint=_fingerprint(self._attribute("plan_fingerprint").decode()),
             left_out=_parsed(self._whole("left_out", "|u1").tobytes(), dict),
             shards=_parsed(self._attribute("shards"), list),
         )
         patch, stride, seed = (operator.index(header.options[name]) for name in ("patch", "stride", "seed"))
-        if not 1 <= header.patch <= MAXIMUM_SIDE:
-            raise self.damaged(f" is for patches of {header.patch} px, not of 1 to {MAXIMUM_SIDE}")
-        if header.patch != stored_side(header.options) or not 1 <= stride <= patch <= MAXIMUM_SIDE or seed < 0:
+        if not 1 <= header.side <= MAXIMUM_SIDE:
+            raise self.damaged(f" is for patches of {header.side} px, not of 1 to {MAXIMUM_SIDE}")
+        if header.side != stored_side(header.options) or not 1 <= stride <= patch <= MAXIMUM_SIDE or seed < 0:
             raise self.damaged(
-                f" has patches of {header.patch} px by the options patch {patch}, stride {stride}, resize"
+                f" has patches of {header.side} px by the options patch {patch}, stride {stride}, resize"
                 f" {header.options['resize']} and seed {seed}, which do not fit"
             )
         return header

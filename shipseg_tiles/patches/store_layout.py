@@ -1,4 +1,4 @@
-"""The layout of a patch store, an HDF5 file; it is known here, in `store_file`, `store_writer` and nowhere else.
+"""The layout of a patch store, an HDF5 file; known here, in `slots`, `store_file`, `store_writer` and nowhere else.
 
     /train/ship        image     uint8 (N, side, side, 3)
     /train/background  mask      uint8 (N, side, side), 0 or 1
@@ -21,13 +21,27 @@ import json
 import operator
 import re
 from collections.abc import Mapping
-from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from shipseg_tiles.digests import text_digest
 from shipseg_tiles.errors import InputError
 
 FORMAT_VERSION = 3
+
+SPLITS = ("train", "valid")
+CLASSES = ("ship", "background")
+
+PARTS = tuple(product(SPLITS, CLASSES))
+"""Split and class of every part of a store."""
+
+MINED = ("train", "background")
+"""Split and class of all hard negatives."""
+
+MAXIMUM_SIDE = 8192
+"""Larger patches are refused before memory is taken for one."""
+
 FILTERS = {"lz4": 32004, "zstd": 32015, "gzip": 1}
 """What patches may be compressed with, and HDF5's codes for it."""
 
@@ -59,4 +73,4 @@ def shard_path(path: Path, name: str) -> Path:
 
 def shard_name(options: Mapping[str, Any], fingerprint: str) -> str:
     """Name a shard after what is in it: after the options of the run and the fingerprint of its part of the plan."""
-    return sha256(f"{json.dumps(options)} {fingerprint}".encode()).hexdigest()[:16]
+    return text_digest(f"{json.dumps(options)} {fingerprint}")

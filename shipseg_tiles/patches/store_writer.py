@@ -17,13 +17,11 @@ from shipseg_tiles.extras import import_extra
 from shipseg_tiles.files import check_space, written_whole
 from shipseg_tiles.patches.full_image import FullImage
 from shipseg_tiles.patches.plan import PatchPlan
-from shipseg_tiles.patches.slots import PARTS
-from shipseg_tiles.patches.store_layout import FILTERS, FORMAT_VERSION, INDEX, SOURCE, shard_path, stored_side
+from shipseg_tiles.patches.store_layout import FORMAT_VERSION, INDEX, PARTS, SOURCE, shard_path, stored_side
 
 _LIBRARY_VERSIONS = ("earliest", "v110")
 """The format of newer versions would note the time in every group, and equal stores would differ."""
 
-COMPRESSIONS = tuple(FILTERS)
 
 _PATCHES_AT_ONCE = 256
 
@@ -105,7 +103,7 @@ def compress_store(source: Path, target: Path, compression: str) -> None:
     Args:
         source: A complete plain store.
         target: File to write; it appears when it is complete.
-        compression: One of `COMPRESSIONS`.
+        compression: One of `FILTERS`.
 
     Raises:
         InputError: If the compression needs a library that is not installed.

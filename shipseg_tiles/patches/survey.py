@@ -11,7 +11,8 @@ from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.archive.split import VALID, choose_validation
 from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import read_size
-from shipseg_tiles.patches.plan import PlanOptions, limit_per_ship_count
+from shipseg_tiles.patches.options import PatchOptions
+from shipseg_tiles.patches.plan import limit_per_ship_count
 from shipseg_tiles.processes import map_images
 
 Size = tuple[int, int]
@@ -53,8 +54,7 @@ class Survey:
 
 def survey_archive(
     archive: Archive,
-    options: PlanOptions,
-    valid_fraction: float,
+    options: PatchOptions,
     sides: Mapping[str, str] | None,
     processes: Executor,
 ) -> Survey:
@@ -62,9 +62,8 @@ def survey_archive(
 
     Args:
         archive: The labelled images.
-        options: Say how many images are wanted of each number of ships.
-        valid_fraction: Share of the images that validate, chosen by place.
-        sides: `train` or `valid` by name, instead of the fraction; images without a side are left out.
+        options: Say how many images are wanted of each number of ships, and which share of them validates.
+        sides: `train` or `valid` by name, instead of that share; images without a side are left out.
         processes: Where images are read.
 
     Raises:
@@ -72,12 +71,12 @@ def survey_archive(
     """
     ship_counts = wanted_images(archive.labels, options, sides)
     files = {name: archive.files[name] for name in ship_counts}
-    if sides is None and valid_fraction:
+    if sides is None and options.valid_fraction:
         signatures, skipped = read_signatures(files, processes)
         sizes = {name: signature.size for name, signature in signatures.items()}
         places = group_places(signatures, find_pairs(signatures))
         counts = {name: ship_counts[name] for name in signatures}
-        validation = choose_validation(counts, places, valid_fraction, options.seed)
+        validation = choose_validation(counts, places, options.valid_fraction, options.seed)
     else:
         sizes, skipped = map_images(processes, read_size, files, "sizes")
         for name, reason in skipped.items():
@@ -86,7 +85,7 @@ def survey_archive(
     return Survey(archive, sizes, validation, {}).without(skipped)
 
 
-def wanted_images(labels: Labels, options: PlanOptions, sides: Mapping[str, str] | None) -> dict[str, int]:
+def wanted_images(labels: Labels, options: PatchOptions, sides: Mapping[str, str] | None) -> dict[str, int]:
     """Choose images by the number of ships that they show.
 
     Args:

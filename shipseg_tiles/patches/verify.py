@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.plan import fingerprint_of
-from shipseg_tiles.patches.slots import CLASSES, PARTS, checksum
+from shipseg_tiles.patches.slots import checksum
 from shipseg_tiles.patches.store import PatchArrays, PatchStore
+from shipseg_tiles.patches.store_layout import CLASSES, PARTS
 from shipseg_tiles.rle import mask_of, union
 from shipseg_tiles.tiling import TileGrid
 
@@ -91,7 +92,7 @@ def _all_of(problems: Iterator[Problem], store: PatchStore, group: str) -> Itera
 def _check_patches(store: PatchStore, split: str, kind: str, bar: "tqdm[NoReturn]") -> Iterator[Problem]:
     """Check the patches of one split and class of one file."""
     (arrays,) = store.sets[split, kind].parts
-    resized = store.patch != store.options["patch"]
+    resized = store.side != store.options["patch"]
     for slot, ship_pixels in enumerate(store.source(split, kind)["ship_pixels"].tolist()):
         what = _fault(arrays, slot, ship_pixels, kind, resized)
         if what:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shipseg_tiles.files import written_whole
-from shipseg_tiles.patches.slots import SPLITS
 from shipseg_tiles.patches.store import PatchSet, PatchStore
+from shipseg_tiles.patches.store_layout import SPLITS
 from shipseg_tiles.report.pictures import TRUTH, contact_sheet, outlined
 
 COLUMNS = 8
@@ -37,7 +37,7 @@ def write_sheet(store: PatchStore, path: Path) -> None:
         ships = _pictures(store.sets[split, "ship"], COLUMNS)
         pairs = [picture for image, mask in ships for picture in (image, outlined(image, mask, TRUTH))]
         background = [image for image, _ in _pictures(store.sets[split, "background"], COLUMNS)]
-        white = np.full((_shown_side(store.patch),) * 2 + (3,), 255, dtype=np.uint8)
+        white = np.full((_shown_side(store.side),) * 2 + (3,), 255, dtype=np.uint8)
         pictures += [*pairs, *[white] * (2 * COLUMNS - len(pairs))]
         pictures += [*background, *[white] * (COLUMNS - len(background))]
     with written_whole(path) as temporary:

@@ -23,8 +23,8 @@ from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.nets.weights_files import journal_folder
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
-from shipseg_tiles.patches.slots import CLASSES, SPLITS
 from shipseg_tiles.patches.store import PatchStore
+from shipseg_tiles.patches.store_layout import CLASSES, SPLITS
 from shipseg_tiles.processes import later_ctrl_c
 from shipseg_tiles.tiling import round_up
 from shipseg_tiles.training.callbacks import (
@@ -138,11 +138,11 @@ def _check_scale(store: PatchStore, options: TrainOptions) -> None:
     """Refuse patches of a scale or a side that the net or its augmentation cannot take."""
     if options.net in GATES:
         _check_for_gate(store, side_multiple(options.net, options.depth))
-    elif store.patch % 2**options.depth:
-        raise InputError(f"patches of {store.patch} px do not halve {options.depth} times; use a smaller --depth")
-    if AugmentationOptions.parse(options.augmentation).jpeg and store.patch % BLOCK:
+    elif store.side % 2**options.depth:
+        raise InputError(f"patches of {store.side} px do not halve {options.depth} times; use a smaller --depth")
+    if AugmentationOptions.parse(options.augmentation).jpeg and store.side % BLOCK:
         raise InputError(
-            f"patches of {store.patch} px hold no whole number of JPEG's blocks of {BLOCK} px; leave out --augmentation"
+            f"patches of {store.side} px hold no whole number of JPEG's blocks of {BLOCK} px; leave out --augmentation"
             " jpeg, or cut others"
         )
 
@@ -152,9 +152,9 @@ def _check_for_gate(store: PatchStore, multiple: int) -> None:
         raise InputError(
             f"{store.paths[0]} holds resized patches, but a gate sees images as they are; cut without --resize"
         )
-    if store.patch % multiple:
+    if store.side % multiple:
         raise InputError(
-            f"patches of {store.patch} px are no multiple of the {multiple} px that a gate needs; cut others"
+            f"patches of {store.side} px are no multiple of the {multiple} px that a gate needs; cut others"
         )
 
 
@@ -222,8 +222,17 @@ class _Training:
         boards = tensorboard(self.journal.folder / TENSORBOARD)
         progress, interrupt = Progress(self.schedule.epochs), StopOnInterrupt()
         with closing(interrupt), closing(self.journal), closing(progress):
-            first = [BeginEpoch(self.feed), interrupt, StopOnNaN(), self.count]
-            callbacks = [*first, judging, *boards, self.journal, pace, progress]
+            callbacks = [  # each finds in the logs of an epoch what those before it have added
+                BeginEpoch(self.feed),
+                interrupt,
+                StopOnNaN(),
+                self.count,  # adds how many patches were shown
+                judging,  # adds the scores, and saves the weights if they are the best
+                *boards,
+                self.journal,  # writes all of that down
+                pace,  # decides by what is written down how to go on
+                progress,
+            ]
             while not pace.is_over:
                 self._fit(callbacks)
         contract = read_contract(self.out)
@@ -260,7 +269,7 @@ class _Training:
 
     def _prepare(self, stage: Stage) -> None:
         with self.devices.scope():
-            prepare_stage(self.model, stage, self.store.patch, self.options)
+            prepare_stage(self.model, stage, self.store.side, self.options)
         self.prepared = stage
 
     def _save(self, epoch: int, contract: Contract) -> None:
@@ -335,7 +344,7 @@ def _usage(store: PatchStore, options: TrainOptions, pixel_size: float | None) -
     """Say how a net that is trained with `options` is to be used; the rest of the contract comes with its weights."""
     patch = store.options["patch"]
     needed = side_multiple(options.net, options.depth)
-    largest = min(TILE, TILE * patch // store.patch)  # a tile that is enlarged takes as much memory as others
+    largest = min(TILE, TILE * patch // store.side)  # a tile that is enlarged takes as much memory as others
     return Contract(
         weights_sha256="",
         net=options.net,

@@ -20,11 +20,10 @@ from shipseg_tiles.errors import InputError, NetError, first_of, warn_skipped
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
-from shipseg_tiles.patches.fill import fill_slots
-from shipseg_tiles.patches.make import image_tasks
+from shipseg_tiles.patches.fill import fill_slots, image_tasks
 from shipseg_tiles.patches.plan import PatchPlan
-from shipseg_tiles.patches.slots import CLASSES, MINED, SPLITS
 from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store_layout import CLASSES, MINED, SPLITS
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.processes import chunked
 from shipseg_tiles.rle import rows_and_columns

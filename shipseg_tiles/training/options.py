@@ -9,6 +9,9 @@ from shipseg_tiles.training.schedule import Schedule, Stage
 KEPT = ("best", "last")
 """Epochs whose weights may be kept."""
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
+STRATEGIES = ("none", "mirrored", "multi-worker")
+
 MISS_RATE = 0.01
 """Share of the ships that a gate may miss unless something else is asked for."""
 

@@ -8,8 +8,7 @@ import keras
 from keras import ops
 
 from shipseg_tiles.errors import InputError
-
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
+from shipseg_tiles.training.options import PRECISIONS
 
 
 @contextmanager

@@ -28,9 +28,7 @@ from shipseg_tiles.nets.weights_files import contract_path, journal_folder
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.store import Patches
 from shipseg_tiles.training.judges import Judge
-from shipseg_tiles.training.options import TrainOptions
-
-STRATEGIES = ("none", "mirrored", "multi-worker")
+from shipseg_tiles.training.options import STRATEGIES, TrainOptions
 
 
 class Devices:

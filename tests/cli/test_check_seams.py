@@ -84,7 +84,7 @@ def test_halo_overlap_and_table_of_a_known_net(check, nets, images, tmp_path):
         (32, 3, 0.25),
     ]
     assert result["profiles"][1]["percentile_99"][3:] == [0] * 29
-    assert result["stitched"][2]["maximum_difference"] == pytest.approx(33 / 49)
+    assert result["stitched"][2]["maximum_difference"] == pytest.approx(33 / 49, abs=1e-5)
     assert result["stitched"][3]["mean_difference"] < result["stitched"][2]["mean_difference"] / 3
     assert result["stitched"][2]["cost"] == 1
     assert (result["images"], result["skipped"], result["receptive_field"]) == (2, 0, 3)
@@ -105,7 +105,7 @@ def test_table_profile_and_plot_are_written(check, tmp_path):
     _, _, _, result = check("--tiles", "32", "--overlaps", "0.5", "--window", "core", "--limit", 1)
 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["profile.csv", "seams.csv", "seams.png"]
-    table = pd.read_csv(tmp_path / "out" / "seams.csv", float_precision="round_trip")
+    table = pd.read_csv(tmp_path / "out" / "seams.csv")
     assert table.to_dict("records") == result["stitched"]
     assert len(pd.read_csv(tmp_path / "out" / "profile.csv")) == 32
     assert result["window"] == "core"
@@ -174,7 +174,8 @@ def test_bad_images_are_left_out_with_a_warning(check, images):
         _, _, _, result = check("--tiles", "16", "--overlaps", "0")
 
     assert (result["images"], result["skipped"]) == (1, 2)
-    assert [str(warning.message)[:14] for warning in warned] == ["b.png skipped:", "c.png skipped:"]
+    skipped = [str(warning.message)[:14] for warning in warned if warning.category is SkippedImageWarning]
+    assert skipped == ["b.png skipped:", "c.png skipped:"]
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,8 @@ from shipseg_tiles.inference.engines import ENGINES, PRECISIONS
 from shipseg_tiles.inference.formats import FORMATS
 from shipseg_tiles.nets.blocks import NORMALISATIONS
 from shipseg_tiles.nets.contract import SYMMETRIES
-from shipseg_tiles.patches.feed import ORDERS
-from shipseg_tiles.patches.plan import BACKGROUND_FROM
 from shipseg_tiles.scoring.calibration import OBJECTIVES
 from shipseg_tiles.tiling import WindowName
-from shipseg_tiles.training import precision
-from shipseg_tiles.training.strategy import STRATEGIES
 
 
 def choices_of(verb, name):
@@ -32,11 +28,7 @@ def choices_of(verb, name):
         ("ensemble", "symmetries", SYMMETRIES),
         ("predict", "engine", ENGINES),
         ("predict", "precision", PRECISIONS),
-        ("make_patches", "background_from", BACKGROUND_FROM),
         ("train", "normalisation", (*NORMALISATIONS, "frozen")),
-        ("train", "order", ORDERS),
-        ("train", "precision", precision.PRECISIONS),
-        ("train", "strategy", STRATEGIES),
         ("calibrate", "objective", OBJECTIVES),
         ("export", "to", FORMATS),
     ],

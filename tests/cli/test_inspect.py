@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_the_summary_says_what_is_in_a_store(folder, store):
 
 def test_shards_compression_and_another_ratio_are_told(inspect, scenes, tmp_path):
     """Half as much background: 11.5 patches for 23 ships round to 12, and 2 of 14 are left to validate 5."""
-    options = MakeOptions(
+    options = PatchOptions(
         patch=64, stride=64, background_ratio=0.5, seed=7, valid_fraction=0.25, full_images=0, resize=32
     )
     make_patches(scenes, tmp_path / "p.h5", options, layout=Layout(shards=2, compression="gzip"))
@@ -110,7 +111,7 @@ def test_damage_ends_with_one_line_that_names_it(inspect, folder):
 
 def test_a_gzip_patch_that_cannot_be_unpacked_ends_with_one_line(inspect, scenes, tmp_path):
     path = tmp_path / "p.h5"
-    options = MakeOptions(patch=64, stride=64, seed=7, valid_fraction=0.25, full_images=0)
+    options = PatchOptions(patch=64, stride=64, seed=7, valid_fraction=0.25, full_images=0)
     make_patches(scenes, path, options, layout=Layout(compression="gzip"))
     with h5py.File(path) as file:
         chunk = file["train/ship/image"].id.get_chunk_info(0)

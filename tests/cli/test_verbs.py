@@ -109,7 +109,7 @@ def test_the_store_holds_what_was_reported(user):
     for split, counts in user.made["patches"].items():
         assert {kind: len(store.sets[split, kind]) for kind in counts} == counts
     assert store.fingerprint == user.made["plan_fingerprint"]
-    assert store.patch == 128
+    assert store.side == 128
     assert len(list(store.full_images())) == 2
 
 

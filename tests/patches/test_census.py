@@ -2,7 +2,8 @@ import pytest
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.patches.census import PatchCount, count_patches, fitting_patches
-from shipseg_tiles.patches.plan import PlanOptions, plan_patches
+from shipseg_tiles.patches.options import PatchOptions
+from shipseg_tiles.patches.plan import plan_patches
 
 
 def test_patches_with_a_ship_pixel_are_ship_patches():
@@ -30,7 +31,7 @@ def test_overlapping_patches_at_the_border_count_each():
 def test_a_plan_has_as_many_to_choose_from(scenes, patch):
     sizes = dict.fromkeys(scenes.files, (256, 256))
 
-    plan = plan_patches(scenes.labels, sizes, [], PlanOptions(patch=patch, stride=patch))
+    plan = plan_patches(scenes.labels, sizes, [], PatchOptions(patch=patch, stride=patch))
 
     (count,) = count_patches(scenes.labels, sizes, [patch])
     assert count.ship == plan.candidates["train", "ship"] > 0

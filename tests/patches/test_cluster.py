@@ -8,12 +8,13 @@ import time
 import numpy as np
 import pytest
 
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
 from shipseg_tiles.patches.store import PatchStore
 
 distributed = pytest.importorskip("distributed", reason="Dask is an optional extra")
 
-OPTIONS = MakeOptions(patch=64, stride=4, background_ratio=0.3, seed=3, valid_fraction=0.25, full_images=3)
+OPTIONS = PatchOptions(patch=64, stride=4, background_ratio=0.3, seed=3, valid_fraction=0.25, full_images=3)
 SHARDS = Layout(shards=6)
 
 

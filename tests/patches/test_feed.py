@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.feed import ORDERS, RatioFeed, ValidationFeed
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
+from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import ORDERS, Layout, PatchOptions
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.ship_fraction import ShipFraction
-from shipseg_tiles.patches.slots import CLASSES, PARTS
 from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store_layout import CLASSES, PARTS
 from shipseg_tiles.patches.store_writer import create_store
 
 fast = settings(deadline=None, max_examples=40)
@@ -233,7 +234,7 @@ def test_several_stores_feed_as_one(tmp_path):
 def alike(scenes, tmp_path_factory):
     """The same patches in one plain file, in shards, and compressed."""
     folder = tmp_path_factory.mktemp("alike")
-    options = MakeOptions(patch=64, stride=64, seed=7, valid_fraction=0.25, full_images=0)
+    options = PatchOptions(patch=64, stride=64, seed=7, valid_fraction=0.25, full_images=0)
     layouts = {"plain": Layout(), "shards": Layout(shards=3), "gzip": Layout(compression="gzip")}
     for name, layout in layouts.items():
         make_patches(scenes, folder / f"{name}.h5", options, workers=1, layout=layout)

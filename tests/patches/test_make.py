@@ -14,14 +14,15 @@ from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.images import read_image, read_size
-from shipseg_tiles.patches.make import Layout, MadeStore, MakeOptions, make_patches
+from shipseg_tiles.patches.make import MadeStore, make_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.tiling import TileGrid
 
-OPTIONS = MakeOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
+OPTIONS = PatchOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
 """Those of the fixture `store`."""
 
-ODD = MakeOptions(patch=64, stride=40, background_ratio=3.0, seed=2, valid_fraction=0.3, full_images=50)
+ODD = PatchOptions(patch=64, stride=40, background_ratio=3.0, seed=2, valid_fraction=0.3, full_images=50)
 
 TRUNCATED, BROKEN, BROKEN_TOO = "d truncated.jpg", "e broken.jpg", "f broken too.jpg"
 
@@ -124,8 +125,8 @@ def check_patches(store, archive):
         assert not source.duplicated(["image", "row", "column"]).any()
         for slot, (name, row, column, ship_pixels) in enumerate(source.itertuples(index=False, name=None)):
             image = read_image(archive.files[name])
-            grid = TileGrid(*image.shape[:2], store.patch, store.options["stride"])
-            place = np.s_[row : row + store.patch, column : column + store.patch]
+            grid = TileGrid(*image.shape[:2], store.side, store.options["stride"])
+            place = np.s_[row : row + store.side, column : column + store.side]
             mask = grid.pad(archive.labels.mask(name, image.shape[:2]))
             stored_image, stored_mask = patches.read(np.array([slot]))
             assert np.array_equal(stored_image[0], grid.pad(image)[place])
@@ -376,7 +377,7 @@ def test_whole_images_resized(scenes, tmp_path):
     make_patches(scenes, tmp_path / "patches.h5", options)
     store = PatchStore(tmp_path / "patches.h5")
 
-    assert store.patch == 64
+    assert store.side == 64
     assert (store.options["patch"], store.options["resize"]) == (256, 64)
     source = store.source("train", "ship")
     images, masks = read_all(store.sets["train", "ship"])
@@ -428,9 +429,9 @@ def test_a_store_of_another_suffix_is_refused(name, scenes, tmp_path):
 
 def test_a_negative_number_of_full_images_is_refused():
     with pytest.raises(InputError, match="full images -5 must be 0 or more"):
-        MakeOptions(full_images=-5)
+        PatchOptions(full_images=-5)
     with pytest.raises(InputError, match="jitter -1 must be 0 or more"):
-        MakeOptions(jitter=-1)
+        PatchOptions(jitter=-1)
 
 
 @pytest.mark.parametrize("layout", [{"shards": 0}, {"shards": 65}, {"compression": "rar"}])

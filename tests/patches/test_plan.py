@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from shipseg_tiles import rle
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.plan import CELLS, PlanOptions, fingerprint_of, limit_per_ship_count, plan_patches
-from shipseg_tiles.patches.slots import PARTS
+from shipseg_tiles.patches.options import CELLS, PatchOptions
+from shipseg_tiles.patches.plan import fingerprint_of, limit_per_ship_count, plan_patches
+from shipseg_tiles.patches.store_layout import PARTS
 from shipseg_tiles.tiling import mirrored
 
 fast = settings(deadline=None, max_examples=40)
 
-SMALL = PlanOptions(patch=4, stride=4, background_ratio=100, seed=1)
+SMALL = PatchOptions(patch=4, stride=4, background_ratio=100, seed=1)
 """Patches of 4 px, and more background than there ever is: everything is kept."""
 
 
@@ -65,7 +66,7 @@ def test_patches_overlap_if_the_stride_is_smaller():
     """
     labels = Labels("labels.csv", {"a.png": ("11 1", "30 1")})
 
-    plan = plan_patches(labels, {"a.png": (5, 6)}, [], PlanOptions(patch=4, stride=2, background_ratio=100))
+    plan = plan_patches(labels, {"a.png": (5, 6)}, [], PatchOptions(patch=4, stride=2, background_ratio=100))
 
     assert rows_of(plan, "a.png") == [(0, 0, 1), (0, 2, 1), (1, 0, 0), (1, 2, 1)]
 
@@ -74,7 +75,7 @@ def test_odd_size_ends_at_the_border():
     """300 = 128 + 128 + 44: the third row begins at 300 - 128 = 172; 410 needs a fourth column at 282."""
     labels = Labels("labels.csv", {"a.png": ("1 1",)})
 
-    plan = plan_patches(labels, {"a.png": (300, 410)}, [], PlanOptions(background_ratio=100))
+    plan = plan_patches(labels, {"a.png": (300, 410)}, [], PatchOptions(background_ratio=100))
 
     expected = [(row, column) for row in (0, 128, 172) for column in (0, 128, 256, 282)]
     assert [(row, column) for row, column, _ in rows_of(plan, "a.png")] == expected
@@ -94,7 +95,7 @@ def test_every_patch_with_a_ship_pixel_is_kept_with_its_count(data, height, widt
     stride = data.draw(st.integers(1, patch))
     pixels = st.integers(1, height * width)
     ships = tuple(f"{start} 1" for start in data.draw(st.lists(pixels, min_size=1, max_size=4)))
-    options = PlanOptions(patch=patch, stride=stride, background_ratio=data.draw(st.sampled_from([0, 1, 200])))
+    options = PatchOptions(patch=patch, stride=stride, background_ratio=data.draw(st.sampled_from([0, 1, 200])))
 
     plan = plan_patches(Labels("labels.csv", {"a.png": ships}), {"a.png": (height, width)}, [], options)
 
@@ -123,7 +124,7 @@ def test_background_ratio_is_exact_to_one_patch(ratio, expected):
     labels, sizes = many_images(15, 15)
     validation = [name for name in sizes if name[-6:-4] >= "10"]
 
-    plan = plan_patches(labels, sizes, validation, PlanOptions(patch=4, stride=4, background_ratio=ratio))
+    plan = plan_patches(labels, sizes, validation, PatchOptions(patch=4, stride=4, background_ratio=ratio))
 
     assert plan.count("train", "ship") == 10
     assert plan.count("train", "background") == expected
@@ -153,7 +154,7 @@ def test_background_ratio_is_exact_to_one_patch(ratio, expected):
 def test_background_comes_evenly_from_ship_images_and_empty_ones(ship_images, empty_images, ratio, expected):
     """A ship image leaves 3 patches of background, an empty one 4; where one kind is short the other fills up."""
     plan = plan_patches(
-        *many_images(ship_images, empty_images), [], PlanOptions(patch=4, stride=4, background_ratio=ratio)
+        *many_images(ship_images, empty_images), [], PatchOptions(patch=4, stride=4, background_ratio=ratio)
     )
 
     assert drawn(plan) == expected
@@ -163,7 +164,7 @@ def test_no_patch_twice_and_the_background_is_drawn_at_random():
     """Over 30 seeds every one of the 3 + 4 background patches is drawn at some time."""
     places = set()
     for seed in range(30):
-        options = PlanOptions(patch=4, stride=4, background_ratio=2, seed=seed)
+        options = PatchOptions(patch=4, stride=4, background_ratio=2, seed=seed)
         table = plan_patches(*many_images(1, 1), [], options).table
         assert not table.duplicated(["image", "row", "column"]).any()
         background = table[table["class"] == "background"]
@@ -197,7 +198,7 @@ def test_the_split_is_the_one_asked_for_and_cuts_no_image():
 
 def test_rows_are_in_the_order_of_images_and_places():
     """Whoever fills the store reads each image once."""
-    table = plan_patches(*many_images(5, 5), [], PlanOptions(patch=4, stride=4, background_ratio=1)).table
+    table = plan_patches(*many_images(5, 5), [], PatchOptions(patch=4, stride=4, background_ratio=1)).table
     places = list(table[["image", "row", "column"]].astype({"image": str}).itertuples(index=False, name=None))
 
     assert places == sorted(places)
@@ -213,19 +214,19 @@ def test_images_without_a_size_are_left_out():
 
 def test_fingerprint_is_the_same_for_equal_plans_and_another_for_any_other():
     labels, sizes = many_images(4, 4)
-    options = PlanOptions(patch=4, stride=4, seed=3)
+    options = PatchOptions(patch=4, stride=4, seed=3)
     moved = Labels("labels.csv", labels.ships | {"ship00.png": ("64 1",)})
     larger = Labels("labels.csv", labels.ships | {"ship00.png": ("1 2",)})
     renamed = Labels("labels.csv", {name.replace("ship", "boat"): ships for name, ships in labels.ships.items()})
     plans = [
         plan_patches(labels, sizes, [], options),
-        plan_patches(labels, sizes, [], PlanOptions(patch=4, stride=4, seed=4)),
+        plan_patches(labels, sizes, [], PatchOptions(patch=4, stride=4, seed=4)),
         plan_patches(labels, sizes, ["ship01.png"], options),
         plan_patches(labels, sizes, ["ship02.png"], options),
         plan_patches(moved, sizes, [], options),
         plan_patches(larger, sizes, [], options),
         plan_patches(renamed, {name.replace("ship", "boat"): size for name, size in sizes.items()}, [], options),
-        plan_patches(labels, sizes, [], PlanOptions(patch=4, stride=4, seed=3, background_ratio=0.5)),
+        plan_patches(labels, sizes, [], PatchOptions(patch=4, stride=4, seed=3, background_ratio=0.5)),
     ]
 
     assert len({plan.fingerprint for plan in plans}) == len(plans)
@@ -238,8 +239,8 @@ def test_fingerprint_is_the_same_in_every_run():
     """Another process hashes text with another seed of its own."""
     code = (
         "from shipseg_tiles.archive.labels import Labels\n"
-        "from shipseg_tiles.patches.plan import PlanOptions, plan_patches\n"
-        "options = PlanOptions(patch=4, stride=4, background_ratio=1, seed=1)\n"
+        "from shipseg_tiles.patches.plan import PatchOptions, plan_patches\n"
+        "options = PatchOptions(patch=4, stride=4, background_ratio=1, seed=1)\n"
         "print(plan_patches(Labels('', {'a.png': ('1 1',), 'b.png': ()}), dict.fromkeys(('a.png', 'b.png'), (8, 8)),"
         " [], options).fingerprint)"
     )
@@ -247,7 +248,7 @@ def test_fingerprint_is_the_same_in_every_run():
         Labels("", {"a.png": ("1 1",), "b.png": ()}),
         dict.fromkeys(("a.png", "b.png"), (8, 8)),
         [],
-        PlanOptions(patch=4, stride=4, background_ratio=1, seed=1),
+        PatchOptions(patch=4, stride=4, background_ratio=1, seed=1),
     )
 
     environment = os.environ | {"PYTHONHASHSEED": "7"}
@@ -308,13 +309,13 @@ def test_run_that_leaves_its_image_is_refused():
 )
 def test_options_out_of_their_range_are_refused(options):
     with pytest.raises(InputError, match="must be"):
-        PlanOptions(**options)
+        PatchOptions(**options)
 
 
 @pytest.mark.parametrize(("origin", "expected"), [("ship-images", (6, 0)), ("empty-images", (0, 20))])
 def test_background_from_one_kind_of_image_alone(origin, expected):
     """20 wanted; 2 ship images have 6 patches of background in all, 10 empty ones have 40."""
-    options = PlanOptions(patch=4, stride=4, background_ratio=10, background_from=origin)
+    options = PatchOptions(patch=4, stride=4, background_ratio=10, background_from=origin)
 
     assert drawn(plan_patches(*many_images(2, 10), [], options)) == expected
 
@@ -324,7 +325,7 @@ def test_patches_with_too_few_ship_pixels_are_neither_ship_nor_background():
     labels = Labels("labels.csv", {"a.png": ("1 3", "5 1")})
 
     plan = plan_patches(
-        labels, {"a.png": (8, 8)}, [], PlanOptions(patch=4, stride=4, background_ratio=9, min_ship_pixels=2)
+        labels, {"a.png": (8, 8)}, [], PatchOptions(patch=4, stride=4, background_ratio=9, min_ship_pixels=2)
     )
 
     assert rows_of(plan, "a.png") == [(0, 0, 3), (0, 4, 0), (4, 4, 0)]
@@ -343,7 +344,7 @@ def test_jittered_ship_patches_hold_what_they_are_said_to_hold(data):
         row, column = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
         mask[row : row + 5, column : column + 3] = 1
     labels = Labels("labels.csv", {"a.png": (rle.encode(mask),)})
-    options = PlanOptions(patch=patch, stride=patch, background_ratio=0, min_ship_pixels=least)
+    options = PatchOptions(patch=patch, stride=patch, background_ratio=0, min_ship_pixels=least)
     try:
         still = rows_of(plan_patches(labels, {"a.png": (height, width)}, [], options), "a.png")
     except InputError:
@@ -369,7 +370,7 @@ def test_jitter_is_drawn_anew_by_each_seed_and_image_and_moves_no_background():
     sizes = dict.fromkeys(labels.ships, (128, 128))
 
     def places(seed):
-        options = PlanOptions(patch=32, stride=32, jitter=15, background_ratio=99, seed=seed)
+        options = PatchOptions(patch=32, stride=32, jitter=15, background_ratio=99, seed=seed)
         table = plan_patches(labels, sizes, [], options).table
         background = table[table["class"] == "background"]
         assert (background[["row", "column"]] % 32 == 0).all(axis=None)
@@ -382,7 +383,7 @@ def test_jitter_is_drawn_anew_by_each_seed_and_image_and_moves_no_background():
 def test_a_jitter_goes_as_far_as_it_may_in_all_directions():
     """The ship pixel, row 5 and column 5, is inside the patch (4, 4) of 4 px wherever 1 px moves it."""
     labels = Labels("labels.csv", {f"{number}.png": ("66 1",) for number in range(60)})
-    options = PlanOptions(patch=4, stride=4, jitter=1, background_ratio=0)
+    options = PatchOptions(patch=4, stride=4, jitter=1, background_ratio=0)
 
     table = plan_patches(labels, dict.fromkeys(labels.ships, (12, 12)), [], options).table
 
@@ -394,19 +395,19 @@ def test_at_most_so_many_images_of_each_number_of_ships():
     """5 images without, 3 with one ship, 1 with two; 2 of each are allowed."""
     counts = {f"{letter}.png": ships for letter, ships in zip("abcdefghi", [0, 1, 0, 2, 0, 1, 0, 1, 0], strict=True)}
 
-    chosen = {seed: limit_per_ship_count(counts, PlanOptions(max_per_ship_count=2, seed=seed)) for seed in range(20)}
+    chosen = {seed: limit_per_ship_count(counts, PatchOptions(max_per_ship_count=2, seed=seed)) for seed in range(20)}
 
     for names in chosen.values():
         assert names == sorted(names)
         assert sorted(counts[name] for name in names) == [0, 0, 1, 1, 2]
     assert set().union(*chosen.values()) == set(counts)
-    assert limit_per_ship_count(counts, PlanOptions()) == list(counts)
+    assert limit_per_ship_count(counts, PatchOptions()) == list(counts)
 
 
 def test_nothing_else_moves_when_an_image_goes():
     """The patches of all other images stay; of the background one more may be drawn or one fewer for each lost ship."""
     labels, sizes = many_images(40, 40)
-    options = PlanOptions(patch=4, stride=4, background_ratio=1, seed=4)
+    options = PatchOptions(patch=4, stride=4, background_ratio=1, seed=4)
     key = ["image", "row", "column"]
 
     def kept(sizes):
@@ -422,7 +423,7 @@ def test_nothing_else_moves_when_an_image_goes():
 
 def test_background_of_a_smaller_ratio_is_part_of_that_of_a_larger_one():
     def kept(ratio):
-        options = PlanOptions(patch=4, stride=4, background_ratio=ratio, seed=4)
+        options = PatchOptions(patch=4, stride=4, background_ratio=ratio, seed=4)
         table = plan_patches(*many_images(20, 20), [], options).table
         return set(table[["image", "row", "column"]].itertuples(index=False, name=None))
 

@@ -8,11 +8,12 @@ from PIL import Image
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError, SkippedImageWarning
-from shipseg_tiles.patches.make import MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import PatchOptions
 from shipseg_tiles.patches.preview import preview_archive, preview_labels
 from shipseg_tiles.patches.store import PatchStore
 
-OPTIONS = MakeOptions(patch=64, stride=64, background_ratio=2.0, seed=7, valid_fraction=0.25, full_images=4)
+OPTIONS = PatchOptions(patch=64, stride=64, background_ratio=2.0, seed=7, valid_fraction=0.25, full_images=4)
 
 
 @pytest.fixture

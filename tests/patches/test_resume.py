@@ -19,16 +19,17 @@ from PIL import Image
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.patches.fill import fill_slots
-from shipseg_tiles.patches.make import Layout, MakeOptions, fill_shard, image_tasks, make_patches, partial_path
-from shipseg_tiles.patches.plan import PlanOptions, plan_patches
-from shipseg_tiles.patches.slots import PARTS
+from shipseg_tiles.patches.fill import fill_slots, image_tasks
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
+from shipseg_tiles.patches.plan import plan_patches
+from shipseg_tiles.patches.shards import fill_shard, partial_path
 from shipseg_tiles.patches.store import PatchStore, find_slots
-from shipseg_tiles.patches.store_layout import shard_path
+from shipseg_tiles.patches.store_layout import PARTS, shard_path
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.patches.verify import verify_store
 
-OPTIONS = MakeOptions(patch=64, stride=4, background_ratio=0.3, seed=3, valid_fraction=0.25, full_images=3)
+OPTIONS = PatchOptions(patch=64, stride=4, background_ratio=0.3, seed=3, valid_fraction=0.25, full_images=3)
 """A stride of 4 px makes thousands of patches out of the 16 small scenes: a second or two of work."""
 
 FLAGS = {
@@ -173,7 +174,7 @@ def test_images_of_which_all_patches_are_there_are_not_read_again(tmp_path):
         Image.fromarray(np.random.default_rng(0).integers(256, size=(8, 8, 3), dtype=np.uint8)).save(tmp_path / name)
     labels = Labels("", {"a.png": ("1 1",), "b.png": ()})
     plan = plan_patches(
-        labels, dict.fromkeys(names, (8, 8)), [], PlanOptions(patch=4, stride=4, background_ratio=9, seed=1)
+        labels, dict.fromkeys(names, (8, 8)), [], PatchOptions(patch=4, stride=4, background_ratio=9, seed=1)
     )
     tasks = image_tasks(Archive("", {name: tmp_path / name for name in names}, labels), plan)
     out, recorded = tmp_path / "shard.h5", {"patch": 4, "stride": 4, "resize": None, "seed": 1}

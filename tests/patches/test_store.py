@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.full_image import FullImage
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
-from shipseg_tiles.patches.plan import PlanOptions, plan_patches
-from shipseg_tiles.patches.slots import PARTS
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
+from shipseg_tiles.patches.plan import plan_patches
 from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store_layout import PARTS
 from shipseg_tiles.patches.store_writer import _create_contiguous, compress_store, create_store, store_bytes
 
 OPTIONS = {
@@ -35,7 +36,7 @@ OPTIONS = {
     "valid_fraction": 0.5,
     "full_images": 2,
 }
-PLAN_OPTIONS = PlanOptions(patch=4, stride=4, seed=9)
+PLAN_OPTIONS = PatchOptions(patch=4, stride=4, seed=9)
 
 FULL_IMAGES = [
     FullImage("Küste.jpg", b"\xff\xd8 not decoded here \0\xff\xd9", ("1 2", "2 2", "9 1")),
@@ -115,7 +116,7 @@ def test_root_attributes_hold_options_seed_version_and_fingerprint(store):
         fingerprint = file.attrs["plan_fingerprint"].decode()
         assert len(fingerprint) == 64
         assert int(fingerprint, 16)
-        assert (store.patch, store.options["seed"], store.fingerprint) == (64, 7, fingerprint)
+        assert (store.side, store.options["seed"], store.fingerprint) == (64, 7, fingerprint)
 
 
 def test_mapped_patches_are_those_that_hdf5_reads(store):
@@ -177,7 +178,7 @@ def test_names_that_are_not_ascii_come_back(tmp_path):
     """32 letters of 2 or 3 bytes each: the field is as wide as the bytes of the longest name."""
     names = ["ä.jpg", "船" * 32 + ".jpg"]
     labels = Labels("labels.csv", dict.fromkeys(names, ("1 1",)))
-    plan = plan_patches(labels, dict.fromkeys(names, (4, 4)), [], PlanOptions(patch=4, stride=4, background_ratio=0))
+    plan = plan_patches(labels, dict.fromkeys(names, (4, 4)), [], PatchOptions(patch=4, stride=4, background_ratio=0))
     create_store(tmp_path / "patches.h5", plan, OPTIONS, [])
 
     assert sorted(PatchStore(tmp_path / "patches.h5").source("train", "ship")["image"]) == names
@@ -213,7 +214,7 @@ def test_stores_of_the_same_pixels_have_the_same_content(path, plan, tmp_path, k
 
 def test_store_without_whole_images_background_or_validation(tmp_path):
     labels = Labels("labels.csv", {"a.jpg": ("1 1",)})
-    plan = plan_patches(labels, {"a.jpg": (4, 4)}, [], PlanOptions(patch=4, stride=4, background_ratio=0))
+    plan = plan_patches(labels, {"a.jpg": (4, 4)}, [], PatchOptions(patch=4, stride=4, background_ratio=0))
     create_store(tmp_path / "patches.h5", plan, OPTIONS, [])
 
     store = PatchStore(tmp_path / "patches.h5")
@@ -686,7 +687,7 @@ def two_stores(scenes, tmp_path_factory):
     """A folder with a store of seed 7 and one of seed 8, in 3 shards each."""
     folder = tmp_path_factory.mktemp("shards")
     for seed in (7, 8):
-        options = MakeOptions(patch=64, stride=64, seed=seed, valid_fraction=0.25, full_images=0)
+        options = PatchOptions(patch=64, stride=64, seed=seed, valid_fraction=0.25, full_images=0)
         make_patches(scenes, folder / f"{seed}.h5", options, layout=Layout(shards=3))
     return folder
 

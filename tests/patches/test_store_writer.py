@@ -5,15 +5,17 @@ import hdf5plugin  # noqa: F401  # teaches plain h5py lz4 and zstd
 import numpy as np
 import pytest
 
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
 from shipseg_tiles.patches.store import PatchStore
-from shipseg_tiles.patches.store_writer import COMPRESSIONS, compress_store
+from shipseg_tiles.patches.store_layout import FILTERS
+from shipseg_tiles.patches.store_writer import compress_store
 
-OPTIONS = MakeOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
+OPTIONS = PatchOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
 """Those of the fixture `store`, which is one plain file."""
 
 LAYOUTS = {
-    **{name: Layout(compression=name) for name in COMPRESSIONS},
+    **{name: Layout(compression=name) for name in FILTERS},
     "shards": Layout(shards=64),
     "lz4 in shards": Layout(shards=2, compression="lz4"),
 }
@@ -23,7 +25,7 @@ LAYOUTS = {
 def made(scenes, store, tmp_path_factory):
     """The store in each of the other layouts, in a folder of its own."""
     folder = tmp_path_factory.mktemp("made")
-    for name in COMPRESSIONS:
+    for name in FILTERS:
         compress_store(store.paths[0], folder / name / "patches.h5", name)
     for name in ("shards", "lz4 in shards"):
         make_patches(scenes, folder / name / "patches.h5", OPTIONS, layout=LAYOUTS[name])
@@ -100,7 +102,7 @@ def test_a_store_knows_how_it_lies_on_disk(layout, made):
 
 
 def test_compressed_patches_are_whole_chunks_and_take_less_disk(made, store):
-    for name in COMPRESSIONS:
+    for name in FILTERS:
         path = made / name / "patches.h5"
         assert path.stat().st_size < 0.8 * store.paths[0].stat().st_size
         with h5py.File(path) as file:

@@ -13,14 +13,15 @@ from PIL import Image
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.patches.make import Layout, MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import Layout, PatchOptions
 from shipseg_tiles.patches.plan import fingerprint_of
-from shipseg_tiles.patches.slots import CLASSES, PARTS
 from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store_layout import CLASSES, PARTS
 from shipseg_tiles.patches.verify import verify_store
 from shipseg_tiles.rle import encode
 
-OPTIONS = MakeOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
+OPTIONS = PatchOptions(patch=64, stride=64, background_ratio=1.0, seed=7, valid_fraction=0.25, full_images=4)
 """Those of the fixture `store`: 23 + 23 patches train, 5 + 5 validate, 56 in all, and 4 whole images."""
 
 LAYOUTS = {

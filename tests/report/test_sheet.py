@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.patches.plan import PatchPlan
-from shipseg_tiles.patches.slots import PARTS
 from shipseg_tiles.patches.store import PatchStore, find_slots
+from shipseg_tiles.patches.store_layout import PARTS
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.report.pictures import TRUTH
 from shipseg_tiles.report.sheet import write_sheet

@@ -20,8 +20,9 @@ from shipseg_tiles.jobs import locked
 from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.patches.feed import RatioFeed
-from shipseg_tiles.patches.make import MakeOptions, make_patches
-from shipseg_tiles.patches.plan import PlanOptions, plan_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import PatchOptions
+from shipseg_tiles.patches.plan import plan_patches
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.patches.store_writer import create_store
@@ -70,7 +71,7 @@ def easy(tmp_path_factory):
         Image.fromarray(image).save(folder / "images" / f"{number:02}.png")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     archive = open_archive(folder / "images", folder / "labels.csv")
-    options = MakeOptions(patch=32, stride=16, valid_fraction=0.25, full_images=4, seed=0)
+    options = PatchOptions(patch=32, stride=16, valid_fraction=0.25, full_images=4, seed=0)
     make_patches(archive, folder / "patches.h5", options, workers=1)
     return PatchStore(folder / "patches.h5")
 
@@ -410,8 +411,8 @@ def test_a_gate_may_start_from_another(easy, gate, straight, tmp_path):
 
 def test_a_gate_refuses_patches_that_are_not_whole_cells_or_were_resized(scenes, tmp_path):
     shared = {"seed": 7, "valid_fraction": 0.25, "full_images": 4}
-    make_patches(scenes, tmp_path / "odd.h5", MakeOptions(patch=48, stride=48, **shared))
-    make_patches(scenes, tmp_path / "small.h5", MakeOptions(patch=256, stride=256, resize=64, **shared))
+    make_patches(scenes, tmp_path / "odd.h5", PatchOptions(patch=48, stride=48, **shared))
+    make_patches(scenes, tmp_path / "small.h5", PatchOptions(patch=256, stride=256, resize=64, **shared))
 
     with pytest.raises(InputError, match="patches of 48 px are no multiple of the 32 px that a gate needs"):
         train(PatchStore(tmp_path / "odd.h5"), tmp_path / "net.keras", replace(TINY, net="gate"))
@@ -447,7 +448,7 @@ def test_a_segmenter_takes_over_the_encoder_of_a_classifier(classifier, brief):
 
 def test_a_store_without_ships_is_refused(scenes, store, tmp_path):
     """Such as a store of hard negatives, given as the one to train on."""
-    plan = plan_patches(scenes.labels, dict.fromkeys(scenes.files, (256, 256)), [], PlanOptions(patch=64, stride=64))
+    plan = plan_patches(scenes.labels, dict.fromkeys(scenes.files, (256, 256)), [], PatchOptions(patch=64, stride=64))
     table = plan.table[plan.table["class"] == "background"].head(4).assign(slot=range(4))
     create_store(tmp_path / "sea.h5", replace(plan, table=table), store.options)
 
@@ -465,7 +466,7 @@ def test_hard_negatives_are_a_part_of_what_is_resumed(easy, straight):
 def cut_again(easy, path, folder=None, **changes):
     """Cut the images of `easy` once more, by other options or out of another folder."""
     folder = folder or easy.paths[0].parent
-    options = MakeOptions(**{"patch": 32, "stride": 16, "valid_fraction": 0.25, "full_images": 4, "seed": 0} | changes)
+    options = PatchOptions(**{"patch": 32, "stride": 16, "valid_fraction": 0.25, "full_images": 4, "seed": 0} | changes)
     make_patches(open_archive(folder / "images", folder / "labels.csv"), path, options)
     return PatchStore(path)
 
@@ -532,7 +533,7 @@ def test_without_a_journal_there_is_nothing_to_resume(store, tmp_path):
 
 def test_a_store_without_validation_trains_by_its_loss(scenes, tmp_path):
     """Under mixed precision, to see that the weights are float32 all the same."""
-    options = MakeOptions(patch=64, stride=64, seed=5, valid_fraction=0, full_images=4)
+    options = PatchOptions(patch=64, stride=64, seed=5, valid_fraction=0, full_images=4)
     make_patches(scenes, tmp_path / "patches.h5", options, workers=1)
     out = tmp_path / "net.keras"
     tiny = replace(TINY, width=2, epochs=2, learning_rate=1e-3, precision="mixed_bfloat16")
@@ -640,7 +641,7 @@ def test_net_of_resized_patches_sees_resized_images(scenes, tmp_path):
     """Patches of 200 px were stored at 64: the contract says so, and the answer has the size of the image.
 
     The net needs even sides, so that 768 px, as images of the competition have, are a tile that it can see."""
-    options = MakeOptions(patch=200, stride=200, resize=64, seed=7, valid_fraction=0.25, full_images=4)
+    options = PatchOptions(patch=200, stride=200, resize=64, seed=7, valid_fraction=0.25, full_images=4)
     make_patches(scenes, tmp_path / "p.h5", options)
 
     train(PatchStore(tmp_path / "p.h5"), tmp_path / "net.keras", replace(TINY, epochs=1))
@@ -653,7 +654,7 @@ def test_net_of_resized_patches_sees_resized_images(scenes, tmp_path):
 
 def test_stores_of_other_scales_do_not_train_together(scenes, store, tmp_path):
     """Patches of 64 px and images of 256 px stored at 64 have one shape, but ships of two sizes."""
-    options = MakeOptions(patch=256, stride=256, resize=64, seed=7, valid_fraction=0.25)
+    options = PatchOptions(patch=256, stride=256, resize=64, seed=7, valid_fraction=0.25)
     make_patches(scenes, tmp_path / "p.h5", options)
 
     with pytest.raises(InputError, match=r"has patches of 256 px stored at 64 px, .* of 64 px; use one size"):

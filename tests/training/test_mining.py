@@ -13,7 +13,8 @@ from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.patches.feed import RatioFeed
-from shipseg_tiles.patches.make import MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import PatchOptions
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.patches.verify import verify_store
 from shipseg_tiles.processes import open_workers
@@ -76,7 +77,7 @@ def draw(folder):
 def make_store(archive, folder, sides=SIDES, **changes):
     """Cut the archive: two ship patches, no background. `w whole.png` validates as a whole only, `n new.png` trains."""
     path = folder / "store" / "patches.h5"
-    options = MakeOptions(**{"patch": PATCH, "stride": PATCH, "background_ratio": 0.0, "full_images": 2} | changes)
+    options = PatchOptions(**{"patch": PATCH, "stride": PATCH, "background_ratio": 0.0, "full_images": 2} | changes)
     make_patches(archive, path, options, sides=sides)
     return PatchStore(path)
 
@@ -193,7 +194,7 @@ def test_a_store_that_was_cut_by_another_split_is_not_mined_with(weights, archiv
 
 def test_the_split_of_a_second_store_counts_as_well(weights, archive, cut, processes, tmp_path):
     """The first one is split by place, by which all images may be mined."""
-    options = MakeOptions(patch=PATCH, stride=PATCH, valid_fraction=0.0, full_images=0)
+    options = PatchOptions(patch=PATCH, stride=PATCH, valid_fraction=0.0, full_images=0)
     make_patches(archive, tmp_path / "first.h5", options)
     stores = PatchStore(tmp_path / "first.h5", *cut.paths)
 
@@ -218,7 +219,7 @@ def test_an_image_of_a_place_that_validates_is_left_alone(weights, processes, tm
     ships = {"far.png": (encode(boxes((512, 512), (10, 10, 4, 4))),), "near.png": (), "valid.png": ()}
     archive = Archive(str(tmp_path), files, Labels("labels.csv", ships))
     path = tmp_path / "store.h5"
-    options = MakeOptions(background_ratio=0.0, full_images=1)
+    options = PatchOptions(background_ratio=0.0, full_images=1)
     sides = {"far.png": "train", "near.png": "train", "valid.png": "valid"}
     make_patches(archive, path, options, sides=sides)
 
@@ -279,7 +280,7 @@ def test_patches_are_shuffled(weights, processes, tmp_path):
     Image.new("RGB", (80, 80)).save(tmp_path / "ship.png")
     ships = {"ship.png": (encode(boxes((80, 80), (0, 0, 4, 4))),), "white.png": ()}
     archive = Archive(str(tmp_path), {name: tmp_path / name for name in ships}, Labels("labels.csv", ships))
-    make_patches(archive, tmp_path / "p.h5", MakeOptions(patch=PATCH, stride=PATCH, valid_fraction=0.0))
+    make_patches(archive, tmp_path / "p.h5", PatchOptions(patch=PATCH, stride=PATCH, valid_fraction=0.0))
 
     found = find(weights, archive, PatchStore(tmp_path / "p.h5"), processes, sides=None)
     write_hard_negatives(found, archive, tmp_path / "mined.h5", processes)

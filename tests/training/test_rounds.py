@@ -7,7 +7,8 @@ import pytest
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
-from shipseg_tiles.patches.make import MakeOptions, make_patches
+from shipseg_tiles.patches.make import make_patches
+from shipseg_tiles.patches.options import PatchOptions
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
 from shipseg_tiles.training.options import TrainOptions
@@ -198,7 +199,7 @@ def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(of_no_store
     kept = next(name for name in names if scenes.labels.ships[name])
     others = [name for name in names if name != kept]
     sides = dict.fromkeys(others[:4], "valid") | dict.fromkeys(others[4:], "train")
-    options = MakeOptions(patch=64, stride=64, background_ratio=1.0, full_images=4)
+    options = PatchOptions(patch=64, stride=64, background_ratio=1.0, full_images=4)
     make_patches(scenes, tmp_path / "patches.h5", options, sides=sides)
     told, limited = [], replace(ROUNDS, rounds=1, epochs=1000, minutes=0.5 / 60)
 
@@ -221,7 +222,7 @@ def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(of_no_store
 
 def test_a_store_of_another_split_is_refused_before_anything_is_trained(of_no_store, scenes, processes, tmp_path):
     sides = {name: "valid" if number < 4 else "train" for number, name in enumerate(sorted(scenes.files))}
-    make_patches(scenes, tmp_path / "patches.h5", MakeOptions(patch=64, stride=64), sides=sides)
+    make_patches(scenes, tmp_path / "patches.h5", PatchOptions(patch=64, stride=64), sides=sides)
     store, out = PatchStore(tmp_path / "patches.h5"), tmp_path / "out" / "net.keras"
 
     with pytest.raises(InputError, match=r"patches\.h5 was cut with another --split; give the same file"):
