@@ -20,7 +20,7 @@ with quiet_import():
 
     from shipseg_tiles.nets.folding import fold_normalisation
     from shipseg_tiles.nets.saved import load_model
-    from shipseg_tiles.training.stages import choose_layers
+    from shipseg_tiles.training.trainable_layers import choose_layers
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.split import TRAIN, VALID, choose_sides
 from shipseg_tiles.archive.split_file import write_split
-from shipseg_tiles.cli.common import flag_words
+from shipseg_tiles.cli.options import flag_words
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.processes import open_workers
 from shipseg_tiles.scoring.calibrated_contract import held_out_scores

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.errors import warn_skipped
+from shipseg_tiles.errors import InputError, warn_skipped
 from shipseg_tiles.images import REDUCTION, read_reduced
-from shipseg_tiles.processes import map_images
+from shipseg_tiles.processes import map_images, open_workers
 from shipseg_tiles.zipped import AnyPath
 
 BLOCK = 256
@@ -101,3 +102,26 @@ def _surfaces() -> NDArray[np.float32]:
     powers = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(SIDE * SIDE, 6)
     basis: NDArray[np.float32] = np.linalg.qr(powers)[0].astype(np.float32)
     return basis
+
+
+def signatures_of(
+    images: Path, files: Mapping[str, AnyPath], workers: int
+) -> tuple[dict[str, Signature], dict[str, str]]:
+    """Look at images to compare them.
+
+    Args:
+        images: Folder or zip that they are from, for messages.
+        files: The file of each image, by name.
+        workers: Number of processes.
+
+    Returns:
+        The signatures by name, and for bad images the reason by name.
+
+    Raises:
+        InputError: If all are bad.
+    """
+    with open_workers(workers) as processes:
+        signatures, reasons = read_signatures(files, processes)
+    if not signatures:
+        raise InputError(f"no image in {images} can be read; the first: {next(iter(reasons.values()))}")
+    return signatures, reasons

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, percent, signatures_of
+from shipseg_tiles.cli.common import Outcome, percent
+from shipseg_tiles.cli.options import CommonOptions, option
 
 if TYPE_CHECKING:
     from shipseg_tiles.archive.places import PlacePair
@@ -27,6 +28,7 @@ class Options(CommonOptions):
 def run(options: Options) -> Outcome:
     """Report every pair of images that show one place from different sides."""
     from shipseg_tiles.archive.places import find_pairs
+    from shipseg_tiles.archive.signatures import signatures_of
     from shipseg_tiles.archive.split_file import read_sides
 
     sides = read_sides(options.split)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import ArchiveOptions, Outcome, PixelOptions, option, quiet_import
+from shipseg_tiles.cli.common import Outcome, quiet_import
+from shipseg_tiles.cli.options import ArchiveOptions, PixelOptions, option
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, PixelOptions, WindowOptions, option, quiet_import
+from shipseg_tiles.cli.common import Outcome, quiet_import
+from shipseg_tiles.cli.options import CommonOptions, PixelOptions, WindowOptions, option
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:

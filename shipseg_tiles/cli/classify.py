@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, number, option, quiet_import
+from shipseg_tiles.cli.common import Outcome, number, quiet_import
+from shipseg_tiles.cli.options import CommonOptions, option
 from shipseg_tiles.errors import none_readable, warn_all_skipped
 
 

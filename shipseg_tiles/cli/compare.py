@@ -14,7 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import ArchiveOptions, Outcome, flag_words, option, quiet_import
+from shipseg_tiles.cli.common import Outcome, quiet_import
+from shipseg_tiles.cli.options import ArchiveOptions, flag_words, option
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:

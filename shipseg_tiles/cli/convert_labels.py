@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.cli.common import Outcome
+from shipseg_tiles.cli.options import CommonOptions, option
 
 
 @dataclass(kw_only=True)

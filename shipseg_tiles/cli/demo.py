@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from shipseg_tiles.cli import make_patches, predict, report, score, simulate, train
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.cli.common import Outcome
+from shipseg_tiles.cli.options import CommonOptions, option
 
 TEST_SEED_STEP = 1_000_000
 """Test scenes come from another seed, so that the score is of scenes that training never saw."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import Outcome, quiet_import
+from shipseg_tiles.cli.options import CommonOptions, option
 
 
 @dataclass(kw_only=True)
@@ -36,7 +37,7 @@ def run(options: Options) -> Outcome:
     for path in options.weights:  # what can be wrong with the files, before the slow import
         read_contract(path)
     with quiet_import():
-        from shipseg_tiles.inference.ensemble import write_ensemble
+        from shipseg_tiles.nets.ensemble import write_ensemble
 
     contract = write_ensemble(options.weights, options.out, options.symmetries, options.scales)
     size = options.out.stat().st_size

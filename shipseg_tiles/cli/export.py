@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import Outcome, quiet_import
+from shipseg_tiles.cli.options import CommonOptions, option
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, option
+from shipseg_tiles.cli.common import Outcome
+from shipseg_tiles.cli.options import CommonOptions, option
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:

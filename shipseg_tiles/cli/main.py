@@ -17,7 +17,8 @@ from typing import Any, NoReturn, Union, get_args
 from argparse_dataclass import ArgumentParser
 
 from shipseg_tiles import __version__
-from shipseg_tiles.cli.common import Outcome, flag_words, interrupts
+from shipseg_tiles.cli.common import Outcome, interrupts
+from shipseg_tiles.cli.options import flag_words
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import check_writable, read_yaml, write_json
 from shipseg_tiles.nets.weights_files import contract_path

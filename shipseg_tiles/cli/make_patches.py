@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, interrupts, option, percent
+from shipseg_tiles.cli.common import Outcome, interrupts, percent
+from shipseg_tiles.cli.options import CommonOptions, option
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.options import BACKGROUND_FROM, Layout, PatchOptions
 

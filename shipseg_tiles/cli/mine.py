@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipseg_tiles.cli.common import MiningOptions, Outcome, option, quiet_import
+from shipseg_tiles.cli.common import Outcome, quiet_import
+from shipseg_tiles.cli.options import MiningOptions, option
 from shipseg_tiles.errors import InputError
 
 

@@ -4,7 +4,8 @@ import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from shipseg_tiles.cli.common import MiningOptions, Outcome, interrupts, option, quiet_import
+from shipseg_tiles.cli.common import Outcome, interrupts, quiet_import
+from shipseg_tiles.cli.options import MiningOptions, option
 
 
 @dataclass(kw_only=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, TilingOptions, option
+from shipseg_tiles.cli.common import Outcome
+from shipseg_tiles.cli.options import CommonOptions, TilingOptions, option
 from shipseg_tiles.errors import InputError, none_readable
 
 if TYPE_CHECKING:

@@ -6,16 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipseg_tiles.cli.common import (
-    CommonOptions,
-    EngineOptions,
-    Outcome,
-    SceneOptions,
-    TilingOptions,
-    interrupts,
-    option,
-    quiet_import,
-)
+from shipseg_tiles.cli.common import Outcome, interrupts, quiet_import
+from shipseg_tiles.cli.options import CommonOptions, EngineOptions, SceneOptions, TilingOptions, option
 from shipseg_tiles.errors import InputError, warn_skipped
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome
+from shipseg_tiles.cli.common import Outcome
+from shipseg_tiles.cli.options import CommonOptions
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import CommonOptions, JudgingOptions, Outcome, number, option
+from shipseg_tiles.cli.common import Outcome, number
+from shipseg_tiles.cli.options import CommonOptions, JudgingOptions, option
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,15 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from shipseg_tiles.cli.common import (
-    EngineOptions,
-    GateOptions,
-    Outcome,
-    PixelOptions,
-    SceneOptions,
-    option,
-    quiet_import,
-)
+from shipseg_tiles.cli.common import Outcome, quiet_import
+from shipseg_tiles.cli.options import EngineOptions, GateOptions, PixelOptions, SceneOptions, option
 from shipseg_tiles.extras import missing_extra
 
 _EXTRA = ("shapely", "starlette", "uvicorn")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipseg_tiles.cli.common import ArchiveOptions, Outcome, option, signatures_of
+from shipseg_tiles.cli.common import Outcome
+from shipseg_tiles.cli.options import ArchiveOptions, option
 
 if TYPE_CHECKING:
     from shipseg_tiles.archive.signatures import Signature
@@ -25,6 +26,7 @@ class Options(ArchiveOptions):
 def run(options: Options) -> Outcome:
     """Group the images by place and split the groups."""
     from shipseg_tiles.archive.places import find_pairs, group_places
+    from shipseg_tiles.archive.signatures import signatures_of
     from shipseg_tiles.archive.split import VALID, choose_sides
     from shipseg_tiles.archive.split_file import write_split
     from shipseg_tiles.files import check_writable

@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from shipseg_tiles.cli.common import CommonOptions, Outcome, interrupts, number, option, quiet_import
+from shipseg_tiles.cli.common import Outcome, interrupts, number, quiet_import
+from shipseg_tiles.cli.options import CommonOptions, option
 from shipseg_tiles.patches.options import ORDERS
 from shipseg_tiles.training.options import KEPT, MISS_RATE, PRECISIONS, STRATEGIES, TrainOptions
 from shipseg_tiles.training.schedule import SCHEDULES

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.ensemble import NET
 from shipseg_tiles.inference.openvino_engine import on_openvino
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract
+from shipseg_tiles.nets.ensemble import NET
 from shipseg_tiles.nets.load import load_net
 
 ENGINES = ("keras", "openvino")

@@ -14,7 +14,7 @@ from shipseg_tiles.training.optimizer import build_optimizer
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.precision import precision
 from shipseg_tiles.training.schedule import Stage
-from shipseg_tiles.training.stages import choose_layers
+from shipseg_tiles.training.trainable_layers import choose_layers
 
 
 def build_model(options: TrainOptions, net_class: type[AugmentedNet]) -> AugmentedNet:

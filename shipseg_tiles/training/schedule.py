@@ -20,7 +20,7 @@ class Stage:
     """Some epochs in which certain layers learn.
 
     Attributes:
-        layers: What learns, see `shipseg_tiles.training.stages.choose_layers`.
+        layers: What learns, see `shipseg_tiles.training.trainable_layers.choose_layers`.
         epochs: Number of epochs, 1 or more.
         learning_rate: Rate of the optimizer, above 0.
 

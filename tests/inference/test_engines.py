@@ -7,11 +7,11 @@ import pytest
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.engines import load_engine
-from shipseg_tiles.inference.ensemble import write_ensemble
 from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import write_contract
+from shipseg_tiles.nets.ensemble import write_ensemble
 from shipseg_tiles.nets.load import load_net
 
 # Not importorskip: it would import OpenVINO with its reports.

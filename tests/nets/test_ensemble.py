@@ -9,11 +9,11 @@ import pytest
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.answers import ask
-from shipseg_tiles.inference.ensemble import build_ensemble, write_ensemble
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.build import build_net
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
+from shipseg_tiles.nets.ensemble import build_ensemble, write_ensemble
 from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.nets.weights_files import contract_path
 

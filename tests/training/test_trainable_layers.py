@@ -4,7 +4,7 @@ import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.build import build_net
-from shipseg_tiles.training.stages import choose_layers
+from shipseg_tiles.training.trainable_layers import choose_layers
 
 
 def learning(net):
