@@ -66,8 +66,10 @@ def load_nets(options: PredictOptions) -> Nets:
         options.window,
         sees=gate.sees if gate else None,
     )
-    classifier = options.classifier and Classifier.load(options.classifier, segmenter=contract, pixel_size=size)
-    return Nets(predictor, gate, classifier or None)
+    classifier = None
+    if options.classifier:
+        classifier = Classifier.load(options.classifier, segmenter=contract, pixel_size=size)
+    return Nets(predictor, gate, classifier)
 
 
 def predict_files(

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,23 +109,59 @@ def mine_and_train(
     with locked(out):
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)  # or a later `resume` would go on with rounds of an earlier call
-        made, mined = [weights], list[Path]()
-        for number in range(1, options.rounds + 1):
-            path = folder / f"mined-{number}.h5"
-            try:
-                if path.is_file():
-                    _check_mined(path, made[-1], store)
-                else:
-                    _mine(made[-1], store, archive, path, processes, sides)
-            except NoMistakeError as error:
-                tell(f"round {number}: {error}")
-                break
-            mined.append(path)
-            made.append(folder / f"round-{number}.keras")
-            found = PatchStore(*mined)
-            _train_further(made[-2], made[-1], store, found, training, resume)
-            tell(f"round {number}: {len(found.sets['train', 'background'])} hard negatives, {_told(made[-1])}")
+        rounds = _Rounds(store, archive, processes, sides, training, resume)
+        made = [weights]
+        try:
+            for number in range(1, options.rounds + 1):
+                made.append(rounds.carry_out(number, made[-1], folder))
+                tell(f"round {number}: {rounds.count} hard negatives, {_told(made[-1])}")
+        except NoMistakeError as error:
+            tell(f"round {len(made)}: {error}")
         return _keep_best(made, out)
+
+
+@dataclass
+class _Rounds:
+    """Rounds over the images of a store."""
+
+    store: PatchStore
+    archive: Archive
+    processes: Executor
+    sides: Mapping[str, str] | None
+    training: TrainOptions
+    resume: bool
+    mined: list[Path] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many hard negatives all rounds so far have found."""
+        return len(PatchStore(*self.mined).sets["train", "background"])
+
+    def carry_out(self, number: int, before: Path, folder: Path) -> Path:
+        """Mine with weights, train them further on what all rounds have found, and return what they came to.
+
+        Raises:
+            NoMistakeError: If there is nothing to mine.
+        """
+        path, out = folder / f"mined-{number}.h5", folder / f"round-{number}.keras"
+        if path.is_file():
+            _check_mined(path, before, self.store)
+        else:
+            predictor = Predictor.load(before)
+            found = find_hard_negatives(predictor, self.archive, self.store, self.processes, sides=self.sides)
+            write_hard_negatives(found, self.archive, path, self.processes)
+        self.mined.append(path)
+        contract = read_contract(before)
+        train(
+            self.store,
+            out,
+            replace(self.training, start_from=str(before)),
+            mined=PatchStore(*self.mined),
+            resume=self.resume and can_be_resumed(journal_folder(out)),
+            pixel_size=contract.pixel_size,
+            notes=contract.trained_on.get("notes", ""),
+        )
+        return out
 
 
 def _options_of(weights: Path, store: PatchStore) -> TrainOptions:
@@ -135,7 +171,7 @@ def _options_of(weights: Path, store: PatchStore) -> TrainOptions:
     """
     origin = read_contract(weights).trained_on
     known = origin.get("training")
-    names = {field.name for field in fields(TrainOptions)}
+    names = {item.name for item in fields(TrainOptions)}
     if not isinstance(known, dict) or "net" not in known or not set(known) <= names:
         raise InputError(f"the contract of {weights} does not say how they were trained; train them with this version")
     of_store = {
@@ -170,33 +206,12 @@ def _check_room(weights: Path, options: TrainOptions) -> None:
         )
 
 
-def _mine(
-    weights: Path,
-    store: PatchStore,
-    archive: Archive,
-    out: Path,
-    processes: Executor,
-    sides: Mapping[str, str] | None,
-) -> None:
-    found = find_hard_negatives(Predictor.load(weights), archive, store, processes, sides=sides)
-    write_hard_negatives(found, archive, out, processes)
-
-
 def _check_mined(path: Path, weights: Path, store: PatchStore) -> None:
     """Refuse hard negatives of a call with other weights or another store."""
     by = {"mined_with": read_contract(weights).weights_sha256, "mined_from": store.fingerprint}
     options = PatchStore(path).options
     if any(options.get(name) != value for name, value in by.items()):
         raise InputError(f"{path} was mined with other weights or another store; begin anew, without --resume")
-
-
-def _train_further(
-    before: Path, out: Path, store: PatchStore, mined: PatchStore, options: TrainOptions, resume: bool
-) -> None:
-    begun = can_be_resumed(journal_folder(out))
-    contract = read_contract(before)
-    of_data = {"pixel_size": contract.pixel_size, "notes": contract.trained_on.get("notes", "")}
-    train(store, out, replace(options, start_from=str(before)), mined=mined, resume=resume and begun, **of_data)
 
 
 def _keep_best(made: list[Path], out: Path) -> list[Contract]:
