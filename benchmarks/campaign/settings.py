@@ -58,8 +58,8 @@ def scores_of(measured: list[Measurement], settings: list[Setting]) -> NDArray[n
         for number, setting in enumerate(settings):
             axes = Axes((setting.threshold,), (setting.minimum_area,), (setting.minimum_score,), (None, setting.gate))
             sums = score_grid(evidence, np.arange(len(evidence)), axes)
-            place = (slice(None), 0, *axes.place(setting))
-            values = [sums.true_dice[place], sums.f2[place], sums.false_ships[place], sums.empty_images]
+            index = (slice(None), *axes.index(setting))
+            values = [sums.true_dice[index], sums.f2[index], sums.false_ships[index], sums.empty_images]
             scores[number] += np.stack(values, axis=-1) / len(measured)
     return scores
 
@@ -70,7 +70,7 @@ def chosen_on_the_mean(measured: list[Measurement]) -> Setting:
         score_grid(list(nets.evidence.values()), np.zeros(len(nets.evidence), dtype=int), axes) for nets in measured
     ]
     mean = np.mean([each.true_dice[0, 0] / each.images for each in sums], axis=0)
-    return axes.setting(choose_setting(mean), separate=False)
+    return axes.setting((0, *choose_setting(mean)))
 
 
 def print_table(settings: list[Setting], scores: NDArray[np.float64]) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from shipseg_tiles.files import write_json, written_whole
 from shipseg_tiles.report.pictures import COLOURS
-from shipseg_tiles.scoring.calibration import OBJECTIVES
+from shipseg_tiles.scoring.setting_grid import OBJECTIVES
 
 _SCORE, _HELD_OUT, _FALSE, *_ = COLOURS
 

@@ -8,16 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.scoring.evidence import Evidence
-from shipseg_tiles.scoring.setting_grid import Axes, Setting, Sums, score_grid
+from shipseg_tiles.scoring.setting_grid import OBJECTIVES, Axes, Index, Setting, Sums, score_grid
 
 NOISE = 0.001
 """Settings whose scores differ by no more are taken to be equally good."""
-
-OBJECTIVES = {"true-dice": "true_dice", "f2": "f2"}
-"""What can be made highest, and what it is called in `Sums` and among scores."""
-
-Place = tuple[int, ...]
-"""Of a setting in the grid of thresholds, minimum areas, minimum scores and gates."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class Calibration:
         sums: How good it was.
         current: The setting before.
         chosen: The setting that is best on all images.
-        by_fold: Where in the grid the setting is that was chosen for each fold, on the others.
+        by_fold: Index of the setting that was chosen for each fold, on the others; with separation as it was chosen.
         held_out_f2: F2 of the settings by fold with the objects as they are, and with those cut that touch.
     """
 
@@ -42,7 +36,7 @@ class Calibration:
     sums: Sums
     current: Setting
     chosen: Setting
-    by_fold: tuple[Place, ...]
+    by_fold: tuple[Index, ...]
     held_out_f2: tuple[float, float]
 
     def numbers(self) -> dict[str, Any]:
@@ -54,7 +48,6 @@ class Calibration:
             images in which some were predicted; None without empty images); `by_fold`, the setting for each fold and
             its held-out score; `separation`, the two of `held_out_f2` as `off` and `on`; and the `curve`, see `curve`.
         """
-        separate = self.chosen.separate_touching
         return {
             "objective": self.objective,
             "folds": len(self.by_fold),
@@ -62,10 +55,10 @@ class Calibration:
             "empty_images": int(self.sums.empty_images.sum()),
             "current": asdict(self.current) | self._scores(self.current),
             "chosen": asdict(self.chosen) | self._scores(self.chosen),
-            "held_out": _told(self.sums, [_at(separate, place) for place in self.by_fold]),
+            "held_out": _scores_of(self.sums, self.by_fold),
             "by_fold": [
-                asdict(self.axes.setting(place, separate)) | {"score": float(score)}
-                for place, score in zip(self.by_fold, self._of_folds(self.by_fold), strict=True)
+                asdict(self.axes.setting(index)) | {"score": float(score)}
+                for index, score in zip(self.by_fold, self._of_folds(self.by_fold), strict=True)
             ],
             "separation": dict(zip(("off", "on"), self.held_out_f2, strict=True)),
             "curve": self.curve(),
@@ -82,28 +75,27 @@ class Calibration:
         return [self._point(number) for number in range(len(self.axes.thresholds))]
 
     def _point(self, number: int) -> dict[str, float | None]:
-        separate = self.chosen.separate_touching
-        scores = getattr(self.sums, OBJECTIVES[self.objective])[:, int(separate), number]
-        place = (number, *choose_setting(_mean(scores, self.sums.images)))
-        by_fold = [(number, *best) for best in _chosen_without(scores, self.sums.images)]
-        of_folds = self._of_folds(by_fold)
-        told = _told(self.sums, [_at(separate, place)] * len(by_fold))
+        """Tell how good a threshold is, the one of that number on its axis; see `curve`."""
+        separate = int(self.chosen.separate_touching)
+        scores = self.sums.of(self.objective)[:, separate, number]
+        index = (separate, number, *choose_setting(_mean(scores, self.sums.images)))
+        of_folds = self._of_folds([(separate, number, *rest) for rest in _chosen_without(scores, self.sums.images)])
+        best = _scores_of(self.sums, [index] * len(of_folds))
         return {
             "threshold": self.axes.thresholds[number],
-            "score": told[OBJECTIVES[self.objective]],
+            "score": best[OBJECTIVES[self.objective]],
             "held_out": float(np.average(of_folds, weights=self.sums.images)),
             "error": float(of_folds.std(ddof=1) / np.sqrt(len(of_folds))),
-            "false_ships": told["false_ships"],
+            "false_ships": best["false_ships"],
         }
 
     def _scores(self, setting: Setting) -> dict[str, float | None]:
-        place = _at(setting.separate_touching, self.axes.place(setting))
-        return _told(self.sums, [place] * len(self.by_fold))
+        return _scores_of(self.sums, [self.axes.index(setting)] * len(self.by_fold))
 
-    def _of_folds(self, by_fold: Sequence[Place]) -> NDArray[np.float64]:
+    def _of_folds(self, by_fold: Sequence[Index]) -> NDArray[np.float64]:
         """Return the objective of each fold, with a setting for each: float64 (folds,)."""
-        scores = getattr(self.sums, OBJECTIVES[self.objective])[:, int(self.chosen.separate_touching)]
-        return np.array([scores[fold][place] for fold, place in enumerate(by_fold)]) / self.sums.images
+        sums = self.sums.of(self.objective)
+        return np.array([sums[fold][index] for fold, index in enumerate(by_fold)]) / self.sums.images
 
 
 def calibrate(
@@ -122,15 +114,21 @@ def calibrate(
         current: The setting before, among the axes.
     """
     sums = score_grid(evidence, folds, axes)
-    scores = getattr(sums, OBJECTIVES[objective])[:, 0]
-    by_fold = tuple(_chosen_without(scores, sums.images))
-    off, on = (_told(sums, [_at(separate, place) for place in by_fold])["f2"] for separate in (False, True))
-    chosen = axes.setting(choose_setting(_mean(scores, sums.images)), on > off)
-    return Calibration(objective, axes, sums, current, chosen, by_fold, (off, on))
+    scores = sums.of(objective)[:, 0]  # with the objects as they are
+    by_fold = _chosen_without(scores, sums.images)
+    off, on = (_scores_of(sums, [(separate, *rest) for rest in by_fold])["f2"] for separate in (0, 1))
+    separate = int(on > off)
+    chosen = axes.setting((separate, *choose_setting(_mean(scores, sums.images))))
+    by_fold = [(separate, *rest) for rest in by_fold]
+    return Calibration(objective, axes, sums, current, chosen, tuple(by_fold), (off, on))
 
 
-def _chosen_without(scores: NDArray[np.float64], images: NDArray[np.int64]) -> list[Place]:
-    """Choose for each fold on all others: sums (folds, ...) of scores and the numbers of images (folds,)."""
+def _chosen_without(scores: NDArray[np.float64], images: NDArray[np.int64]) -> list[Index]:
+    """Choose for each fold on all others: sums (folds, ...) of scores and the numbers of images (folds,).
+
+    Returns:
+        For each fold the rest of an index, on the axes behind the folds.
+    """
     others = [np.arange(len(images)) != fold for fold in range(len(images))]
     return [choose_setting(_mean(scores[kept], images[kept])) for kept in others]
 
@@ -140,14 +138,10 @@ def _mean(scores: NDArray[np.float64], images: NDArray[np.int64]) -> NDArray[np.
     return means
 
 
-def _at(separate: bool, place: Place) -> Place:
-    return (int(separate), *place)
-
-
-def _told(sums: Sums, places: Sequence[Place]) -> dict[str, Any]:
-    """Return the scores over all images, with one place for each fold."""
+def _scores_of(sums: Sums, by_fold: Sequence[Index]) -> dict[str, Any]:
+    """Return `true_dice`, `f2` and `false_ships` over all images, each fold with the setting that has its index."""
     true_dice, f2, false_ships = (
-        float(sum(scores[fold][place] for fold, place in enumerate(places)))
+        float(sum(scores[fold][index] for fold, index in enumerate(by_fold)))
         for scores in (sums.true_dice, sums.f2, sums.false_ships)
     )
     images, empty_images = int(sums.images.sum()), int(sums.empty_images.sum())
@@ -155,7 +149,7 @@ def _told(sums: Sums, places: Sequence[Place]) -> dict[str, Any]:
     return shares | {"false_ships": false_ships / empty_images if empty_images else None}
 
 
-def choose_setting(scores: NDArray[np.float64]) -> Place:
+def choose_setting(scores: NDArray[np.float64]) -> Index:
     """Choose a setting as `choose` does, then raise its gate, which is there to spare time, to the highest as good.
 
     A gate in between may cost more: ships are lost one by one, and what makes up for them is false ships, of which few
@@ -173,7 +167,7 @@ def choose_setting(scores: NDArray[np.float64]) -> Place:
     return (*others, gate + int(np.flatnonzero(costs <= NOISE)[-1]))
 
 
-def choose(scores: NDArray[np.float64]) -> Place:
+def choose(scores: NDArray[np.float64]) -> Index:
     """Choose a setting out of a grid of scores: the one in the middle of those that are as good as the best.
 
     A score is as good as the best one if it is lower by `NOISE` at most. For each such setting and each axis of the

@@ -21,6 +21,12 @@ MINIMUM_AREAS = (0, 5, 10, 20, 30, 50, 80, 120)
 MINIMUM_SCORES = (0.0, *(step / 20 for step in range(11, 20)))
 """Minimum scores that are tried: none, and 0.55, 0.60 ... 0.95."""
 
+OBJECTIVES = {"true-dice": "true_dice", "f2": "f2"}
+"""What can be made highest, and what it is called in `Sums` and among scores."""
+
+Index = tuple[int, ...]
+"""Of a setting in the grid of separation (0 off, 1 on), threshold, minimum area, minimum score and gate."""
+
 GATE_STEPS = 63
 """Gate thresholds that are tried, beside none: as many quantiles of the tiles' peaks.
 
@@ -79,18 +85,18 @@ class Axes:
         scores = sorted({*MINIMUM_SCORES, current.minimum_score})
         return cls(tuple(thresholds), tuple(areas), tuple(scores), (None, *tried))
 
-    def setting(self, place: tuple[int, ...], separate: bool) -> Setting:
-        """Return the setting at a place in the grid of threshold, minimum area, minimum score and gate."""
-        threshold, area, score, gate = place
-        return Setting(
-            self.thresholds[threshold], self.minimum_areas[area], self.minimum_scores[score], self.gates[gate], separate
-        )
+    def setting(self, index: Index) -> Setting:
+        """Return the setting at an index."""
+        separate, threshold, area, score, gate = index
+        values = self.thresholds[threshold], self.minimum_areas[area], self.minimum_scores[score], self.gates[gate]
+        return Setting(*values, separate_touching=bool(separate))
 
-    def place(self, setting: Setting) -> tuple[int, ...]:
-        """Return where a setting stands in the grid."""
+    def index(self, setting: Setting) -> Index:
+        """Return the index of a setting."""
         values = setting.threshold, setting.minimum_area, setting.minimum_score, setting.gate
         axes: tuple[tuple[Any, ...], ...] = (self.thresholds, self.minimum_areas, self.minimum_scores, self.gates)
-        return tuple(axis.index(value) for axis, value in zip(axes, values, strict=True))
+        places = (axis.index(value) for axis, value in zip(axes, values, strict=True))
+        return (int(setting.separate_touching), *places)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ class Sums:
     """Scores of all settings, added up over the images of each fold.
 
     Attributes:
-        true_dice: float64 (folds, 2, thresholds, areas, scores, gates), the second axis for separation, off and on.
+        true_dice: float64 (folds, 2, thresholds, areas, scores, gates): fold, then the axes of an `Index`.
         f2: The same of F2.
         false_ships: The same of the images without a ship in which some were predicted.
         images: int64 (folds,), how many there are.
@@ -110,6 +116,11 @@ class Sums:
     false_ships: NDArray[np.float64]
     images: NDArray[np.int64]
     empty_images: NDArray[np.int64]
+
+    def of(self, objective: str) -> NDArray[np.float64]:
+        """Return the sums of one of `OBJECTIVES`."""
+        sums: NDArray[np.float64] = getattr(self, OBJECTIVES[objective])
+        return sums
 
 
 def score_grid(evidence: Sequence[Evidence], folds: NDArray[np.int64], axes: Axes) -> Sums:
@@ -168,10 +179,14 @@ def _kept(images: Sequence[Evidence], key: tuple[bool, float], axes: Axes) -> It
     shape = (len(parts), len(axes.minimum_areas) + 1, len(axes.minimum_scores) + 1, len(gates) + 1)
     places = np.ravel_multi_index((image, *steps), shape)
     for values in (None, sizes, shared, hits):
-        kept = np.flip(np.bincount(places, values, math.prod(shape)).reshape(shape), (1, 2, 3))
-        for axis in (1, 2, 3):
-            kept = kept.cumsum(axis)
-        yield np.flip(kept, (1, 2, 3))[:, 1:, 1:, 1:]
+        yield _with_all_beyond(np.bincount(places, values, math.prod(shape)).reshape(shape))
+
+
+def _with_all_beyond(kept: NDArray[Any]) -> NDArray[Any]:
+    """Add to each place of (images, areas, scores, gates) what lies behind it; the first of each axis keeps nothing."""
+    for axis in (1, 2, 3):
+        kept = np.flip(np.flip(kept, axis).cumsum(axis), axis)
+    return kept[:, 1:, 1:, 1:]
 
 
 def _ratio(numerators: NDArray[Any], denominators: NDArray[Any]) -> NDArray[np.float64]:

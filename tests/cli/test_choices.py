@@ -10,7 +10,7 @@ from shipseg_tiles.inference.engines import ENGINES, PRECISIONS
 from shipseg_tiles.inference.formats import FORMATS
 from shipseg_tiles.nets.blocks import NORMALISATIONS
 from shipseg_tiles.nets.contract import SYMMETRIES
-from shipseg_tiles.scoring.calibration import OBJECTIVES
+from shipseg_tiles.scoring.setting_grid import OBJECTIVES
 from shipseg_tiles.tiling import WindowName
 
 

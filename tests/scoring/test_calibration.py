@@ -129,7 +129,7 @@ def test_all_of_it_by_hand():
     told = found.numbers()
 
     assert found.chosen == Setting(0.5, 10, 0.0, None, False)
-    assert found.by_fold == ((1, 1, 0, 0), (1, 1, 0, 0))
+    assert found.by_fold == ((0, 1, 1, 0, 0), (0, 1, 1, 0, 0))
     scores = {"true_dice": pytest.approx(0.9), "f2": pytest.approx(0.75), "false_ships": 0}
     assert told["held_out"] == scores
     assert {name: told["chosen"][name] for name in scores} == scores
@@ -177,7 +177,7 @@ def test_each_fold_is_scored_by_what_the_others_chose():
     found = calibrate([SHIP, SHIP, other, other], FOLDS, AXES, "true-dice", CURRENT)
     told = found.numbers()
 
-    assert [place[0] for place in found.by_fold] == [2, 1]
+    assert [threshold for _, threshold, *_ in found.by_fold] == [2, 1]
     assert told["held_out"]["true_dice"] == pytest.approx(0.575)
     assert told["chosen"]["true_dice"] == pytest.approx(0.825)
     assert [(part["threshold"], part["score"]) for part in told["by_fold"]] == [
@@ -208,7 +208,7 @@ def test_settings_that_differ_by_noise_in_the_mean_of_all_images_are_as_good():
     found = calibrate([ship] * 4, FOLDS, AXES, "true-dice", CURRENT)
 
     assert found.chosen.threshold == 0.5
-    assert [place[0] for place in found.by_fold] == [1, 1]
+    assert [threshold for _, threshold, *_ in found.by_fold] == [1, 1]
 
 
 def test_the_objective_decides():

@@ -24,15 +24,15 @@ def test_what_is_tried_has_the_current_setting_in_its_place():
     assert axes.minimum_areas == (0, 5, 7, 10, 20, 30, 50, 80, 120)
     assert axes.minimum_scores == (0, 0.55, 0.6, 0.65, 0.7, 0.72, 0.75, 0.8, 0.85, 0.9, 0.95)
     assert axes.gates == (None, 0.1, 0.3, 0.5)
-    assert axes.place(CURRENT) == (12, 2, 5, 2)
-    assert axes.setting((12, 2, 5, 2), False) == CURRENT
+    assert axes.index(CURRENT) == (0, 12, 2, 5, 2)
+    assert axes.setting((0, 12, 2, 5, 2)) == CURRENT
 
 
 def test_what_stands_there_already_is_not_tried_twice():
     axes = Axes.around(Setting(0.55, 10, 0.8, None, True))
 
     assert (len(axes.thresholds), len(axes.minimum_areas), len(axes.minimum_scores), axes.gates) == (19, 8, 10, (None,))
-    assert axes.place(Setting(0.55, 10, 0.8, None, True)) == (10, 2, 6, 0)
+    assert axes.index(Setting(0.55, 10, 0.8, None, True)) == (1, 10, 2, 6, 0)
 
 
 def test_gate_thresholds_are_quantiles_that_a_gate_can_have():
