@@ -288,11 +288,12 @@ def _call(of: "Preset", verb: str, **flags: Any) -> None:
     """
     words = [word for name, value in flags.items() for word in flag_words(name, value)]
     command = [sys.executable, "-m", "shipseg_tiles", verb, *words]
-    process = subprocess.Popen(command, stdout=sys.stderr)
+    # In a session of its own: Ctrl-C then comes to this process alone, whoever sends it, and is passed on once.
+    process = subprocess.Popen(command, stdout=sys.stderr, start_new_session=True)
     try:
         status = process.wait()
     except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)  # a terminal has sent it to both, others to this process alone
+        process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             process.wait(_SECONDS_TO_TIDY_UP)
         process.kill()

@@ -1,6 +1,10 @@
 import json
+import os
 import re
+import signal
 import sys
+import threading
+import time
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
@@ -221,3 +225,24 @@ def test_a_verb_that_is_killed_is_no_interrupt(monkeypatch, tmp_path):
 
     with pytest.raises(InputError, match="train of preset tiny was ended by signal 9, most likely as memory ran out"):
         compare._call(read_preset("tiny"), "train")
+
+
+def test_an_interrupt_is_passed_on_to_the_verb_once(monkeypatch, tmp_path):
+    """Python hears of it in the main thread, wherever the signal comes from."""
+    script, heard = tmp_path / "python", tmp_path / "heard"
+    script.write_text(f"#!/bin/sh\ntrap 'echo once >> {heard}; exit 130' INT\necho ready > {heard}\nsleep 60 &\nwait\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+
+    def interrupt():
+        while not heard.exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        compare._call(read_preset("tiny"), "train")
+    thread.join()
+
+    assert heard.read_text() == "ready\nonce\n"
