@@ -11,7 +11,7 @@ import shipseg_tiles
 from shipseg_tiles.cli.main import VERBS
 
 PACKAGE = Path(shipseg_tiles.__file__).parent
-STAGES = ["archive", "patches", "nets", "inference", "scoring", "training", "report", "serving", "cli"]
+STAGES = ["archive", "patches", "nets", "inference", "scoring", "calibration", "training", "report", "serving", "cli"]
 """In the order of the flow: a module imports only from its own stage and from those to the left of it."""
 
 FOUNDATIONS = {

@@ -18,9 +18,10 @@ from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.scoring.bootstrap import bootstrap_intervals
 
 with quiet_import():
-    from shipseg_tiles.scoring.calibration import choose_setting
-    from shipseg_tiles.scoring.measurement import Measurement, measure_nets
-    from shipseg_tiles.scoring.setting_grid import Axes, Setting, score_grid
+    from shipseg_tiles.calibration.choice import choose_setting
+    from shipseg_tiles.calibration.measurement import Measurement, measure_nets
+    from shipseg_tiles.calibration.setting_grid import score_grid
+    from shipseg_tiles.calibration.settings import Axes, Setting
 
 EMPTY = 0.78
 """Share of the competition's images that show no ship."""

@@ -22,10 +22,10 @@ from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.split import TRAIN, VALID, choose_sides
 from shipseg_tiles.archive.split_file import write_split
+from shipseg_tiles.calibration.calibrated_contract import held_out_scores
 from shipseg_tiles.cli.options import flag_words
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.processes import open_workers
-from shipseg_tiles.scoring.calibrated_contract import held_out_scores
 
 RECIPES = Path(__file__).with_name("shipped.yaml")
 SPLIT = "split.csv"

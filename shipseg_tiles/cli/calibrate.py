@@ -37,12 +37,12 @@ class Options(PixelOptions, ArchiveOptions):
 def run(options: Options) -> Outcome:
     """Measure, choose, and write the contract."""
     from shipseg_tiles.archive.split_file import validation_places
+    from shipseg_tiles.calibration.calibrated_contract import calibrated_contract
+    from shipseg_tiles.calibration.calibration import calibrate
     from shipseg_tiles.files import check_writable
     from shipseg_tiles.nets.contract_file import contract_in_front, read_contract, segmenter_contract, write_contract
     from shipseg_tiles.nets.weights_files import chosen_gate, contract_path
     from shipseg_tiles.report.calibration import calibration_table, write_calibration
-    from shipseg_tiles.scoring.calibrated_contract import calibrated_contract
-    from shipseg_tiles.scoring.calibration import calibrate
 
     if options.out:
         check_writable(options.out / "calibration.json")
@@ -57,7 +57,7 @@ def run(options: Options) -> Outcome:
     ships = {name: len(archive.labels.ships[name]) for name in places}
     _folds(options, places, ships)  # complains before what takes time
     with quiet_import():
-        from shipseg_tiles.scoring.measurement import measure_nets
+        from shipseg_tiles.calibration.measurement import measure_nets
 
     measured = measure_nets(options.weights, gate, archive.only(places), options.pixel_size)
     seen = {name: places[name] for name in measured.evidence}

@@ -43,7 +43,7 @@ def run(options: Options) -> Outcome:
     """Score."""
     from shipseg_tiles.archive.labels import read_predictions
     from shipseg_tiles.images import list_images
-    from shipseg_tiles.scoring.calibrated import read_judged, without
+    from shipseg_tiles.scoring.judged import read_judged, without
     from shipseg_tiles.scoring.patch_gap import measure_patch_gap
     from shipseg_tiles.scoring.score import score_labels, summarise, summary_rows
 

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from shipseg_tiles.calibration.setting_grid import OBJECTIVES
 from shipseg_tiles.files import write_json, written_whole
 from shipseg_tiles.report.pictures import COLOURS
-from shipseg_tiles.scoring.setting_grid import OBJECTIVES
 
 _SCORE, _HELD_OUT, _FALSE, *_ = COLOURS
 

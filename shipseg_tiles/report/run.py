@@ -9,8 +9,8 @@ from typing import Any
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.archive.prediction_files import RECORD, record_path
 from shipseg_tiles.images import list_images
-from shipseg_tiles.scoring.calibrated import read_judged
 from shipseg_tiles.scoring.image_score import ImageScore
+from shipseg_tiles.scoring.judged import read_judged
 from shipseg_tiles.scoring.pairs import find_files
 from shipseg_tiles.scoring.score import score_labels
 from shipseg_tiles.zipped import AnyPath

@@ -6,11 +6,11 @@ from typing import get_args
 
 import pytest
 
+from shipseg_tiles.calibration.setting_grid import OBJECTIVES
 from shipseg_tiles.inference.engines import ENGINES, PRECISIONS
 from shipseg_tiles.inference.formats import FORMATS
 from shipseg_tiles.nets.blocks import NORMALISATIONS
 from shipseg_tiles.nets.contract import SYMMETRIES
-from shipseg_tiles.scoring.setting_grid import OBJECTIVES
 from shipseg_tiles.tiling import WindowName
 
 

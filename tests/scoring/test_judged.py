@@ -5,7 +5,7 @@ import pytest
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.archive.prediction_files import read_record
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.scoring.calibrated import read_judged, refuse_calibrated, without
+from shipseg_tiles.scoring.judged import read_judged, refuse_calibrated, without
 
 TRUTH = Labels("labels.csv", {f"{name}.jpg": ("1 2",) for name in "abcdef"})
 

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.scoring.evidence import Evidence
-from shipseg_tiles.scoring.setting_grid import OBJECTIVES, Axes, Index, Setting, Sums, score_grid
-
-NOISE = 0.001
-"""Settings whose scores differ by no more are taken to be equally good."""
+from shipseg_tiles.calibration.choice import choose_setting
+from shipseg_tiles.calibration.evidence import Evidence
+from shipseg_tiles.calibration.setting_grid import OBJECTIVES, Sums, score_grid
+from shipseg_tiles.calibration.settings import Axes, Index, Setting
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def calibrate(
     return Calibration(objective, axes, sums, current, chosen, tuple(by_fold), (off, on))
 
 
-def _chosen_without(scores: NDArray[np.float64], images: NDArray[np.int64]) -> list[Index]:
+def _chosen_without(scores: NDArray[np.float64], images: NDArray[np.int64]) -> list[tuple[int, ...]]:
     """Choose for each fold on all others: sums (folds, ...) of scores and the numbers of images (folds,).
 
     Returns:
@@ -147,52 +146,3 @@ def _scores_of(sums: Sums, by_fold: Sequence[Index]) -> dict[str, Any]:
     images, empty_images = int(sums.images.sum()), int(sums.empty_images.sum())
     shares = {"true_dice": true_dice / images, "f2": f2 / images}
     return shares | {"false_ships": false_ships / empty_images if empty_images else None}
-
-
-def choose_setting(scores: NDArray[np.float64]) -> Index:
-    """Choose a setting as `choose` does, then raise its gate, which is there to spare time, to the highest as good.
-
-    A gate in between may cost more: ships are lost one by one, and what makes up for them is false ships, of which few
-    empty images have some.
-
-    Args:
-        scores: float64, one axis for each value that is chosen, the last one for gates.
-
-    Returns:
-        Its place in the grid.
-    """
-    *others, gate = choose(scores)
-    of_gates = scores[tuple(others)]
-    costs = of_gates[gate] - of_gates[gate:]
-    return (*others, gate + int(np.flatnonzero(costs <= NOISE)[-1]))
-
-
-def choose(scores: NDArray[np.float64]) -> Index:
-    """Choose a setting out of a grid of scores: the one in the middle of those that are as good as the best.
-
-    A score is as good as the best one if it is lower by `NOISE` at most. For each such setting and each axis of the
-    grid it is counted how many steps it can be moved and stay as good and inside the grid, in the direction in which
-    these are fewer. The setting with the most steps, added up over the axes, is chosen, of several the one with the
-    highest score, of these the first.
-
-    Args:
-        scores: float64, one axis for each value that is chosen.
-
-    Returns:
-        Its place in the grid.
-    """
-    as_good = scores >= scores.max() - NOISE
-    steps = np.zeros(scores.shape, dtype=np.int64)
-    for axis in range(scores.ndim):
-        steps += np.minimum(_run(as_good, axis), np.flip(_run(np.flip(as_good, axis), axis), axis))
-    middle = as_good & (steps == steps[as_good].max())
-    best = int(np.where(middle, scores, -np.inf).argmax())
-    return tuple(int(place) for place in np.unravel_index(best, scores.shape))
-
-
-def _run(as_good: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
-    """Count for each place how many places that are as good end in it along an axis, itself among them."""
-    moved = np.moveaxis(as_good, axis, 0).astype(np.int64)
-    for place in range(1, len(moved)):
-        moved[place] *= moved[place - 1] + 1
-    return np.moveaxis(moved, 0, axis)

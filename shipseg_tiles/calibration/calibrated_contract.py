@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from shipseg_tiles.calibration.calibration import Calibration
 from shipseg_tiles.nets.contract import Contract, GateUse
-from shipseg_tiles.scoring.calibration import Calibration
 
 
 def calibrated_contract(

@@ -4,11 +4,11 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.archive.archive import open_archive
+from shipseg_tiles.calibration.measurement import measure_nets
+from shipseg_tiles.calibration.settings import Setting
 from shipseg_tiles.digests import checksum, image_digest
 from shipseg_tiles.errors import InputError, SkippedImageWarning
 from shipseg_tiles.nets.contract import GateUse
-from shipseg_tiles.scoring.measurement import measure_nets
-from shipseg_tiles.scoring.setting_grid import Setting
 
 USE = {"threshold": 0.3, "tile": 96, "overlap": 0.0, "tile_multiple": 32}
 

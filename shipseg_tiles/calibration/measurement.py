@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.archive.archive import Archive
+from shipseg_tiles.calibration.evidence import Evidence, collect_evidence, peak_map
+from shipseg_tiles.calibration.settings import Axes, Setting, gate_thresholds
 from shipseg_tiles.digests import image_digest
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.gate import Gate, are_seen
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold
-from shipseg_tiles.scoring.evidence import Evidence, collect_evidence, peak_map
-from shipseg_tiles.scoring.setting_grid import Axes, Setting, gate_thresholds
 from shipseg_tiles.tiling import TileGrid
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from shipseg_tiles.scoring.evidence import collect_evidence, peak_map
+from shipseg_tiles.calibration.evidence import collect_evidence, peak_map
 from shipseg_tiles.tiling import TileGrid
 
 

@@ -3,10 +3,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from shipseg_tiles.calibration.calibrated_contract import calibrated_contract
+from shipseg_tiles.calibration.calibration import Calibration
+from shipseg_tiles.calibration.setting_grid import Sums
+from shipseg_tiles.calibration.settings import Axes, Setting
 from shipseg_tiles.nets.contract import Contract, GateUse
-from shipseg_tiles.scoring.calibrated_contract import calibrated_contract
-from shipseg_tiles.scoring.calibration import Calibration
-from shipseg_tiles.scoring.setting_grid import Axes, Setting, Sums
 
 CURRENT = Setting(0.5, 10, 0.0, None, False)
 CHOSEN = Setting(0.3, 20, 0.6, 0.25, True)
