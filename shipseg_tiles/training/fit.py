@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -14,9 +13,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.memory import is_out_of_memory
 from shipseg_tiles.jobs import locked
-from shipseg_tiles.nets.augmentation import AugmentationOptions
-from shipseg_tiles.nets.augmentation_light import BLOCK
-from shipseg_tiles.nets.build import GATES, SEGMENTERS, side_multiple
+from shipseg_tiles.nets.build import SEGMENTERS, side_multiple
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
@@ -24,7 +21,6 @@ from shipseg_tiles.nets.weights_files import journal_folder
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
-from shipseg_tiles.patches.store_layout import CLASSES, SPLITS
 from shipseg_tiles.processes import later_ctrl_c
 from shipseg_tiles.tiling import round_up
 from shipseg_tiles.training.callbacks import (
@@ -37,11 +33,13 @@ from shipseg_tiles.training.callbacks import (
     StopOnNaN,
     tensorboard,
 )
+from shipseg_tiles.training.checks import check_training
 from shipseg_tiles.training.journal import TENSORBOARD, Journal
 from shipseg_tiles.training.judges import choose_judge
 from shipseg_tiles.training.model import bare_net, build_model, prepare_stage
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.precision import precision
+from shipseg_tiles.training.provenance import identity, origin_of
 from shipseg_tiles.training.schedule import Stage
 from shipseg_tiles.training.strategy import Devices, choose_devices
 
@@ -97,7 +95,7 @@ def train(
     Raises:
         InputError: If an option is out of its range, does not fit the store, or there is nothing to resume.
     """
-    _check(store, out, options)
+    check_training(store, out, options)
     devices = choose_devices(options)
     with devices.place(out, resume) as place, locked(place):
         with enough_memory(f"a net of width {options.width}", "use a smaller --width"):
@@ -107,55 +105,6 @@ def train(
         else:
             training.journal.begin()
         return training.carry_out()
-
-
-def _check(store: PatchStore, out: Path, options: TrainOptions) -> None:
-    if out.suffix != ".keras":
-        raise InputError(f"{out} must end in .keras")
-    if options.miss_rate is not None and options.net not in GATES:
-        raise InputError(
-            f"miss rate {options.miss_rate} means nothing to {options.net}; leave it out or use --net gate"
-        )
-    _check_scale(store, options)
-    if not len(store.sets["train", "ship"]):
-        raise InputError(f"{store.paths[0]} holds no ship to train on; give a store that make-patches made")
-    if len(store.paths) > 1:
-        _check_sides(store)
-
-
-def _check_sides(store: PatchStore) -> None:
-    """Refuse stores of which one trains on images that another validates with."""
-    trains = {name for kind in CLASSES for name in store.source("train", kind)["image"]}
-    leaking = store.validating_images() & trains
-    if leaking:
-        raise InputError(
-            f"{min(leaking)} validates in one of {', '.join(map(str, store.paths))} and trains in another; cut all with"
-            " one --split"
-        )
-
-
-def _check_scale(store: PatchStore, options: TrainOptions) -> None:
-    """Refuse patches of a scale or a side that the net or its augmentation cannot take."""
-    if options.net in GATES:
-        _check_for_gate(store, side_multiple(options.net, options.depth))
-    elif store.side % 2**options.depth:
-        raise InputError(f"patches of {store.side} px do not halve {options.depth} times; use a smaller --depth")
-    if AugmentationOptions.parse(options.augmentation).jpeg and store.side % BLOCK:
-        raise InputError(
-            f"patches of {store.side} px hold no whole number of JPEG's blocks of {BLOCK} px; leave out --augmentation"
-            " jpeg, or cut others"
-        )
-
-
-def _check_for_gate(store: PatchStore, multiple: int) -> None:
-    if store.options["resize"] is not None:
-        raise InputError(
-            f"{store.paths[0]} holds resized patches, but a gate sees images as they are; cut without --resize"
-        )
-    if store.side % multiple:
-        raise InputError(
-            f"patches of {store.side} px are no multiple of the {multiple} px that a gate needs; cut others"
-        )
 
 
 class _Training:
@@ -193,7 +142,7 @@ class _Training:
         self.usage = _usage(store, options, pixel_size)
         for stage in self.schedule.stages:  # so that what is wrong with one is known before the first begins
             self._prepare(stage)
-        self.journal = Journal(journal_folder(out), _identity(store, mined, options, fraction))
+        self.journal = Journal(journal_folder(out), identity(store, mined, options))
         self.count = CountPatches(options.batch_size, self.journal)
 
     @cached_property
@@ -282,7 +231,7 @@ class _Training:
         self.twin.set_weights(self.model.net.get_weights())
         reach = measure_receptive_field(self.twin) if self.options.net in SEGMENTERS else None
         trained_on = {
-            **_origin(self.store, self.options),
+            **origin_of(self.store, self.options),
             "epoch": epoch + 1,
             "patches_seen": self.count.seen,
             "notes": self.notes,
@@ -322,24 +271,6 @@ def fit_ends(feed: RatioFeed, first: int, end: int) -> int:
     return next((epoch for epoch in range(first, end) if feed.batches(epoch) != feed.batches(first)), end)
 
 
-def _identity(
-    store: PatchStore, mined: PatchStore | None, options: TrainOptions, fraction: ShipFraction
-) -> dict[str, Any]:
-    """Return what must be the same when a training is taken up again, which may be on other machines."""
-    named = {name: getattr(options, name) for name in ("start_from", "encoder_weights")}
-    files = {name: str(Path(value).resolve()) for name, value in named.items() if value not in ("", "none", "imagenet")}
-    identity = asdict(options) | files | {"store": _content(store), "mined": _content(mined) if mined else ""}
-    del identity["strategy"]
-    if not fraction.changes and options.schedule in ("plateau", "constant"):
-        del identity["epochs"]  # it may be prolonged, unless the epochs so far depend on how many there are
-    return identity
-
-
-def _content(store: PatchStore) -> list[Any]:
-    """Return what says which patches and full images a store holds, and at which scale."""
-    return [store.content, *store.options_of_all]
-
-
 def _usage(store: PatchStore, options: TrainOptions, pixel_size: float | None) -> Contract:
     """Say how a net that is trained with `options` is to be used; the rest of the contract comes with its weights."""
     patch = store.options["patch"]
@@ -358,15 +289,3 @@ def _usage(store: PatchStore, options: TrainOptions, pixel_size: float | None) -
         resize=store.options["resize"],
         pixel_size=pixel_size,
     )
-
-
-def _origin(store: PatchStore, options: TrainOptions) -> dict[str, Any]:
-    """Say what weights are trained on, and how; of other weights by name, as folders are nobody's business."""
-    names = {option: Path(getattr(options, option)).name for option in ("start_from", "encoder_weights")}
-    return {
-        "store_fingerprint": store.fingerprint,
-        "store_content": store.content,
-        "store_options": store.options,
-        "patches": {split: {kind: len(store.sets[split, kind]) for kind in CLASSES} for split in SPLITS},
-        "training": asdict(options) | names,
-    }

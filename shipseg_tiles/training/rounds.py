@@ -3,9 +3,8 @@
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.errors import InputError
@@ -21,6 +20,7 @@ from shipseg_tiles.training.fit import train
 from shipseg_tiles.training.journal import can_be_resumed
 from shipseg_tiles.training.mining import NoMistakeError, find_hard_negatives, write_hard_negatives
 from shipseg_tiles.training.options import TrainOptions
+from shipseg_tiles.training.provenance import options_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ def mine_and_train(
     folder = rounds_folder(out)
     if weights.resolve().parent == folder.resolve():
         raise InputError(f"{weights} lie where rounds are written to; copy them elsewhere, with their contract")
-    training = options.further(_options_of(weights, store))
+    training = options.further(options_of(weights, store))
     training.stages_and_rates()  # complains before anything is removed or mined
     _check_room(weights, training)
     with locked(out):
@@ -162,30 +162,6 @@ class _Rounds:
             notes=contract.trained_on.get("notes", ""),
         )
         return out
-
-
-def _options_of(weights: Path, store: PatchStore) -> TrainOptions:
-    """Return what weights were trained with, as their contract says, after a check that they may compete.
-
-    The scores in the contracts are compared, so they must be of the same images.
-    """
-    origin = read_contract(weights).trained_on
-    known = origin.get("training")
-    names = {item.name for item in fields(TrainOptions)}
-    if not isinstance(known, dict) or "net" not in known or not set(known) <= names:
-        raise InputError(f"the contract of {weights} does not say how they were trained; train them with this version")
-    of_store = {
-        "store_fingerprint": store.fingerprint,
-        "store_content": store.content,
-        "store_options": store.options,
-    }
-    if any(origin.get(name, value) != value for name, value in of_store.items()):
-        raise InputError(
-            f"{weights} were trained on another store than {store.paths[0]}, and their scores are of its images; give"
-            " that store, or train them further on this one with train --start-from"
-        )
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-    return TrainOptions(**values)
 
 
 def _check_room(weights: Path, options: TrainOptions) -> None:

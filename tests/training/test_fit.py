@@ -8,9 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.classifier import Classifier
@@ -22,11 +20,8 @@ from shipseg_tiles.nets.saved import load_model
 from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.make import make_patches
 from shipseg_tiles.patches.options import PatchOptions
-from shipseg_tiles.patches.plan import plan_patches
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
-from shipseg_tiles.patches.store_writer import create_store
-from shipseg_tiles.rle import encode
 from shipseg_tiles.training import fit
 from shipseg_tiles.training.fit import enough_memory, fit_ends, train
 from shipseg_tiles.training.options import TrainOptions
@@ -50,30 +45,6 @@ COURSE = replace(
 
 def history(out):
     return pd.read_csv(out.with_suffix(".training") / "history.csv")
-
-
-@pytest.fixture(scope="module")
-def easy(tmp_path_factory):
-    """A store that a tiny net learns at once: bright boxes on 16 dark images of 96 px, every fourth of them empty."""
-    folder = tmp_path_factory.mktemp("easy")
-    (folder / "images").mkdir()
-    random = np.random.default_rng(0)
-    rows = ["ImageId,EncodedPixels"]
-    for number in range(16):
-        image = random.integers(0, 90, (96, 96, 3), dtype=np.uint8)
-        for row, column in random.integers(0, 80, (2 if number % 4 else 0, 2)):
-            ship = np.zeros((96, 96), dtype=np.uint8)
-            ship[row : row + 10, column : column + 14] = 1
-            image[ship == 1] = random.integers(150, 240, 3)
-            rows.append(f"{number:02}.png,{encode(ship)}")
-        if number % 4 == 0:
-            rows.append(f"{number:02}.png,")
-        Image.fromarray(image).save(folder / "images" / f"{number:02}.png")
-    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
-    archive = open_archive(folder / "images", folder / "labels.csv")
-    options = PatchOptions(patch=32, stride=16, valid_fraction=0.25, full_images=4, seed=0)
-    make_patches(archive, folder / "patches.h5", options, workers=1)
-    return PatchStore(folder / "patches.h5")
 
 
 class Terminal:
@@ -409,17 +380,6 @@ def test_a_gate_may_start_from_another(easy, gate, straight, tmp_path):
         train(easy, out, replace(options, start_from=str(straight[1])))
 
 
-def test_a_gate_refuses_patches_that_are_not_whole_cells_or_were_resized(scenes, tmp_path):
-    shared = {"seed": 7, "valid_fraction": 0.25, "full_images": 4}
-    make_patches(scenes, tmp_path / "odd.h5", PatchOptions(patch=48, stride=48, **shared))
-    make_patches(scenes, tmp_path / "small.h5", PatchOptions(patch=256, stride=256, resize=64, **shared))
-
-    with pytest.raises(InputError, match="patches of 48 px are no multiple of the 32 px that a gate needs"):
-        train(PatchStore(tmp_path / "odd.h5"), tmp_path / "net.keras", replace(TINY, net="gate"))
-    with pytest.raises(InputError, match=r"small\.h5 holds resized patches, but a gate sees images as they are"):
-        train(PatchStore(tmp_path / "small.h5"), tmp_path / "net.keras", replace(TINY, net="gate"))
-
-
 @pytest.fixture(scope="module")
 def brief(classifier, easy, tmp_path_factory):
     """A training of the decoder on the encoder of a classifier, whose time is over before the first batch."""
@@ -446,70 +406,10 @@ def test_a_segmenter_takes_over_the_encoder_of_a_classifier(classifier, brief):
         assert np.array_equal(one, other)
 
 
-def test_a_store_without_ships_is_refused(scenes, store, tmp_path):
-    """Such as a store of hard negatives, given as the one to train on."""
-    plan = plan_patches(scenes.labels, dict.fromkeys(scenes.files, (256, 256)), [], PatchOptions(patch=64, stride=64))
-    table = plan.table[plan.table["class"] == "background"].head(4).assign(slot=range(4))
-    create_store(tmp_path / "sea.h5", replace(plan, table=table), store.options)
-
-    with pytest.raises(InputError, match=r"sea\.h5 holds no ship to train on"):
-        train(PatchStore(tmp_path / "sea.h5"), tmp_path / "net.keras", TINY)
-    assert not (tmp_path / "net.training").exists()
-
-
 def test_hard_negatives_are_a_part_of_what_is_resumed(easy, straight):
     """A training that was begun without is not resumed with them."""
     with pytest.raises(InputError, match="begun with another mined_fraction, mined;"):
         train(easy, straight[1], replace(TINY, mined_fraction=0.25), mined=easy, resume=True)
-
-
-def cut_again(easy, path, folder=None, **changes):
-    """Cut the images of `easy` once more, by other options or out of another folder."""
-    folder = folder or easy.paths[0].parent
-    options = PatchOptions(**{"patch": 32, "stride": 16, "valid_fraction": 0.25, "full_images": 4, "seed": 0} | changes)
-    make_patches(open_archive(folder / "images", folder / "labels.csv"), path, options)
-    return PatchStore(path)
-
-
-@pytest.mark.parametrize("changes", [{"resize": 16}, {"full_images": 2}])
-def test_a_store_of_the_same_plan_but_other_options_is_not_resumed(straight, easy, tmp_path, changes):
-    """Scales would mix, or scores of different images."""
-    other = cut_again(easy, tmp_path / "other.h5", **changes)
-    assert other.fingerprint == easy.fingerprint
-
-    with pytest.raises(InputError, match="begun with another store;"):
-        train(other, straight[1], TINY, resume=True)
-
-
-def test_a_store_that_was_cut_anew_out_of_other_pixels_is_not_resumed(straight, easy, tmp_path):
-    folder = easy.paths[0].parent
-    shutil.copytree(folder / "images", tmp_path / "images")
-    shutil.copy(folder / "labels.csv", tmp_path)
-    for path in (tmp_path / "images").iterdir():
-        Image.open(path).point(lambda value: value // 2).save(path)
-    other = cut_again(easy, tmp_path / "patches.h5", folder=tmp_path)
-    assert other.fingerprint == easy.fingerprint
-
-    with pytest.raises(InputError, match="begun with another store;"):
-        train(other, straight[1], TINY, resume=True)
-
-
-def test_stores_do_not_train_on_each_others_validation_images(easy, tmp_path):
-    """Split by place twice, with another seed."""
-    other = cut_again(easy, tmp_path / "other.h5", seed=1)
-    both = PatchStore(*easy.paths, *other.paths)
-
-    with pytest.raises(InputError, match=r"\d\d\.png validates in one of .*patches\.h5, .*other\.h5 and trains in "):
-        train(both, tmp_path / "net.keras", TINY)
-    with pytest.raises(InputError, match="nothing to resume"):  # of stores that agree nobody complains
-        train(PatchStore(*easy.paths, *easy.paths), tmp_path / "net.keras", TINY, resume=True)
-
-
-def test_patches_without_whole_blocks_get_no_noise_of_jpeg(easy, tmp_path):
-    store = cut_again(easy, tmp_path / "odd.h5", patch=36, stride=36)
-
-    with pytest.raises(InputError, match="patches of 36 px hold no whole number of JPEG's blocks of 8 px; leave out"):
-        train(store, tmp_path / "net.keras", replace(TINY, augmentation=("jpeg=1",)))
 
 
 def test_a_fit_goes_on_while_epochs_have_as_many_batches(easy):
@@ -518,6 +418,11 @@ def test_a_fit_goes_on_while_epochs_have_as_many_batches(easy):
 
     assert [fit_ends(changing, first, 9) for first in range(3)] == [2, 2, 9]
     assert fit_ends(RatioFeed(easy, 8, 0.5, 0), 3, 10**15) == 10**15
+
+
+def test_another_store_is_not_resumed(straight, cut_again, tmp_path):
+    with pytest.raises(InputError, match="begun with another store;"):
+        train(cut_again(tmp_path / "other.h5", full_images=2), straight[1], TINY, resume=True)
 
 
 def test_other_options_are_not_resumed(straight, easy):
@@ -603,11 +508,6 @@ def test_a_pixel_size_that_cannot_be_is_refused_before_anything_is_written(store
     with pytest.raises(InputError, match=r"pixel size -1\.5 must be above 0, in metres"):
         train(store, tmp_path / "net.keras", TINY, pixel_size=-1.5)
     assert not list(tmp_path.iterdir())
-
-
-def test_weights_of_another_suffix_are_refused(store, tmp_path):
-    with pytest.raises(InputError, match=r"net\.h5 must end in \.keras"):
-        train(store, tmp_path / "net.h5", TINY)
 
 
 def test_a_place_that_cannot_be_written_is_found_out_before_training(store, tmp_path):
