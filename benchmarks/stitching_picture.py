@@ -73,7 +73,7 @@ def draw_lines(axis: Axes, image: NDArray[np.uint8]) -> None:
     sums = np.zeros((GRID.height, GRID.width), dtype=np.float32)
     profile = window_profile("hann", GRID.tile, GRID.stride)
     for row, column in GRID.corners[:DONE].tolist():
-        sums[GRID.place(row, column)] += np.outer(profile, profile)
+        sums[GRID.slices(row, column)] += np.outer(profile, profile)
     axis.imshow(image[:held], extent=(0, GRID.width, held, 0))
     axis.imshow(sums[held:bottom], cmap="Blues", extent=(0, GRID.width, bottom, held))
     axis.add_patch(Rectangle((0, held), GRID.width - 1, GRID.tile, fill=False, edgecolor=RED, linewidth=3))

@@ -131,14 +131,14 @@ class TileGrid:
         """(N, 2) row and column of each tile's upper left corner, row of tiles by row of tiles."""
         return np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
-    def place(self, row: int, column: int) -> tuple[slice, slice]:
+    def slices(self, row: int, column: int) -> tuple[slice, slice]:
         """Return the rows and columns of the tile whose upper left corner is there, to index a padded image with."""
         return slice(row, row + self.tile), slice(column, column + self.tile)
 
     def place_around(self, row: int, column: int) -> tuple[slice, slice]:
-        """As `place`, of a tile anywhere with that pixel in its middle, moved back if it leaves the image."""
+        """As `slices`, of a tile anywhere with that pixel in its middle, moved back if it leaves the image."""
         corner = np.array([(row, column)]) - self.tile // 2
-        return self.place(*self.inside(corner)[0].tolist())
+        return self.slices(*self.inside(corner)[0].tolist())
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)

@@ -289,7 +289,7 @@ def test_the_last_tile_with_a_pixel_is_the_last_of_all_that_hold_it(grid, data):
     (last,) = grid.last_tile_with(np.array([row]), np.array([column])).tolist()
 
     assert last == max(
-        number for number, corner in enumerate(grid.corners.tolist()) if pixel[grid.place(*corner)].any()
+        number for number, corner in enumerate(grid.corners.tolist()) if pixel[grid.slices(*corner)].any()
     )
 
 

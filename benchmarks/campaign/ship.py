@@ -20,7 +20,7 @@ import yaml
 
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.places import find_places
-from shipseg_tiles.archive.split import TRAIN, VALID, choose_sides
+from shipseg_tiles.archive.split import TRAIN, VALID, choose_split
 from shipseg_tiles.archive.split_file import write_split
 from shipseg_tiles.calibration.calibrated_contract import held_out_scores
 from shipseg_tiles.cli.options import flag_words
@@ -77,14 +77,14 @@ def divide(archive: Archive, recipes: dict[str, Any], out: Path) -> None:
     with open_workers(os.cpu_count() or 1) as processes:
         places, _ = find_places(archive.files, processes)
     ships = {name: len(archive.labels.ships[name]) for name in places}
-    outer = choose_sides(ships, places, recipes["test_fraction"], recipes["seed"])
+    outer = choose_split(ships, places, recipes["test_fraction"], recipes["seed"])
     others = {name: count for name, count in ships.items() if outer[name] != VALID}
-    sides = choose_sides(others, places, recipes["valid_fraction"], recipes["seed"])
-    write_split(out / SPLIT, sides, places)
-    not_trained_on = {name: VALID for name in ships if sides.get(name) != TRAIN}
+    split = choose_split(others, places, recipes["valid_fraction"], recipes["seed"])
+    write_split(out / SPLIT, split, places)
+    not_trained_on = {name: VALID for name in ships if split.get(name) != TRAIN}
     write_split(out / NOT_TRAINED_ON, not_trained_on, places)
-    watched = choose_sides(
-        {name: ships[name] for name, side in sides.items() if side == VALID},
+    watched = choose_split(
+        {name: ships[name] for name, side in split.items() if side == VALID},
         places,
         recipes["watched_fraction"],
         recipes["seed"],

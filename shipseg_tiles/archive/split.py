@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
 
-TRAIN, VALID = SIDES = ("train", "valid")
+TRAIN, VALID = SPLITS = ("train", "valid")
 
 
 def choose_evenly(ship_counts: Mapping[str, int], chosen: int, seed: int) -> list[str]:
@@ -32,7 +32,7 @@ def choose_evenly(ship_counts: Mapping[str, int], chosen: int, seed: int) -> lis
     return sorted(names[order[position]] for position in positions)
 
 
-def choose_sides(
+def choose_split(
     ship_counts: Mapping[str, int], places: Mapping[str, int], fraction: float, seed: int
 ) -> dict[str, str]:
     """Return `train` or `valid` by name of the image, for all of `ship_counts`; see `choose_validation`."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.places import find_places
-from shipseg_tiles.archive.split import SIDES, TRAIN, VALID
+from shipseg_tiles.archive.split import SPLITS, TRAIN, VALID
 from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.digests import text_digest
 from shipseg_tiles.errors import InputError
@@ -19,74 +19,74 @@ BY_PLACE = "by place"
 """Stands for a split that no file says; see `split_identity`."""
 
 
-def write_split(path: Path, sides: Mapping[str, str], places: Mapping[str, int]) -> None:
+def write_split(path: Path, split: Mapping[str, str], places: Mapping[str, int]) -> None:
     """Write a CSV `ImageId,split,scene`, sorted by name.
 
     Args:
         path: File to write, whole or not at all.
-        sides: `train` or `valid` by image name.
+        split: `train` or `valid` by image name.
         places: Number of the place by image name.
     """
-    rows = [(name, sides[name], places[name]) for name in sorted(sides)]
+    rows = [(name, split[name], places[name]) for name in sorted(split)]
     table = pd.DataFrame(rows, columns=["ImageId", "split", "scene"])
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def read_split(path: Path) -> dict[str, str]:
-    """Read which side each image stands on, `train` or `valid`, from a CSV with the columns ImageId and split.
+    """Read the split of each image, `train` or `valid`, from a CSV with the columns ImageId and split.
 
     Returns:
-        The side by image name, in the order of the file.
+        The split by image name, in the order of the file.
 
     Raises:
-        InputError: As `read_sides`, or if a side is neither of the two.
+        InputError: As `read_any_split`, or if one is neither of the two.
     """
-    sides = read_sides(path)
-    for name, side in sides.items():
-        if side not in SIDES:
-            raise InputError(f"{path}: {name} has the split {side!r}; write {TRAIN} or {VALID}")
-    return sides
+    split = read_any_split(path)
+    for name, own in split.items():
+        if own not in SPLITS:
+            raise InputError(f"{path}: {name} has the split {own!r}; write {TRAIN} or {VALID}")
+    return split
 
 
-def read_sides(path: Path) -> dict[str, str]:
-    """Read a CSV with the columns ImageId and split, whatever the sides are called; other columns are ignored.
+def read_any_split(path: Path) -> dict[str, str]:
+    """Read a CSV with the columns ImageId and split, whatever the splits are called; other columns are ignored.
 
     Returns:
-        The side by image name, in the order of the file.
+        The split by image name, in the order of the file.
 
     Raises:
-        InputError: If the file is missing or no such CSV, a row names no image or no side, or an image stands on two
-            sides.
+        InputError: If the file is missing or no such CSV, a row names no image or no split, or an image stands in
+            two.
     """
-    return _sides_of(_read_table(path), path)
+    return _split_of(_read_table(path), path)
 
 
-def _sides_of(table: pd.DataFrame, path: Path) -> dict[str, str]:
-    sides: dict[str, str] = {}
+def _split_of(table: pd.DataFrame, path: Path) -> dict[str, str]:
+    split: dict[str, str] = {}
     for name, text in zip(table["ImageId"], table["split"], strict=True):
-        side = text.strip()
-        if not side:
+        own = text.strip()
+        if not own:
             raise InputError(f"{path}: {name} has no split; write {TRAIN} or {VALID}")
-        if sides.setdefault(checked_name(name, str(path)), side) != side:
-            raise InputError(f"{path}: {name} stands in {sides[name]} and in {side}; keep one of the rows")
-    if not sides:
+        if split.setdefault(checked_name(name, str(path)), own) != own:
+            raise InputError(f"{path}: {name} stands in {split[name]} and in {own}; keep one of the rows")
+    if not split:
         raise InputError(f"{path} holds no row below its first line; write one for each image")
-    return sides
+    return split
 
 
-def split_identity(sides: Mapping[str, str] | None) -> str:
-    """Say in a few letters how images are divided: `BY_PLACE`, or as a file says whose sides have this hash."""
-    return text_digest(json.dumps(sorted(sides.items()))) if sides else BY_PLACE
+def split_identity(split: Mapping[str, str] | None) -> str:
+    """Say in a few letters how images are divided: `BY_PLACE`, or as a file says whose split has this hash."""
+    return text_digest(json.dumps(sorted(split.items()))) if split else BY_PLACE
 
 
 def read_places(path: Path) -> dict[str, str] | None:
     """Read which place each image shows from the column scene of such a CSV; None if it has no such column.
 
     Raises:
-        InputError: As `read_sides`, or if a row names no place, or an image has two.
+        InputError: As `read_any_split`, or if a row names no place, or an image has two.
     """
     table = _read_table(path)
-    _sides_of(table, path)  # complains of what is wrong with them
+    _split_of(table, path)  # complains of what is wrong with them
     if "scene" not in table:
         return None
     places: dict[str, str] = {}
@@ -119,11 +119,11 @@ def validation_places(archive: Archive, split: Path | None) -> dict[str, str]:
     return {name: str(place) for name, place in found.items()}
 
 
-def _validating(archive: Archive, split: Path) -> Archive:
-    sides = read_split(split)
-    valid = [name for name in archive.files if sides.get(name) == VALID]
+def _validating(archive: Archive, path: Path) -> Archive:
+    split = read_split(path)
+    valid = [name for name in archive.files if split.get(name) == VALID]
     if not valid:
-        raise InputError(f"no image in {archive.source} is {VALID} in {split}; correct one of them")
+        raise InputError(f"no image in {archive.source} is {VALID} in {path}; correct one of them")
     return archive.only(valid)
 
 

@@ -17,7 +17,7 @@ def choose_setting(scores: NDArray[np.float64]) -> tuple[int, ...]:
         scores: float64, one axis for each value that is chosen, the last one for gates.
 
     Returns:
-        Its place in the grid.
+        Its index in the grid.
     """
     *others, gate = choose(scores)
     of_gates = scores[tuple(others)]
@@ -37,7 +37,7 @@ def choose(scores: NDArray[np.float64]) -> tuple[int, ...]:
         scores: float64, one axis for each value that is chosen.
 
     Returns:
-        Its place in the grid.
+        Its index in the grid.
     """
     as_good = scores >= scores.max() - NOISE
     steps = np.zeros(scores.shape, dtype=np.int64)
@@ -45,12 +45,12 @@ def choose(scores: NDArray[np.float64]) -> tuple[int, ...]:
         steps += np.minimum(_run(as_good, axis), np.flip(_run(np.flip(as_good, axis), axis), axis))
     middle = as_good & (steps == steps[as_good].max())
     best = int(np.where(middle, scores, -np.inf).argmax())
-    return tuple(int(place) for place in np.unravel_index(best, scores.shape))
+    return tuple(int(number) for number in np.unravel_index(best, scores.shape))
 
 
 def _run(as_good: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
-    """Count for each place how many places that are as good end in it along an axis, itself among them."""
+    """Count for each setting how many that are as good end in it along an axis, itself among them."""
     moved = np.moveaxis(as_good, axis, 0).astype(np.int64)
-    for place in range(1, len(moved)):
-        moved[place] *= moved[place - 1] + 1
+    for number in range(1, len(moved)):
+        moved[number] *= moved[number - 1] + 1
     return np.moveaxis(moved, 0, axis)

@@ -102,6 +102,6 @@ def peak_map(grid: TileGrid, peaks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Spread the peaks (N,) of the tiles over an image: float32 (height, width), the highest that holds each pixel."""
     highest = np.full((grid.height, grid.width), -np.inf, dtype=np.float32)
     for (row, column), peak in zip(grid.corners.tolist(), peaks, strict=True):
-        part = highest[grid.place(row, column)]
+        part = highest[grid.slices(row, column)]
         np.maximum(part, peak, out=part)
     return highest

@@ -55,8 +55,8 @@ def score_grid(evidence: Sequence[Evidence], folds: NDArray[np.int64], axes: Axe
     sums = np.zeros((3, count, 2, *shape))
     for fold in np.unique(folds):
         images = [image for image, own in zip(evidence, folds, strict=True) if own == fold]
-        for separate, (place, threshold) in product((False, True), enumerate(axes.thresholds)):
-            sums[:, fold, int(separate), place] = _summed_scores(images, (separate, threshold), axes)
+        for separate, (number, threshold) in product((False, True), enumerate(axes.thresholds)):
+            sums[:, fold, int(separate), number] = _summed_scores(images, (separate, threshold), axes)
     empty = np.array([image.truth_ships == 0 for image in evidence])
     counts, empty_counts = (np.bincount(some, minlength=count) for some in (folds, folds[empty]))
     return Sums(sums[0], sums[1], sums[2], counts, empty_counts)
@@ -95,13 +95,13 @@ def _kept(images: Sequence[Evidence], key: tuple[bool, float], axes: Axes) -> It
         np.searchsorted(gates, peaks, side="left"),
     )
     shape = (len(parts), len(axes.minimum_areas) + 1, len(axes.minimum_scores) + 1, len(gates) + 1)
-    places = np.ravel_multi_index((image, *steps), shape)
+    cells = np.ravel_multi_index((image, *steps), shape)
     for values in (None, sizes, shared, hits):
-        yield _with_all_beyond(np.bincount(places, values, math.prod(shape)).reshape(shape))
+        yield _with_all_beyond(np.bincount(cells, values, math.prod(shape)).reshape(shape))
 
 
 def _with_all_beyond(kept: NDArray[Any]) -> NDArray[Any]:
-    """Add to each place of (images, areas, scores, gates) what lies behind it; the first of each axis keeps nothing."""
+    """Add to each cell of (images, areas, scores, gates) what lies behind it; the first of each axis keeps nothing."""
     for axis in (1, 2, 3):
         kept = np.flip(np.flip(kept, axis).cumsum(axis), axis)
     return kept[:, 1:, 1:, 1:]

@@ -87,5 +87,5 @@ class Axes:
         """Return the index of a setting."""
         values = setting.threshold, setting.minimum_area, setting.minimum_score, setting.gate
         axes: tuple[tuple[Any, ...], ...] = (self.thresholds, self.minimum_areas, self.minimum_scores, self.gates)
-        places = (axis.index(value) for axis, value in zip(axes, values, strict=True))
-        return (int(setting.separate_touching), *places)
+        numbers = (axis.index(value) for axis, value in zip(axes, values, strict=True))
+        return (int(setting.separate_touching), *numbers)

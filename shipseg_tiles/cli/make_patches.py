@@ -81,11 +81,11 @@ def run(options: Options) -> Outcome:
     chosen = {field.name: getattr(options, field.name) for field in fields(PatchOptions)}
     chosen["stride"] = options.patch if options.stride is None else options.stride
     make_options = PatchOptions(**chosen)
-    sides = read_split(options.split) if options.split else None
-    return (_preview if options.dry_run else _make)(options, make_options, sides)
+    split = read_split(options.split) if options.split else None
+    return (_preview if options.dry_run else _make)(options, make_options, split)
 
 
-def _make(options: Options, make_options: PatchOptions, sides: dict[str, str] | None) -> Outcome:
+def _make(options: Options, make_options: PatchOptions, split: dict[str, str] | None) -> Outcome:
     from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.patches.make import make_patches
 
@@ -101,7 +101,7 @@ def _make(options: Options, make_options: PatchOptions, sides: dict[str, str] | 
             workers=options.workers,
             cluster=options.cluster,
             layout=_layout(options),
-            sides=sides,
+            split=split,
         )
     seconds = time.monotonic() - began
     skipped = len(made.skipped) + len(archive.missing)
@@ -123,7 +123,7 @@ def _layout(options: Options) -> Layout:
     return Layout(shards, options.compression)
 
 
-def _preview(options: Options, make_options: PatchOptions, sides: dict[str, str] | None) -> Outcome:
+def _preview(options: Options, make_options: PatchOptions, split: dict[str, str] | None) -> Outcome:
     from shipseg_tiles.archive.archive import open_archive
     from shipseg_tiles.archive.labels import read_labels
     from shipseg_tiles.patches.preview import preview_archive, preview_labels
@@ -132,11 +132,11 @@ def _preview(options: Options, make_options: PatchOptions, sides: dict[str, str]
     if options.images:
         with open_workers(options.workers, options.cluster) as processes:
             archive = open_archive(options.images, options.labels)
-            preview = preview_archive(archive, make_options, sides, processes, options.workers)
+            preview = preview_archive(archive, make_options, split, processes, options.workers)
     else:
-        preview = preview_labels(read_labels(options.labels), make_options, sides)
+        preview = preview_labels(read_labels(options.labels), make_options, split)
     size = "" if options.labels.is_dir() else ", taken as 768 x 768"
-    source = "" if options.images else size if sides else f"{size}, split by image"
+    source = "" if options.images else size if split else f"{size}, split by image"
     time_text = "" if preview.seconds is None else f", about {preview.seconds:.0f} s to cut"
     lines = [
         f"{preview.images} images{source}: {len(preview.plan.table)} patches, {_gigabytes(preview.bytes)}{time_text}",
@@ -155,7 +155,8 @@ def _preview(options: Options, make_options: PatchOptions, sides: dict[str, str]
 
 
 def _counts(plan: "PatchPlan") -> dict[str, dict[str, int]]:
-    from shipseg_tiles.patches.store_layout import CLASSES, SPLITS
+    from shipseg_tiles.archive.split import SPLITS
+    from shipseg_tiles.patches.store_layout import CLASSES
 
     return {split: {kind: plan.count(split, kind) for kind in CLASSES} for split in SPLITS}
 

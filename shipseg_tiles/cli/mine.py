@@ -34,7 +34,7 @@ def run(options: Options) -> Outcome:
     check_writable(options.out)
     read_contract(options.weights)
     archive = options.archive()
-    sides = options.sides()
+    split = options.split_of_images()
     with quiet_import():
         from shipseg_tiles.inference.predictor import Predictor
         from shipseg_tiles.training.mining import find_hard_negatives, write_hard_negatives
@@ -42,7 +42,7 @@ def run(options: Options) -> Outcome:
     began = time.monotonic()
     predictor = Predictor.load(options.weights, threshold=options.threshold)
     with open_workers(options.workers) as processes:
-        found = find_hard_negatives(predictor, archive, store, processes, options.max_patches, sides)
+        found = find_hard_negatives(predictor, archive, store, processes, options.max_patches, split)
         write_hard_negatives(found, archive, options.out, processes)
     data = {
         "images": found.images,

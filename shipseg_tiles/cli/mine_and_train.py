@@ -30,7 +30,7 @@ def run(options: Options) -> Outcome:
     store = PatchStore(*options.patches)  # what can be wrong with the files, before the slow import
     read_contract(options.weights)
     archive = options.archive()
-    sides = options.sides()
+    split = options.split_of_images()
     with quiet_import():
         from shipseg_tiles.training.rounds import RoundOptions, mine_and_train
 
@@ -45,7 +45,7 @@ def run(options: Options) -> Outcome:
             options.out,
             processes,
             RoundOptions(**{field.name: getattr(options, field.name) for field in fields(RoundOptions)}),
-            sides=sides,
+            split=split,
             resume=options.resume,
             tell=lambda line: print(line, file=sys.stderr),
         )

@@ -89,8 +89,8 @@ class MiningOptions(ArchiveOptions):
     )
     workers: int = option("processes that look at images and cut them", default=os.cpu_count() or 1, metavar="N")
 
-    def sides(self) -> dict[str, str] | None:
-        """Return the side of each image that the patches were cut with; None if they were split by place."""
+    def split_of_images(self) -> dict[str, str] | None:
+        """Return the split that the patches were cut with, by image; None if they were split by place."""
         from shipseg_tiles.archive.split_file import read_split
 
         return read_split(self.split) if self.split else None

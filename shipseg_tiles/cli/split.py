@@ -27,7 +27,7 @@ def run(options: Options) -> Outcome:
     """Group the images by place and split the groups."""
     from shipseg_tiles.archive.places import find_pairs, group_places
     from shipseg_tiles.archive.signatures import signatures_of
-    from shipseg_tiles.archive.split import VALID, choose_sides
+    from shipseg_tiles.archive.split import VALID, choose_split
     from shipseg_tiles.archive.split_file import write_split
     from shipseg_tiles.files import check_writable
 
@@ -36,10 +36,10 @@ def run(options: Options) -> Outcome:
     signatures, reasons = signatures_of(options.images, archive.files, options.workers)
     places = group_places(signatures, find_pairs(signatures))
     ship_counts = {name: len(archive.labels.ships[name]) for name in signatures}
-    sides = choose_sides(ship_counts, places, options.valid_fraction, options.seed)
-    write_split(options.out, sides, places)
+    split = choose_split(ship_counts, places, options.valid_fraction, options.seed)
+    write_split(options.out, split, places)
     skipped = len(reasons) + len(archive.missing)
-    return _outcome(options.out, signatures, places, [*sides.values()].count(VALID), skipped)
+    return _outcome(options.out, signatures, places, [*split.values()].count(VALID), skipped)
 
 
 def _outcome(

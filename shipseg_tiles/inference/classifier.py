@@ -81,6 +81,6 @@ def _batches(padded: NDArray[np.uint8], grid: TileGrid) -> Iterator[NDArray[np.u
     for first in range(0, len(grid), len(batch)):
         # The last batch shows its last tile again and again, which changes no maximum.
         indices = np.minimum(np.arange(first, first + len(batch)), len(grid) - 1)
-        for place, (row, column) in enumerate(grid.corners[indices].tolist()):
-            batch[place] = padded[grid.place(row, column)]
+        for number, (row, column) in enumerate(grid.corners[indices].tolist()):
+            batch[number] = padded[grid.slices(row, column)]
         yield batch

@@ -39,7 +39,7 @@ class Strip:
     tiles_skipped: int = 0
 
     @property
-    def place(self) -> tuple[slice, slice]:
+    def slices(self) -> tuple[slice, slice]:
         """Rows and columns of the rasters in the image; there must be one."""
         height, width = next(iter(self.rasters.values())).shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)

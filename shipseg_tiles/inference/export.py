@@ -151,12 +151,12 @@ def _scenes() -> Iterator[NDArray[np.uint8]]:
 def _tiles(image: NDArray[np.uint8], grid: TileGrid) -> NDArray[np.uint8]:
     padded = grid.pad(image)
     corners = _evenly(grid.corners.tolist(), CHECKED_TILES)
-    return np.stack([padded[grid.place(row, column)] for row, column in corners])
+    return np.stack([padded[grid.slices(row, column)] for row, column in corners])
 
 
 def _evenly(items: Sequence[Item], count: int) -> list[Item]:
     """Take `count` of the items, the first and the last among them, or all if they are not more."""
-    return [items[place] for place in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
+    return [items[index] for index in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
 
 
 def largest_difference(expected: Answers, found: Answers, batches: Iterable[NDArray[np.uint8]]) -> float:

@@ -89,11 +89,11 @@ def _left_to_group(mount: Path, line: str) -> Iterator[int]:
     for controller in _CONTROL_GROUPS.keys() & set(controllers.split(",")):
         folder, limit, used, prefix = _CONTROL_GROUPS[controller]
         group = mount / folder / path.lstrip("/")
-        for place in (group, *group.parents):
+        for member in (group, *group.parents):
             with suppress(OSError, KeyError, ValueError):  # no group, or "max" for no limit
-                copies = _numbers(place / "memory.stat")
+                copies = _numbers(member / "memory.stat")
                 given_back = copies[f"{prefix}inactive_file"] + copies[f"{prefix}active_file"]
-                yield int((place / limit).read_text()) - int((place / used).read_text()) + given_back
+                yield int((member / limit).read_text()) - int((member / used).read_text()) + given_back
 
 
 def _numbers(path: Path) -> dict[str, int]:

@@ -106,7 +106,7 @@ class Predictor:
         """
         for lines in self.lines(source, region, "disagreement" in rasters):
             if valid is not None:
-                _clear(lines, ~valid(*lines.place))
+                _clear(lines, ~valid(*lines.slices))
             strip = threshold_lines(lines, source.shape[0], self.contract.threshold, rasters)
             del lines  # in a wide scene they are large, and would stay in memory until the next ones are there
             yield strip

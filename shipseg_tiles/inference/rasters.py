@@ -29,22 +29,22 @@ class RasterSink:
         self._valid = valid
         self._checksums: dict[tuple[tuple[int, int], tuple[int, int]], int] = {}
 
-    def __setitem__(self, window: tuple[slice, slice], values: NDArray[np.generic]) -> None:
+    def __setitem__(self, slices: tuple[slice, slice], values: NDArray[np.generic]) -> None:
         """Write (height, width), as uint8, of some rows and columns, together with the mask of what is valid there.
 
         Raises:
             OSError: If the disk is full.
         """
-        rows, columns = window
+        rows, columns = slices
         pixels = np.ascontiguousarray(values, dtype=np.uint8)
         valid = None if self._valid is None else self._valid(rows, columns)
         height, width = self._dataset.shape
-        place = rows.indices(height)[:2], columns.indices(width)[:2]
+        window = rows.indices(height)[:2], columns.indices(width)[:2]
         with _explained():
-            self._dataset.write(pixels, 1, window=place)
+            self._dataset.write(pixels, 1, window=window)
             if valid is not None:
-                self._dataset.write_mask(valid, window=place)
-        self._checksums[place] = _checksum(pixels, valid)
+                self._dataset.write_mask(valid, window=window)
+        self._checksums[window] = _checksum(pixels, valid)
 
     def check(self, path: Path) -> None:
         """Compare the file, which is closed, with what was written.
@@ -56,9 +56,9 @@ class RasterSink:
             OSError: If anything is not as it was written.
         """
         with _explained(), open_tiff(path) as dataset:
-            for place, checksum in self._checksums.items():
-                valid = None if self._valid is None else dataset.read_masks(1, window=place) != 0
-                if _checksum(dataset.read(1, window=place), valid) != checksum:
+            for window, checksum in self._checksums.items():
+                valid = None if self._valid is None else dataset.read_masks(1, window=window) != 0
+                if _checksum(dataset.read(1, window=window), valid) != checksum:
                     raise _not_whole("its pixels are not those that were written")
 
 
@@ -105,11 +105,11 @@ def create_raster(
     rasterio = import_rasterio()
     profile = {"height": shape[0], "width": shape[1], "count": 1, "dtype": "uint8"}
     layout = {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate", "BIGTIFF": "IF_SAFER"}
-    place = georeference and {"crs": georeference.crs, "transform": rasterio.Affine(*georeference.transform)}
+    location = georeference and {"crs": georeference.crs, "transform": rasterio.Affine(*georeference.transform)}
     with written_whole(path) as temporary, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True, GDAL_CACHEMAX=CACHE_BYTES):
         file = temporary.absolute()
         with _explained():
-            dataset = open_tiff(file, "w", **profile, **layout, **(place or {}))
+            dataset = open_tiff(file, "w", **profile, **layout, **(location or {}))
         with dataset:
             sink = RasterSink(dataset, valid)
             yield sink

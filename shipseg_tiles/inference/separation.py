@@ -74,15 +74,15 @@ def _cut(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int6
     Parts grow from where the object is widest, each for itself, until they meet at the necks between them. Where it is
     nowhere wider than a neck, there is no part and all numbers are 0.
     """
-    place = rows - rows.min() + 1, columns - columns.min() + 1
-    mask = np.zeros((place[0].max() + 2, place[1].max() + 2), dtype=np.bool_)
-    mask[place] = True
+    within = rows - rows.min() + 1, columns - columns.min() + 1
+    mask = np.zeros((within[0].max() + 2, within[1].max() + 2), dtype=np.bool_)
+    mask[within] = True
     distances = distance_transform_edt(mask)
     # Flattened by the depth of a neck, a ridge is one plateau. `h_maxima` would name only its highest pixels, which a
-    # turned ship has in many places.
+    # turned ship has all along its border.
     plateaus = reconstruction(distances - NECK, distances)
     widest = label(local_maxima(plateaus), connectivity=2)
-    numbers: NDArray[np.int64] = watershed(-distances, widest, connectivity=2, mask=mask)[place]
+    numbers: NDArray[np.int64] = watershed(-distances, widest, connectivity=2, mask=mask)[within]
     return numbers
 
 

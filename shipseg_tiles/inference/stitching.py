@@ -41,14 +41,14 @@ class Source(Protocol):
     def shape(self) -> tuple[int, ...]:
         """(height, width, 3)."""
 
-    def __getitem__(self, place: Any, /) -> Any:
+    def __getitem__(self, key: Any, /) -> Any:
         """Return uint8 (h, w, 3) at (rows, columns), two slices."""
 
 
 class Sink(Protocol):
     """Where predictions go: an array, a memory map, a dataset of HDF5, or a file."""
 
-    def __setitem__(self, place: Any, values: Any, /) -> None:
+    def __setitem__(self, key: Any, values: Any, /) -> None:
         """Take float32 (h, w) at (rows, columns), two slices."""
 
 
@@ -74,7 +74,7 @@ class Lines:
     tiles_skipped: int = 0
 
     @property
-    def place(self) -> tuple[slice, slice]:
+    def slices(self) -> tuple[slice, slice]:
         """Rows and columns in the image."""
         height, width = self.probability.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
@@ -108,7 +108,7 @@ def stitch(
 def stitch_into(sink: Sink, stitched: Iterator[Lines]) -> None:
     """Write the probability of stitched lines where it belongs in an image-sized sink."""
     for lines in stitched:
-        sink[lines.place] = lines.probability
+        sink[lines.slices] = lines.probability
 
 
 def stitched_lines(
@@ -266,7 +266,7 @@ def _answers(
     which has the smallest that suffices.
     """
     batch = np.zeros((sizes[-1], tile, tile, 3), dtype=np.uint8)
-    waiting: list[tuple[int, int, int | None]] = []  # row, column, place in the batch
+    waiting: list[tuple[int, int, int | None]] = []  # row, column, number in the batch
     filled = 0
     for row in rows:
         for column, is_seen in zip(row.columns.tolist(), row.seen.tolist(), strict=True):
@@ -291,8 +291,8 @@ def _answered(
     answers = predict_tiles(batch)
     if answers.shape != batch.shape[:3]:
         raise InputError(f"the net answers {batch.shape[:3]} tiles with {answers.shape}")
-    for row, column, place in waiting:
-        yield row, column, None if place is None else answers[place]
+    for row, column, number in waiting:
+        yield row, column, None if number is None else answers[number]
 
 
 def _move_up(lines: NDArray[Any], count: int) -> None:

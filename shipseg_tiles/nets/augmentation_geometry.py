@@ -64,11 +64,11 @@ def _apart(both: Any) -> tuple[Any, Any]:
 
 def _zooming(side: int, factors: Any) -> Any:
     """Return linearly interpolating filters (N, side, side), wider where they shrink, so that nothing is skipped."""
-    places = ops.arange(side, dtype="float32")
+    positions = ops.arange(side, dtype="float32")
     factors = ops.reshape(factors, (-1, 1, 1))
     centre = (side - 1) / 2
-    sources = (ops.expand_dims(places, 1) - centre) / factors + centre
-    # Each source pixel is seen in its own place and mirrored at both borders.
-    seen = [places, -1 - places, 2 * side - 1 - places]
+    sources = (ops.expand_dims(positions, 1) - centre) / factors + centre
+    # Each source pixel is seen where it is and mirrored at both borders.
+    seen = [positions, -1 - positions, 2 * side - 1 - positions]
     reach = ops.maximum(1 / factors, 1)
-    return normalised(sum(ops.relu(1 - ops.abs(sources - place) / reach) for place in seen))
+    return normalised(sum(ops.relu(1 - ops.abs(sources - position) / reach) for position in seen))

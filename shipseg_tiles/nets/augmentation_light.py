@@ -107,8 +107,8 @@ def _from_blocks(blocks: Any, side: int) -> Any:
 
 def _cosines() -> NDArray[np.float32]:
     """Return the orthonormal cosine transform (DCT-II) of blocks, float32 (64, 64), a frequency per row."""
-    frequency, place = np.mgrid[:BLOCK, :BLOCK]
-    waves = np.cos(math.pi / BLOCK * (place + 0.5) * frequency) * math.sqrt(2 / BLOCK)
+    frequency, position = np.mgrid[:BLOCK, :BLOCK]
+    waves = np.cos(math.pi / BLOCK * (position + 0.5) * frequency) * math.sqrt(2 / BLOCK)
     waves[0] /= math.sqrt(2)
     return np.kron(waves, waves).astype(np.float32)
 

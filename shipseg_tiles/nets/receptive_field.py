@@ -27,24 +27,24 @@ def measure_receptive_field(net: Any) -> int:
         The reach in pixels, 0 to `PROBE_SIDE` / 2.
     """
     noise = np.random.default_rng(0).integers(0, 256, (PROBE_SIDE, PROBE_SIDE, 3), dtype=np.uint8)
-    # Poolings make the reach depend on where the block stands between their cells: probe several places.
-    places = [PROBE_SIDE // 2 - shift for shift in (0, 1, 5, 10)]
-    probes = np.stack([noise, *(_changed(noise, place) for place in places)])
+    # Poolings make the reach depend on where the block stands between their cells: probe several corners.
+    corners = [PROBE_SIDE // 2 - shift for shift in (0, 1, 5, 10)]
+    probes = np.stack([noise, *(_changed(noise, corner) for corner in corners)])
     answers = _log_odds(np.asarray(net.predict_on_batch(probes), dtype=np.float64)[..., 0])
-    return max(_reach(answer - answers[0], place) for answer, place in zip(answers[1:], places, strict=True))
+    return max(_reach(answer - answers[0], corner) for answer, corner in zip(answers[1:], corners, strict=True))
 
 
-def _changed(image: NDArray[np.uint8], place: int) -> NDArray[np.uint8]:
-    """Turn the block whose upper left corner stands at row and column `place` to its opposite."""
+def _changed(image: NDArray[np.uint8], corner: int) -> NDArray[np.uint8]:
+    """Turn the block whose upper left corner stands at row and column `corner` to its opposite."""
     changed = image.copy()
-    block = changed[place : place + _BLOCK, place : place + _BLOCK]
+    block = changed[corner : corner + _BLOCK, corner : corner + _BLOCK]
     block[:] = np.where(block < 128, 255, 0)
     return changed
 
 
-def _reach(difference: NDArray[np.float64], place: int) -> int:
+def _reach(difference: NDArray[np.float64], corner: int) -> int:
     rows_and_columns = np.argwhere(np.abs(difference) > 1e-2)
-    before, after = place - rows_and_columns, rows_and_columns - (place + _BLOCK - 1)
+    before, after = corner - rows_and_columns, rows_and_columns - (corner + _BLOCK - 1)
     return int(np.maximum(before, after).max(initial=0))
 
 

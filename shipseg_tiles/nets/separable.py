@@ -34,8 +34,8 @@ def gaussian(side: int, deviations: Any) -> Any:
         side: Of the patches.
         deviations: float32 (N,), in pixels; 0 gives the filter that changes nothing.
     """
-    places = ops.arange(side, dtype="float32")
-    distances = places - ops.expand_dims(places, 1)
+    positions = ops.arange(side, dtype="float32")
+    distances = positions - ops.expand_dims(positions, 1)
     # At a twentieth of a pixel all but the middle weight are 0 in float32.
     spread = ops.reshape(2 * ops.maximum(deviations, 0.05) ** 2, (-1, 1, 1))
     return normalised(ops.exp(-(distances**2) / spread))

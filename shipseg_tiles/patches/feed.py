@@ -23,8 +23,8 @@ class RatioFeed(keras.utils.PyDataset):
     that is taken up again sees the same ones.
 
     The order `random` is good for any store that fits into memory or lies on a local disk. `sequential` reads from
-    front to back, from another place in each epoch, and is good for slow and network disks: stores are shuffled inside.
-    It is bad for small stores, where the same patches meet again and again.
+    front to back, from another patch on in each epoch, and is good for slow and network disks: stores are shuffled
+    inside. It is bad for small stores, where the same patches meet again and again.
 
     It may be used in many threads, and in other processes, to which it goes as little more than the paths of the store.
 
@@ -134,11 +134,11 @@ class RatioFeed(keras.utils.PyDataset):
         if not in_batch:
             return patches, positions
         rounds, within_round = np.divmod(positions, len(patches))
-        places = [
+        indices = [
             _order(self.order, len(patches), (self.seed, stream, number))[within_round[rounds == number]]
             for number in np.unique(rounds).tolist()
         ]
-        return patches, np.concatenate(places)
+        return patches, np.concatenate(indices)
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch; Keras calls this, and once more when a fit begins, so set `epoch` in a callback."""
@@ -162,9 +162,9 @@ class ValidationFeed(keras.utils.PyDataset):
         """Return batch `index`; the last one may be smaller."""
         ships, background = self._sets()
         total = len(ships) + len(background)
-        places = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, total))
-        is_ship = places < len(ships)
-        return _gather(self.store.side, [(ships, places[is_ship]), (background, places[~is_ship] - len(ships))])
+        indices = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, total))
+        is_ship = indices < len(ships)
+        return _gather(self.store.side, [(ships, indices[is_ship]), (background, indices[~is_ship] - len(ships))])
 
     def _sets(self) -> list[PatchSet]:
         return [self.store.sets["valid", kind] for kind in CLASSES]
@@ -217,12 +217,12 @@ def _before(epoch: int, ships: int, batch_size: int, fraction: ShipFraction) -> 
 
 def _gather(patch: int, parts: list[tuple[PatchSet, NDArray[np.int64]]]) -> Patches:
     """Copy patches out of the store, each part behind the one before."""
-    count = sum(len(places) for _, places in parts)
+    count = sum(len(indices) for _, indices in parts)
     images = np.empty((count, patch, patch, 3), dtype=np.uint8)
     masks = np.empty((count, patch, patch), dtype=np.uint8)
     first = 0
-    for patches, places in parts:
-        into = slice(first, first + len(places))
-        patches.read_into(places, images[into], masks[into])
-        first += len(places)
+    for patches, indices in parts:
+        into = slice(first, first + len(indices))
+        patches.read_into(indices, images[into], masks[into])
+        first += len(indices)
     return images, masks

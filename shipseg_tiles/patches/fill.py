@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from patchify import patchify
 
 from shipseg_tiles import rle
+from shipseg_tiles.archive.split import SPLITS
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.patches.slots import Slots
-from shipseg_tiles.patches.store_layout import CLASSES, SPLITS
+from shipseg_tiles.patches.store_layout import CLASSES
 from shipseg_tiles.tiling import TileGrid
 from shipseg_tiles.zipped import AnyPath
 
@@ -29,12 +30,12 @@ class ImageTask:
     Attributes:
         path: The image.
         ships: Run-length text of each ship.
-        places: int32 (N, 5): row, column, index into `SPLITS`, index into `CLASSES`, slot.
+        patches: int32 (N, 5): row, column, index into `SPLITS`, index into `CLASSES`, slot.
     """
 
     path: AnyPath
     ships: tuple[str, ...]
-    places: NDArray[np.int32]
+    patches: NDArray[np.int32]
 
 
 def image_tasks(archive: "Archive", plan: "PatchPlan") -> list[ImageTask]:
@@ -42,10 +43,10 @@ def image_tasks(archive: "Archive", plan: "PatchPlan") -> list[ImageTask]:
     table = plan.table
     codes = table["image"].cat.codes.to_numpy()
     columns = [table["row"], table["column"], table["split"].cat.codes, table["class"].cat.codes, table["slot"]]
-    places = np.stack(columns, axis=1).astype(np.int32)
+    patches = np.stack(columns, axis=1).astype(np.int32)
     breaks = np.flatnonzero(np.diff(codes)) + 1
     names = table["image"].cat.categories[codes[[0, *breaks]]]
-    of_images = np.split(places, breaks)
+    of_images = np.split(patches, breaks)
     return [
         ImageTask(archive.files[name], archive.labels.ships[name], of_image)
         for name, of_image in zip(names, of_images, strict=True)
@@ -85,8 +86,8 @@ def fill_slots(slots: Slots, patch: int, resumed: bool, tasks: Iterable[ImageTas
 
 
 def _is_filled(slots: Slots, task: ImageTask) -> bool:
-    places = task.places[:, 2:].tolist()
-    return all(slots.holds(SPLITS[split], CLASSES[kind], slot) for split, kind, slot in places)
+    patches = task.patches[:, 2:].tolist()
+    return all(slots.holds(SPLITS[split], CLASSES[kind], slot) for split, kind, slot in patches)
 
 
 def _fill_image(slots: Slots, patch: int, task: ImageTask) -> None:
@@ -97,7 +98,7 @@ def _fill_image(slots: Slots, patch: int, task: ImageTask) -> None:
     # A view of every possible position costs nothing, and serves patches off the grid as well.
     images = patchify(grid.pad(image), (patch, patch, 3), step=1)[:, :, 0]
     masks = patchify(grid.pad(rle.mask_of(ships, (height, width))), (patch, patch), step=1)
-    for row, column, split, kind, slot in task.places.tolist():
+    for row, column, split, kind, slot in task.patches.tolist():
         pixels, mask = images[row, column], masks[row, column]
         if slots.side != patch:
             pixels = resize_image(pixels, (slots.side, slots.side))

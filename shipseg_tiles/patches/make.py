@@ -56,7 +56,7 @@ def make_patches(
     workers: int = 1,
     cluster: str = "",
     layout: Layout | None = None,
-    sides: Mapping[str, str] | None = None,
+    split: Mapping[str, str] | None = None,
 ) -> MadeStore:
     """Cut an archive into patches and store them.
 
@@ -73,7 +73,7 @@ def make_patches(
         workers: Number of processes, 1 or more. Neither they nor a cluster change a byte.
         cluster: See `open_workers`. The images and the folder of `out` must have the same paths on all machines.
         layout: One plain file unless something else is said.
-        sides: `train` or `valid` by image, instead of `valid_fraction`; images without a side are left out.
+        split: `train` or `valid` by image, instead of `valid_fraction`; images that it does not name are left out.
 
     Raises:
         InputError: If `out` does not end in `.h5`, no image is usable, no training image shows a ship, an option is
@@ -85,12 +85,12 @@ def make_patches(
     layout = layout or Layout()
     if layout.shards > 1 and "%" in out.name:
         raise InputError(f"{out}: shards may not be called so, as HDF5 reads % as a pattern; choose another name")
-    recorded = asdict(options) | {"split": split_identity(sides)}
+    recorded = asdict(options) | {"split": split_identity(split)}
     with (
         open_job(out, recorded | asdict(layout) | _identities(archive), {"left_out": {}, "shards": []}) as job,
         open_workers(workers, cluster) as processes,
     ):
-        survey = survey_archive(archive, options, sides, processes)
+        survey = survey_archive(archive, options, split, processes)
         return _Run(survey, out, options, layout, recorded, job, processes).carry_out()
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
-from shipseg_tiles.archive.split import VALID, choose_validation
+from shipseg_tiles.archive.split import SPLITS, VALID, choose_validation
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image
 from shipseg_tiles.patches.options import PatchOptions
 from shipseg_tiles.patches.plan import PatchPlan, background_wanted, plan_patches
-from shipseg_tiles.patches.store_layout import SPLITS, stored_side
+from shipseg_tiles.patches.store_layout import stored_side
 from shipseg_tiles.patches.store_writer import store_bytes
 from shipseg_tiles.patches.survey import survey_archive, wanted_images
 
@@ -44,44 +44,44 @@ class Preview:
     seconds: float | None
 
 
-def preview_labels(labels: Labels, options: PatchOptions, sides: Mapping[str, str] | None) -> Preview:
+def preview_labels(labels: Labels, options: PatchOptions, split: Mapping[str, str] | None) -> Preview:
     """Preview from the labels alone: images count as 768 x 768 unless their masks tell, and the split goes by image.
 
     Args:
         labels: The ships of each image.
         options: As for `make_patches`.
-        sides: As for `make_patches`.
+        split: As for `make_patches`.
 
     Raises:
-        InputError: As `plan_patches`, or if `sides` names no image.
+        InputError: As `plan_patches`, or if `split` names no image.
     """
-    counts = wanted_images(labels, options, sides)
-    if sides is None:
+    counts = wanted_images(labels, options, split)
+    if split is None:
         each_its_own = {name: number for number, name in enumerate(counts)}
         validation = choose_validation(counts, each_its_own, options.valid_fraction, options.seed)
     else:
-        validation = [name for name in counts if sides[name] == VALID]
+        validation = [name for name in counts if split[name] == VALID]
     sizes = {name: labels.shapes.get(name, COMPETITION_SHAPE) for name in counts}
     plan = plan_patches(labels, sizes, validation, options)
     return _priced(plan, len(counts), options, None)
 
 
 def preview_archive(
-    archive: Archive, options: PatchOptions, sides: Mapping[str, str] | None, processes: Executor, workers: int
+    archive: Archive, options: PatchOptions, split: Mapping[str, str] | None, processes: Executor, workers: int
 ) -> Preview:
     """Preview exactly what `make_patches` would do; it looks at every image for its size and place, as that does.
 
     Args:
         archive: The labelled images.
         options: As for `make_patches`.
-        sides: As for `make_patches`.
+        split: As for `make_patches`.
         processes: Where images are looked at.
         workers: Number of processes that the time is worked out for.
 
     Raises:
         InputError: As `make_patches`.
     """
-    survey = survey_archive(archive, options, sides, processes)
+    survey = survey_archive(archive, options, split, processes)
     plan = plan_patches(survey.archive.labels, survey.sizes, survey.validation, options)
     cut = plan.table["image"].unique().tolist()
     seconds = _CUTTING * len(cut) * _seconds_to_decode(survey.archive, cut) / workers

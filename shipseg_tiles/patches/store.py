@@ -37,16 +37,16 @@ class PatchArrays:
     mask: Any
     checksum: NDArray[np.uint32]
 
-    def read(self, place: int) -> Patches:
+    def read(self, index: int) -> Patches:
         """Return one patch: uint8 (side, side, 3) and uint8 (side, side).
 
         Raises:
             InputError: If it cannot be unpacked.
         """
         try:
-            return self.image[place], self.mask[place]
+            return self.image[index], self.mask[index]
         except OSError as error:
-            raise InputError(f"{self.image.file.filename}: patch {place} cannot be unpacked ({error})") from None
+            raise InputError(f"{self.image.file.filename}: patch {index} cannot be unpacked ({error})") from None
 
 
 class PatchSet:
@@ -64,29 +64,29 @@ class PatchSet:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def read(self, places: NDArray[np.int64]) -> Patches:
-        """Copy the patches at `places` (N,), each from 0 to below the length of the set."""
-        images = np.empty((len(places), self._side, self._side, 3), dtype=np.uint8)
-        masks = np.empty((len(places), self._side, self._side), dtype=np.uint8)
-        self.read_into(places, images, masks)
+    def read(self, indices: NDArray[np.int64]) -> Patches:
+        """Copy the patches at `indices` (N,), each from 0 to below the length of the set."""
+        images = np.empty((len(indices), self._side, self._side, 3), dtype=np.uint8)
+        masks = np.empty((len(indices), self._side, self._side), dtype=np.uint8)
+        self.read_into(indices, images, masks)
         return images, masks
 
-    def read_into(self, places: NDArray[np.int64], images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
+    def read_into(self, indices: NDArray[np.int64], images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
         """As `read`, into contiguous arrays that are there.
 
         Raises:
             InputError: If a patch cannot be unpacked.
         """
-        part_of = np.searchsorted(self._ends, places, side="right")
-        within = places - np.append(0, self._ends)[part_of]
+        part_of = np.searchsorted(self._ends, indices, side="right")
+        within = indices - np.append(0, self._ends)[part_of]
         only = self.parts[part_of[0]] if len(set(part_of.tolist())) == 1 else None
         if only and isinstance(only.image, np.ndarray):
-            # Places are valid by contract; any mode but "clip" would copy through a second buffer.
+            # Indices are valid by contract; any mode but "clip" would copy through a second buffer.
             np.take(only.image, within, axis=0, out=images, mode="clip")
             np.take(only.mask, within, axis=0, out=masks, mode="clip")
             return
-        for number, (part, place) in enumerate(zip(part_of.tolist(), within.tolist(), strict=True)):
-            images[number], masks[number] = self.parts[part].read(place)
+        for number, (part, index) in enumerate(zip(part_of.tolist(), within.tolist(), strict=True)):
+            images[number], masks[number] = self.parts[part].read(index)
 
 
 class PatchStore:

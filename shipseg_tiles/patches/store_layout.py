@@ -25,12 +25,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from shipseg_tiles.archive.split import SPLITS
 from shipseg_tiles.digests import text_digest
 from shipseg_tiles.errors import InputError
 
 FORMAT_VERSION = 3
 
-SPLITS = ("train", "valid")
 CLASSES = ("ship", "background")
 
 PARTS = tuple(product(SPLITS, CLASSES))

@@ -36,7 +36,7 @@ class Survey:
     skipped: dict[str, str]
 
     def without(self, bad: Mapping[str, str]) -> "Survey":
-        """Leave out images that turned out bad, given the reasons; the others stay on their sides.
+        """Leave out images that turned out bad, given the reasons; the others stay in their splits.
 
         Raises:
             InputError: If no image remains.
@@ -55,7 +55,7 @@ class Survey:
 def survey_archive(
     archive: Archive,
     options: PatchOptions,
-    sides: Mapping[str, str] | None,
+    split: Mapping[str, str] | None,
     processes: Executor,
 ) -> Survey:
     """Read the size of every image and divide the images into training and validation.
@@ -63,15 +63,15 @@ def survey_archive(
     Args:
         archive: The labelled images.
         options: Say how many images are wanted of each number of ships, and which share of them validates.
-        sides: `train` or `valid` by name, instead of that share; images without a side are left out.
+        split: `train` or `valid` by name, instead of that share; images that it does not name are left out.
         processes: Where images are read.
 
     Raises:
         InputError: If no image is usable or wanted, or the fraction is out of its range.
     """
-    ship_counts = wanted_images(archive.labels, options, sides)
+    ship_counts = wanted_images(archive.labels, options, split)
     files = {name: archive.files[name] for name in ship_counts}
-    if sides is None and options.valid_fraction:
+    if split is None and options.valid_fraction:
         signatures, skipped = read_signatures(files, processes)
         sizes = {name: signature.size for name, signature in signatures.items()}
         places = group_places(signatures, find_pairs(signatures))
@@ -81,25 +81,25 @@ def survey_archive(
         sizes, skipped = map_images(processes, read_size, files, "sizes")
         for name, reason in skipped.items():
             warn_skipped(name, reason)
-        validation = [name for name in sizes if sides and sides[name] == VALID]
+        validation = [name for name in sizes if split and split[name] == VALID]
     return Survey(archive, sizes, validation, {}).without(skipped)
 
 
-def wanted_images(labels: Labels, options: PatchOptions, sides: Mapping[str, str] | None) -> dict[str, int]:
+def wanted_images(labels: Labels, options: PatchOptions, split: Mapping[str, str] | None) -> dict[str, int]:
     """Choose images by the number of ships that they show.
 
     Args:
         labels: The ships of each image.
         options: Say how many images are wanted of each number of ships.
-        sides: Images that it does not name are left out; None names all.
+        split: Images that it does not name are left out; None names all.
 
     Returns:
         The number of ships by image name.
 
     Raises:
-        InputError: If `sides` names no image.
+        InputError: If `split` names no image.
     """
-    ship_counts = {name: len(ships) for name, ships in labels.ships.items() if sides is None or name in sides}
+    ship_counts = {name: len(ships) for name, ships in labels.ships.items() if split is None or name in split}
     if not ship_counts:
         raise InputError(f"the split names none of the {len(labels.ships)} labelled images; do they belong together?")
     return {name: ship_counts[name] for name in limit_per_ship_count(ship_counts, options)}

@@ -146,6 +146,6 @@ def _check_full_images(store: PatchStore) -> Iterator[Problem]:
             yield Problem(store.paths[0], "full_images", None, str(error))
             continue
         for _, row, column, ship_pixels in of_image.get(image.name, pd.DataFrame()).itertuples(index=False, name=None):
-            if mask[grid.place(row, column)].sum() != ship_pixels:
+            if mask[grid.slices(row, column)].sum() != ship_pixels:
                 what = f"the labels of {image.name!r} do not fit the patch at row {row}, column {column}"
                 yield Problem(store.paths[0], "full_images", None, what)

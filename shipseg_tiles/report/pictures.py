@@ -86,7 +86,7 @@ def contact_sheet(pictures: Sequence[NDArray[np.uint8]], columns: int) -> NDArra
     rows = -(-len(pictures) // columns)
     columns = min(columns, len(pictures))
     sheet = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3), 255, dtype=np.uint8)
-    for place, picture in enumerate(pictures):
-        top, left = place // columns * (height + _GAP), place % columns * (width + _GAP)
+    for number, picture in enumerate(pictures):
+        top, left = number // columns * (height + _GAP), number % columns * (width + _GAP)
         sheet[top : top + height, left : left + width] = picture
     return sheet

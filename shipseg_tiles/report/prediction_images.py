@@ -83,15 +83,15 @@ def write_scene(out: Path, prediction: Prediction, path: Path, options: PredictO
         OSError: If the disk is full.
     """
     with open_scene(path, options.bands, options.scale) as scene:
-        place = prediction.shape, prediction.georeference
+        like = prediction.shape, prediction.georeference
         valid = scene.valid if scene.has_gaps or options.region else None
-        with create_raster(file_of(out, MASKS, path.name, ".tif"), *place, valid=valid) as sink:
+        with create_raster(file_of(out, MASKS, path.name, ".tif"), *like, valid=valid) as sink:
             for window, lines in _mask_lines(prediction, options.region_in(*prediction.shape)):
                 sink[window] = lines
         for name in options.rasters:
-            with create_raster(file_of(out, _RASTERS[name], path.name, ".tif"), *place, valid=valid) as sink:
+            with create_raster(file_of(out, _RASTERS[name], path.name, ".tif"), *like, valid=valid) as sink:
                 for strip in prediction.strips:
-                    sink[strip.place] = strip.rasters[name]
+                    sink[strip.slices] = strip.rasters[name]
 
 
 def write_vectors(out: Path, prediction: Prediction) -> None:
@@ -117,7 +117,7 @@ def _whole_raster(prediction: Prediction, name: str) -> NDArray[np.uint8]:
     """Put the strips of an image together: uint8 (height, width), 0 where nothing was predicted."""
     raster = np.zeros(prediction.shape, dtype=np.uint8)
     for strip in prediction.strips:
-        raster[strip.place] = strip.rasters[name]
+        raster[strip.slices] = strip.rasters[name]
     return raster
 
 

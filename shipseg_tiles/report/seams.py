@@ -146,8 +146,8 @@ def _draw_price(axis: Axes, stitched: Sequence[dict[str, Any]]) -> None:
         colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
         axis.plot(rows["cost"], rows["mean_difference"], color=colour, marker=marker, label=f"tile {tile}")
         for _, row in rows.iterrows():
-            place = (row["cost"], row["mean_difference"])
-            axis.annotate(f"{row['overlap']:g}", place, (4, 4), textcoords="offset points", fontsize="small")
+            point = (row["cost"], row["mean_difference"])
+            axis.annotate(f"{row['overlap']:g}", point, (4, 4), textcoords="offset points", fontsize="small")
     axis.set(
         title="stitched maps; numbers are overlaps",
         xlabel="computed pixels over pixels of the images",

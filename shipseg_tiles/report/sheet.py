@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shipseg_tiles.archive.split import SPLITS
 from shipseg_tiles.files import written_whole
 from shipseg_tiles.patches.store import PatchSet, PatchStore
-from shipseg_tiles.patches.store_layout import SPLITS
 from shipseg_tiles.report.pictures import TRUTH, contact_sheet, outlined
 
 COLUMNS = 8
@@ -46,8 +46,8 @@ def write_sheet(store: PatchStore, path: Path) -> None:
 
 def _pictures(patches: PatchSet, count: int) -> list[tuple[_Picture, _Picture]]:
     """Return at most `count` images and masks, evenly spaced, at the size in which they are shown."""
-    places = np.unique(np.linspace(0, len(patches) - 1, count).astype(np.int64)) if len(patches) else np.arange(0)
-    return [(_shown(image), _shown(mask)) for image, mask in zip(*patches.read(places), strict=True)]
+    indices = np.unique(np.linspace(0, len(patches) - 1, count).astype(np.int64)) if len(patches) else np.arange(0)
+    return [(_shown(image), _shown(mask)) for image, mask in zip(*patches.read(indices), strict=True)]
 
 
 def _shown(pixels: _Picture) -> _Picture:

@@ -78,11 +78,11 @@ def best_threshold(probabilities: NDArray[np.floating], truth: NDArray[np.bool_]
     Returns:
         The threshold, above 0 and below 1; 0.5 for no image.
     """
-    edges, place = np.unique(np.concatenate(([0.0, 1.0], probabilities)), return_inverse=True)
-    place = place[2:]
+    edges, edge_of = np.unique(np.concatenate(([0.0, 1.0], probabilities)), return_inverse=True)
+    edge_of = edge_of[2:]
     # Counted at each edge and above it: a threshold between two edges says ship to what lies from the upper one on.
-    with_ship = np.bincount(place, weights=truth, minlength=len(edges))[::-1].cumsum()[::-1]
-    images = np.bincount(place, minlength=len(edges))[::-1].cumsum()[::-1]
+    with_ship = np.bincount(edge_of, weights=truth, minlength=len(edges))[::-1].cumsum()[::-1]
+    images = np.bincount(edge_of, minlength=len(edges))[::-1].cumsum()[::-1]
     counts = zip(images[1:].tolist(), with_ship[1:].tolist(), strict=True)
     f1 = np.array([dice_from_counts(int(with_ship[0]), answered, right) for answered, right in counts])
     widths = np.where(f1 == f1.max(), np.diff(edges), 0)

@@ -83,8 +83,8 @@ class Profile:
         self._pixels += np.bincount(distance, minlength=self.tile)
         self._sums += np.bincount(distance, weights=difference, minlength=self.tile)
         at_stake = np.maximum(tiled, whole) >= self.tolerance
-        place = distance * (_STEPS + 1) + np.rint(difference * _STEPS).astype(np.int64)
-        self._counts += np.bincount(place[at_stake], minlength=self._counts.size).reshape(self._counts.shape)
+        cell = distance * (_STEPS + 1) + np.rint(difference * _STEPS).astype(np.int64)
+        self._counts += np.bincount(cell[at_stake], minlength=self._counts.size).reshape(self._counts.shape)
 
     @property
     def pixels(self) -> NDArray[np.int64]:
@@ -256,9 +256,9 @@ def _add_raw_tiles(
     """Predict tiles side by side, each on its own, and count how far they are from the whole."""
     grid = TileGrid(image.shape[0], image.shape[1], profile.tile, profile.tile)
     for row, column in grid.corners.tolist():
-        place = grid.place(row, column)
-        answer = predict_tiles(image[place][np.newaxis])[0]
-        profile.add(grid.border_distance(row, column), answer, whole[place])
+        slices = grid.slices(row, column)
+        answer = predict_tiles(image[slices][np.newaxis])[0]
+        profile.add(grid.border_distance(row, column), answer, whole[slices])
 
 
 def comparable_part(image: NDArray[np.uint8], multiple: int) -> NDArray[np.uint8]:

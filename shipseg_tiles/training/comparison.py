@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.places import find_places
-from shipseg_tiles.archive.split import choose_sides, folds_by_place
+from shipseg_tiles.archive.split import choose_split, folds_by_place
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.inference.predict import load_nets, predict_image
@@ -28,12 +28,12 @@ class Division:
     """Images in three parts, none of which shows a place of another.
 
     Attributes:
-        sides: `train` or `valid` by name, for what is trained on and what chooses the best epoch.
+        split: `train` or `valid` by name, for what is trained on and what chooses the best epoch.
         test: Sorted names of the images that scores are measured on.
         places: Number of the place of each image.
     """
 
-    sides: dict[str, str]
+    split: dict[str, str]
     test: list[str]
     places: dict[str, int]
 
@@ -60,8 +60,8 @@ def divide(archive: Archive, folds: int, valid_fraction: float, seed: int, proce
     divisions = []
     for fold in range(folds):
         others = {name: count for name, count in ship_counts.items() if fold_of[name] != fold}
-        sides = choose_sides(others, places, valid_fraction, seed)
-        divisions.append(Division(sides, sorted(places.keys() - others.keys()), places))
+        split = choose_split(others, places, valid_fraction, seed)
+        divisions.append(Division(split, sorted(places.keys() - others.keys()), places))
     return divisions
 
 

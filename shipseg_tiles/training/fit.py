@@ -97,9 +97,9 @@ def train(
     """
     check_training(store, out, options)
     devices = choose_devices(options)
-    with devices.place(out, resume) as place, locked(place):
+    with devices.target(out, resume) as target, locked(target):
         with enough_memory(f"a net of width {options.width}", "use a smaller --width"):
-            training = _Training(store, mined, place, options, devices, pixel_size, notes)
+            training = _Training(store, mined, target, options, devices, pixel_size, notes)
         if resume:
             training.take_up()
         else:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.places import find_places
-from shipseg_tiles.archive.split import TRAIN
+from shipseg_tiles.archive.split import SPLITS, TRAIN
 from shipseg_tiles.archive.split_file import BY_PLACE, split_identity
 from shipseg_tiles.errors import InputError, NetError, first_of, warn_skipped
 from shipseg_tiles.files import written_whole
@@ -23,7 +23,7 @@ from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.patches.fill import fill_slots, image_tasks
 from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.store import PatchStore, find_slots
-from shipseg_tiles.patches.store_layout import CLASSES, MINED, SPLITS
+from shipseg_tiles.patches.store_layout import CLASSES, MINED
 from shipseg_tiles.patches.store_writer import create_store
 from shipseg_tiles.processes import chunked
 from shipseg_tiles.rle import rows_and_columns
@@ -61,7 +61,7 @@ def find_hard_negatives(
     store: PatchStore,
     processes: Executor,
     max_patches: int = 10_000,
-    sides: Mapping[str, str] | None = None,
+    split: Mapping[str, str] | None = None,
 ) -> HardNegatives:
     """Predict images and find the patches without a labelled ship on which the net sees one.
 
@@ -79,10 +79,10 @@ def find_hard_negatives(
         processes: Where images are compared with those that validate.
         max_patches: Keep at most so many patches, 1 or more: those with the most false pixels, equals by name and
             place.
-        sides: `train` or `valid` by image, as the store was cut; None for a store that was split by place.
+        split: `train` or `valid` by image, as the store was cut; None for a store that was split by place.
 
     Raises:
-        InputError: If the store is itself mined or was cut by other sides, or no image may be looked at.
+        InputError: If the store is itself mined or was cut by another split, or no image may be looked at.
         NoMistakeError: If no patch is found.
         NetError: If the net answers with no probabilities.
     """
@@ -90,8 +90,8 @@ def find_hard_negatives(
         raise InputError(f"max patches {max_patches} must be 1 or more")
     if "mined_from" in store.options:
         raise InputError(f"{store.paths[0]} holds mined patches; give the store that they were mined with")
-    _check_split(store, sides)
-    names, skipped = _images_to_mine(archive, store, sides, processes)
+    _check_split(store, split)
+    names, skipped = _images_to_mine(archive, store, split, processes)
     tables, bad = _false_ships_of_all(predictor, archive, names, store.options)
     if not tables:
         raise InputError(
@@ -143,10 +143,10 @@ def write_hard_negatives(found: HardNegatives, archive: Archive, out: Path, proc
             bar.update(len(chunk))
 
 
-def _check_split(store: PatchStore, sides: Mapping[str, str] | None) -> None:
-    """Refuse a store that was cut by other sides: it does not name the images that these leave out."""
+def _check_split(store: PatchStore, split: Mapping[str, str] | None) -> None:
+    """Refuse a store that was cut by another split: it does not name the images that this one leaves out."""
     for path, options in zip(store.paths, store.options_of_all, strict=True):
-        if options.get("split") not in (BY_PLACE, split_identity(sides)):
+        if options.get("split") not in (BY_PLACE, split_identity(split)):
             raise InputError(
                 f"{path} was cut with another --split; give the same file to --split, so that no image is mined that"
                 " it leaves out"
@@ -154,7 +154,7 @@ def _check_split(store: PatchStore, sides: Mapping[str, str] | None) -> None:
 
 
 def _images_to_mine(
-    archive: Archive, store: PatchStore, sides: Mapping[str, str] | None, processes: Executor
+    archive: Archive, store: PatchStore, split: Mapping[str, str] | None, processes: Executor
 ) -> tuple[list[str], dict[str, str]]:
     """Return the images of places that nothing is measured on, and for bad images the reason by name.
 
@@ -166,7 +166,7 @@ def _images_to_mine(
     _warn_of_unseen(sorted(validating - places.keys()), archive, store)
     measured_on = {places[name] for name in validating & places.keys()}
     allowed = [name for name, place in places.items() if place not in measured_on]
-    return [name for name in allowed if sides is None or sides.get(name) == TRAIN], skipped
+    return [name for name in allowed if split is None or split.get(name) == TRAIN], skipped
 
 
 def _warn_of_unseen(names: list[str], archive: Archive, store: PatchStore) -> None:

@@ -4,11 +4,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from shipseg_tiles.archive.split import SPLITS
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
-from shipseg_tiles.patches.store_layout import CLASSES, SPLITS
+from shipseg_tiles.patches.store_layout import CLASSES
 from shipseg_tiles.training.options import TrainOptions
 
 

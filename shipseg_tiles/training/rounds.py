@@ -71,7 +71,7 @@ def mine_and_train(
     processes: Executor,
     options: RoundOptions,
     *,
-    sides: Mapping[str, str] | None = None,
+    split: Mapping[str, str] | None = None,
     resume: bool = False,
     tell: Callable[[str], None] = print,
 ) -> list[Contract]:
@@ -87,7 +87,7 @@ def mine_and_train(
         out: `NAME.keras` to write; its contract `NAME.json` appears beside it.
         processes: Where images are compared and cut.
         options: How.
-        sides: As the store was cut, see `find_hard_negatives`.
+        split: As the store was cut, see `find_hard_negatives`.
         resume: Go on where an earlier call with the same arguments stopped.
         tell: Called with a line for people after each round.
 
@@ -96,7 +96,7 @@ def mine_and_train(
 
     Raises:
         InputError: If the contract does not say how the weights were trained, or names another store, the store was cut
-            by other sides, no image can be mined, or an option is out of its range.
+            by another split, no image can be mined, or an option is out of its range.
     """
     if out.suffix != ".keras":
         raise InputError(f"{out} must end in .keras")
@@ -109,7 +109,7 @@ def mine_and_train(
     with locked(out):
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)  # or a later `resume` would go on with rounds of an earlier call
-        rounds = _Rounds(store, archive, processes, sides, training, resume)
+        rounds = _Rounds(store, archive, processes, split, training, resume)
         made = [weights]
         try:
             for number in range(1, options.rounds + 1):
@@ -127,7 +127,7 @@ class _Rounds:
     store: PatchStore
     archive: Archive
     processes: Executor
-    sides: Mapping[str, str] | None
+    split: Mapping[str, str] | None
     training: TrainOptions
     resume: bool
     mined: list[Path] = field(default_factory=list)
@@ -148,7 +148,7 @@ class _Rounds:
             _check_mined(path, before, self.store)
         else:
             predictor = Predictor.load(before)
-            found = find_hard_negatives(predictor, self.archive, self.store, self.processes, sides=self.sides)
+            found = find_hard_negatives(predictor, self.archive, self.store, self.processes, split=self.split)
             write_hard_negatives(found, self.archive, path, self.processes)
         self.mined.append(path)
         contract = read_contract(before)

@@ -2,7 +2,7 @@
 
 Each device, a replica, holds a copy of the net, sees its part of each batch, and all learn from the mean of their
 gradients. The machines of a training, its workers, run the same program on the same batches. The first one is the
-chief: it alone judges, tells the others what it found, and writes to the place that was asked for.
+chief: it alone judges, tells the others what it found, and writes to where was asked for.
 
 Nothing outside this module knows of TensorFlow, whose `tf.distribute` does the work.
 """
@@ -44,7 +44,7 @@ class Devices:
         """Return the context in which the model is built and compiled."""
         return nullcontext()
 
-    def place(self, out: Path, resume: bool) -> AbstractContextManager[Path]:
+    def target(self, out: Path, resume: bool) -> AbstractContextManager[Path]:
         """Return the context that gives the path to write weights to, with what is there already if that is resumed."""
         return nullcontext(out)
 
@@ -75,7 +75,7 @@ class SharedDevices(Devices):
         return scope
 
     @contextmanager
-    def place(self, out: Path, resume: bool) -> Iterator[Path]:
+    def target(self, out: Path, resume: bool) -> Iterator[Path]:
         """Give the chief `out`, and the others, which go through the same motions in silence, a folder that vanishes.
 
         All must go through them: to read a metric is to add up what the workers counted.

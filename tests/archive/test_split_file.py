@@ -5,8 +5,8 @@ import pytest
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.archive.split_file import (
+    read_any_split,
     read_places,
-    read_sides,
     read_split,
     split_identity,
     validation_places,
@@ -21,29 +21,29 @@ def written(folder, text):
 
 
 def test_names_that_a_csv_must_quote_come_back(tmp_path):
-    sides = {'"north".jpg': "train", "a, b.jpg": "valid", "NA": "valid"}
+    split = {'"north".jpg': "train", "a, b.jpg": "valid", "NA": "valid"}
 
-    write_split(tmp_path / "split.csv", sides, dict.fromkeys(sides, 3))
+    write_split(tmp_path / "split.csv", split, dict.fromkeys(split, 3))
 
-    assert read_split(tmp_path / "split.csv") == dict(sorted(sides.items()))
+    assert read_split(tmp_path / "split.csv") == dict(sorted(split.items()))
 
 
 def test_a_split_comes_back_from_its_file(tmp_path):
-    sides = {"b.jpg": "train", "a.jpg": "valid"}
+    split = {"b.jpg": "train", "a.jpg": "valid"}
 
-    write_split(tmp_path / "split.csv", sides, {"a.jpg": 4, "b.jpg": 7})
+    write_split(tmp_path / "split.csv", split, {"a.jpg": 4, "b.jpg": 7})
 
     assert (tmp_path / "split.csv").read_bytes() == b"ImageId,split,scene\na.jpg,valid,4\nb.jpg,train,7\n"
-    assert read_split(tmp_path / "split.csv") == sides
+    assert read_split(tmp_path / "split.csv") == split
 
 
 def test_a_split_is_known_again_whatever_the_order_of_its_rows():
     """And it is another one as soon as an image is added or stands on another side."""
-    sides = {"b.jpg": "train", "a.jpg": "valid"}
+    split = {"b.jpg": "train", "a.jpg": "valid"}
 
-    assert split_identity(sides) == split_identity(dict(reversed(sides.items())))
-    others = [sides | {"c.jpg": "train"}, sides | {"b.jpg": "valid"}, {"a.jpg": "valid"}, None]
-    assert len({split_identity(one) for one in [sides, *others]}) == 5
+    assert split_identity(split) == split_identity(dict(reversed(split.items())))
+    others = [split | {"c.jpg": "train"}, split | {"b.jpg": "valid"}, {"a.jpg": "valid"}, None]
+    assert len({split_identity(one) for one in [split, *others]}) == 5
 
 
 def test_other_columns_and_repeated_rows_do_not_matter(tmp_path):
@@ -56,7 +56,7 @@ def test_other_columns_and_repeated_rows_do_not_matter(tmp_path):
 def test_sides_of_any_name_are_read(tmp_path):
     path = written(tmp_path, "ImageId,split\na.jpg,0\nb.jpg,test\n")
 
-    assert read_sides(path) == {"a.jpg": "0", "b.jpg": "test"}
+    assert read_any_split(path) == {"a.jpg": "0", "b.jpg": "test"}
     with pytest.raises(InputError, match=r"split\.csv: a\.jpg has the split '0'; write train or valid"):
         read_split(path)
 

@@ -47,7 +47,7 @@ def test_rasters_by_hand():
         "disagreement": [[0, 255, 0], [51, 128, 0]],
     }
     assert {raster.dtype for raster in strip.rasters.values()} == {np.dtype(np.uint8)}
-    assert strip.place == np.s_[1:3, 2:5]
+    assert strip.slices == np.s_[1:3, 2:5]
 
 
 @pytest.mark.parametrize("asked", [(), ("probability",), ("disagreement",), ("probability", "disagreement")])

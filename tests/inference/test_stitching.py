@@ -47,7 +47,7 @@ def stitch_slowly(grid, answers, window):
     sums, shares = np.zeros(grid.padded_shape), np.zeros(grid.padded_shape)
     for (row, column), answer in zip(grid.corners, answers, strict=True):
         if answer is not None:
-            place = grid.place(row, column)
+            place = grid.slices(row, column)
             sums[place] += answer * weights
             shares[place] += weights
     return np.divide(sums, shares, out=sums, where=shares > 0)[: grid.height, : grid.width]
@@ -132,7 +132,7 @@ def test_a_region_has_exactly_the_pixels_of_the_whole(case, net, sees, data):
 
 def rectangle_of(lines):
     """Where lines lie in the image."""
-    rows, columns = lines.place
+    rows, columns = lines.slices
     return Region(rows.start, columns.start, rows.stop, columns.stop)
 
 
@@ -441,7 +441,7 @@ def test_whichever_tiles_are_seen_the_result_is_the_blend_of_just_these(case, sh
     mean = np.zeros(grid.padded_shape)
     mean[: grid.height, : grid.width] = stitch_slowly(grid, answers, window)
     squares = [
-        None if answer is None else (answer - mean[grid.place(row, column)]) ** 2
+        None if answer is None else (answer - mean[grid.slices(row, column)]) ** 2
         for (row, column), answer in zip(grid.corners.tolist(), answers, strict=True)
     ]
     net = InOrder(answer for answer in answers if answer is not None)
@@ -558,7 +558,7 @@ def test_disagreement_is_the_weighted_standard_deviation(case, seed):
     mean = np.zeros(grid.padded_shape)
     mean[: grid.height, : grid.width] = stitch_slowly(grid, answers, window)
     squares = [
-        (answer - mean[grid.place(row, column)]) ** 2
+        (answer - mean[grid.slices(row, column)]) ** 2
         for (row, column), answer in zip(grid.corners.tolist(), answers, strict=True)
     ]
 

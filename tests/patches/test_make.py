@@ -393,9 +393,9 @@ def test_whole_images_resized(scenes, tmp_path):
 def test_split_of_a_file_is_obeyed(scenes, tmp_path):
     """Images that it does not name are left out."""
     names = list(scenes.files)
-    sides = dict.fromkeys(names[:10], "train") | dict.fromkeys(names[10:14], "valid")
+    split = dict.fromkeys(names[:10], "train") | dict.fromkeys(names[10:14], "valid")
 
-    make_patches(scenes, tmp_path / "patches.h5", replace(OPTIONS, background_ratio=99), sides=sides)
+    make_patches(scenes, tmp_path / "patches.h5", replace(OPTIONS, background_ratio=99), split=split)
 
     store = PatchStore(tmp_path / "patches.h5")
     assert sources(store, "train") == set(names[:10])
@@ -404,7 +404,7 @@ def test_split_of_a_file_is_obeyed(scenes, tmp_path):
 
 def test_split_of_other_images_is_refused(scenes, tmp_path):
     with pytest.raises(InputError, match="the split names none of the 16 labelled images"):
-        make_patches(scenes, tmp_path / "patches.h5", OPTIONS, sides={"other.jpg": "train"})
+        make_patches(scenes, tmp_path / "patches.h5", OPTIONS, split={"other.jpg": "train"})
 
 
 def test_images_in_a_zip_make_the_same_store(scenes, store, tmp_path):

@@ -249,7 +249,7 @@ def test_other_layout_or_split_is_refused_by_name(stopped, scenes):
     with pytest.raises(InputError, match="begun with --shards 1, not 2"):
         make_patches(scenes, stopped, OPTIONS, layout=Layout(shards=2))
     with pytest.raises(InputError, match=r"begun with --split by place, not [0-9a-f]{16}"):
-        make_patches(scenes, stopped, OPTIONS, sides=dict.fromkeys(scenes.files, "train"))
+        make_patches(scenes, stopped, OPTIONS, split=dict.fromkeys(scenes.files, "train"))
 
 
 def test_removing_the_record_begins_anew(stopped, scenes, whole):

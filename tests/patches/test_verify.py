@@ -138,9 +138,9 @@ def test_images_smaller_than_a_patch_are_no_problem(jitter, tmp_path):
         Image.fromarray(pixels).save(tmp_path / name)
     labels = Labels("labels.csv", dict.fromkeys(names, (encode(mask),)))
     archive = Archive(str(tmp_path), {name: tmp_path / name for name in names}, labels)
-    sides = {"a.png": "train", "b.png": "valid"}
+    split = {"a.png": "train", "b.png": "valid"}
 
-    make_patches(archive, tmp_path / "patches.h5", replace(OPTIONS, jitter=jitter), workers=1, sides=sides)
+    make_patches(archive, tmp_path / "patches.h5", replace(OPTIONS, jitter=jitter), workers=1, split=split)
 
     assert problems_of(tmp_path / "patches.h5") == []
     assert PatchStore(tmp_path / "patches.h5").source("valid", "ship")["ship_pixels"].max() > 64

@@ -152,7 +152,7 @@ def test_a_ship_is_missed_if_and_only_if_none_of_its_tiles_is_seen():
     pixels = image.pixels()
     seen = np.zeros((300, 400), dtype=bool)
     for lines in stitched_lines(pixels, predict_tiles, grid, sees=gate.sees):
-        seen[lines.place] = lines.probability > 0
+        seen[lines.slices] = lines.probability > 0
 
     found = ask_gate(gate, [image], [128])[128]
 

@@ -37,7 +37,7 @@ WHITE = {
 SHIPS = {"a ship.png": (2, 2, 4, 4), "v valid.png": (2, 2, 4, 4)}
 """Those that are ships by their labels."""
 
-SIDES = dict.fromkeys(["a ship.png", "b sea.png", "c border.png", "n new.png"], "train") | dict.fromkeys(
+SPLIT = dict.fromkeys(["a ship.png", "b sea.png", "c border.png", "n new.png"], "train") | dict.fromkeys(
     ["v valid.png", "w whole.png"], "valid"
 )
 
@@ -74,11 +74,11 @@ def draw(folder):
     return Archive(str(folder / "images"), files, Labels("labels.csv", ships))
 
 
-def make_store(archive, folder, sides=SIDES, **changes):
+def make_store(archive, folder, split=SPLIT, **changes):
     """Cut the archive: two ship patches, no background. `w whole.png` validates as a whole only, `n new.png` trains."""
     path = folder / "store" / "patches.h5"
     options = PatchOptions(**{"patch": PATCH, "stride": PATCH, "background_ratio": 0.0, "full_images": 2} | changes)
-    make_patches(archive, path, options, sides=sides)
+    make_patches(archive, path, options, split=split)
     return PatchStore(path)
 
 
@@ -95,9 +95,9 @@ def cut(tmp_path_factory):
     return make_store(draw(folder), folder)
 
 
-def find(weights, archive, store, processes, *, sides=SIDES, most=10_000, **changes):
+def find(weights, archive, store, processes, *, split=SPLIT, most=10_000, **changes):
     """Mine with saved weights, whose contract is changed."""
-    return find_hard_negatives(Predictor.load(weights, **changes), archive, store, processes, most, sides)
+    return find_hard_negatives(Predictor.load(weights, **changes), archive, store, processes, most, split)
 
 
 def rows_of(found):
@@ -180,16 +180,16 @@ def test_an_image_validates_as_its_split_says_even_if_the_store_keeps_nothing_of
 
 def test_an_image_that_is_on_neither_side_is_not_mined(weights, archive, processes, tmp_path):
     """As those that a comparison keeps for its test."""
-    sides = {name: side for name, side in SIDES.items() if name != "n new.png"}
-    store = make_store(archive, tmp_path, sides)
+    split = {name: side for name, side in SPLIT.items() if name != "n new.png"}
+    store = make_store(archive, tmp_path, split)
 
-    assert rows_of(find(weights, archive, store, processes, sides=sides)) == FOUND[:3]
+    assert rows_of(find(weights, archive, store, processes, split=split)) == FOUND[:3]
 
 
-@pytest.mark.parametrize("sides", [None, SIDES | {"t test.png": "train"}])
-def test_a_store_that_was_cut_by_another_split_is_not_mined_with(weights, archive, cut, processes, sides):
+@pytest.mark.parametrize("split", [None, SPLIT | {"t test.png": "train"}])
+def test_a_store_that_was_cut_by_another_split_is_not_mined_with(weights, archive, cut, processes, split):
     with pytest.raises(InputError, match=r"patches\.h5 was cut with another --split; give the same file to --split"):
-        find(weights, archive, cut, processes, sides=sides)
+        find(weights, archive, cut, processes, split=split)
 
 
 def test_the_split_of_a_second_store_counts_as_well(weights, archive, cut, processes, tmp_path):
@@ -199,7 +199,7 @@ def test_the_split_of_a_second_store_counts_as_well(weights, archive, cut, proce
     stores = PatchStore(tmp_path / "first.h5", *cut.paths)
 
     with pytest.raises(InputError, match=r"store/patches\.h5 was cut with another --split"):
-        find(weights, archive, stores, processes, sides=None)
+        find(weights, archive, stores, processes, split=None)
     assert rows_of(find(weights, archive, stores, processes)) == FOUND
 
 
@@ -220,10 +220,10 @@ def test_an_image_of_a_place_that_validates_is_left_alone(weights, processes, tm
     archive = Archive(str(tmp_path), files, Labels("labels.csv", ships))
     path = tmp_path / "store.h5"
     options = PatchOptions(background_ratio=0.0, full_images=1)
-    sides = {"far.png": "train", "near.png": "train", "valid.png": "valid"}
-    make_patches(archive, path, options, sides=sides)
+    split = {"far.png": "train", "near.png": "train", "valid.png": "valid"}
+    make_patches(archive, path, options, split=split)
 
-    found = find(weights, archive, PatchStore(path), processes, sides=sides)
+    found = find(weights, archive, PatchStore(path), processes, split=split)
 
     assert rows_of(found) == [("far.png", 128, 256)]
     assert found.images == 1
@@ -282,7 +282,7 @@ def test_patches_are_shuffled(weights, processes, tmp_path):
     archive = Archive(str(tmp_path), {name: tmp_path / name for name in ships}, Labels("labels.csv", ships))
     make_patches(archive, tmp_path / "p.h5", PatchOptions(patch=PATCH, stride=PATCH, valid_fraction=0.0))
 
-    found = find(weights, archive, PatchStore(tmp_path / "p.h5"), processes, sides=None)
+    found = find(weights, archive, PatchStore(tmp_path / "p.h5"), processes, split=None)
     write_hard_negatives(found, archive, tmp_path / "mined.h5", processes)
 
     source = PatchStore(tmp_path / "mined.h5").source("train", "background")

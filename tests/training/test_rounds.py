@@ -198,9 +198,9 @@ def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(of_no_store
     names = sorted(scenes.files)
     kept = next(name for name in names if scenes.labels.ships[name])
     others = [name for name in names if name != kept]
-    sides = dict.fromkeys(others[:4], "valid") | dict.fromkeys(others[4:], "train")
+    split = dict.fromkeys(others[:4], "valid") | dict.fromkeys(others[4:], "train")
     options = PatchOptions(patch=64, stride=64, background_ratio=1.0, full_images=4)
-    make_patches(scenes, tmp_path / "patches.h5", options, sides=sides)
+    make_patches(scenes, tmp_path / "patches.h5", options, split=split)
     told, limited = [], replace(ROUNDS, rounds=1, epochs=1000, minutes=0.5 / 60)
 
     contracts = mine_and_train(
@@ -210,7 +210,7 @@ def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(of_no_store
         tmp_path / "net.keras",
         processes,
         limited,
-        sides=sides,
+        split=split,
         tell=told.append,
     )
 
@@ -221,8 +221,8 @@ def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(of_no_store
 
 
 def test_a_store_of_another_split_is_refused_before_anything_is_trained(of_no_store, scenes, processes, tmp_path):
-    sides = {name: "valid" if number < 4 else "train" for number, name in enumerate(sorted(scenes.files))}
-    make_patches(scenes, tmp_path / "patches.h5", PatchOptions(patch=64, stride=64), sides=sides)
+    split = {name: "valid" if number < 4 else "train" for number, name in enumerate(sorted(scenes.files))}
+    make_patches(scenes, tmp_path / "patches.h5", PatchOptions(patch=64, stride=64), split=split)
     store, out = PatchStore(tmp_path / "patches.h5"), tmp_path / "out" / "net.keras"
 
     with pytest.raises(InputError, match=r"patches\.h5 was cut with another --split; give the same file"):
