@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -14,8 +12,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shipseg_tiles.cli.call import call
 from shipseg_tiles.cli.common import Outcome, quiet_import
-from shipseg_tiles.cli.options import ArchiveOptions, flag_words, option
+from shipseg_tiles.cli.options import ArchiveOptions, option
 from shipseg_tiles.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,10 +30,6 @@ _CLASSIFIER_SHARE = 1 / 3
 
 _NOT_ASKED = ("presets", "test_folds", "workers", "json", "config")
 """Options that do not change what a preset is scored with on a fold: a run with others goes on with what there is."""
-
-
-_SECONDS_TO_TIDY_UP = 60
-"""How long a verb has, after Ctrl-C, to end by itself."""
 
 
 @dataclass(kw_only=True)
@@ -246,22 +241,22 @@ def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, en
     from shipseg_tiles.nets.weights_files import rounds_folder
     from shipseg_tiles.patches.store_layout import shards_folder
 
-    folder, asked = fold.folder / preset.name, _asked(preset, options, fold)
+    folder, asked, of = fold.folder / preset.name, _asked(preset, options, fold), f"preset {preset.name}"
     if _read(folder / "asked.json") != asked:
         shutil.rmtree(folder, ignore_errors=True)  # what was begun otherwise
         write_json(folder / "asked.json", asked)
     patches, weights = folder / "patches.h5", folder / "net.keras"
     images = {"images": options.images, "labels": options.labels, "split": fold.split, "workers": options.workers}
     whole = {"full_images": options.full_images, "seed": options.seed}
-    _call(preset, "make-patches", preset=preset.source, out=patches, **whole, **images)
+    call("make-patches", of, preset=preset.source, out=patches, **whole, **images)
     wants_imagenet = preset.options["train"].get("encoder_weights") == "imagenet"
     given = options.encoder_weights if wants_imagenet else ""
     begun = folder / "before-mining.keras" if preset.mine else weights
     if preset.mine:
         minutes /= 2
-    _call(
-        preset,
+    call(
         "train",
+        of,
         preset=preset.source,
         patches=patches,
         out=begun,
@@ -273,37 +268,8 @@ def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, en
     )
     if preset.mine:
         on_mined = {"rounds": 1, "mined_fraction": preset.mine, "minutes": minutes, "epochs": _EPOCHS}
-        _call(preset, "mine-and-train", weights=begun, patches=patches, out=weights, **on_mined, **images)
+        call("mine-and-train", of, weights=begun, patches=patches, out=weights, **on_mined, **images)
         shutil.rmtree(rounds_folder(weights), ignore_errors=True)
     patches.unlink()
     shutil.rmtree(shards_folder(patches), ignore_errors=True)
     return weights
-
-
-def _call(of: "Preset", verb: str, **flags: Any) -> None:
-    """Run a verb in a process of its own, so that no training inherits memory or compiled nets of another.
-
-    Raises:
-        InputError: If it fails; what was wrong stands above on the terminal.
-    """
-    words = [word for name, value in flags.items() for word in flag_words(name, value)]
-    command = [sys.executable, "-m", "shipseg_tiles", verb, *words]
-    # In a session of its own: Ctrl-C then comes to this process alone, whoever sends it, and is passed on once.
-    process = subprocess.Popen(command, stdout=sys.stderr, start_new_session=True)
-    try:
-        status = process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.wait(_SECONDS_TO_TIDY_UP)
-        process.kill()
-        raise
-    if status in (-signal.SIGINT, 130):
-        raise KeyboardInterrupt
-    if status < 0:
-        raise InputError(
-            f"{verb} of preset {of.name} was ended by signal {-status}, most likely as memory ran out; free some, then"
-            " give the same command again"
-        )
-    if status:
-        raise InputError(f"{verb} of preset {of.name} failed, see above")

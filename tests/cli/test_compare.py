@@ -1,10 +1,5 @@
 import json
-import os
 import re
-import signal
-import sys
-import threading
-import time
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
@@ -13,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from shipseg_tiles.archive.archive import open_archive
-from shipseg_tiles.cli import compare
 from shipseg_tiles.cli.main import main
-from shipseg_tiles.errors import InputError
-from shipseg_tiles.training.presets import read_preset
 
 
 def words(archive, out, *flags):
@@ -214,35 +206,3 @@ def test_a_run_outside_of_an_image_that_tests_is_refused_before_anything_is_trai
     assert status == 2
     assert f"{test}: run '{256 * 256} 2' leaves the image" in complaint
     assert not list(out.with_name("new").glob("*/plain"))
-
-
-def test_a_verb_that_is_killed_is_no_interrupt(monkeypatch, tmp_path):
-    """As by a system that runs out of memory. What stands in for Python ends itself in that way."""
-    script = tmp_path / "python"
-    script.write_text("#!/bin/sh\nkill -9 $$\n")
-    script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
-
-    with pytest.raises(InputError, match="train of preset tiny was ended by signal 9, most likely as memory ran out"):
-        compare._call(read_preset("tiny"), "train")
-
-
-def test_an_interrupt_is_passed_on_to_the_verb_once(monkeypatch, tmp_path):
-    """Python hears of it in the main thread, wherever the signal comes from."""
-    script, heard = tmp_path / "python", tmp_path / "heard"
-    script.write_text(f"#!/bin/sh\ntrap 'echo once >> {heard}; exit 130' INT\necho ready > {heard}\nsleep 60 &\nwait\n")
-    script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
-
-    def interrupt():
-        while not heard.exists():
-            time.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        compare._call(read_preset("tiny"), "train")
-    thread.join()
-
-    assert heard.read_text() == "ready\nonce\n"
