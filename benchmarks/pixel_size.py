@@ -24,7 +24,7 @@ from shipseg_tiles.scoring.score import summarise
 
 with quiet_import():
     from shipseg_tiles.inference.options import PredictOptions
-    from shipseg_tiles.inference.predict import load_nets
+    from shipseg_tiles.inference.prediction_nets import load_nets
 
 TIMES = (1 / 3, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 / 2, 2, 3)
 """How many times as large as in training pixels are."""

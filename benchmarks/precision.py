@@ -19,7 +19,7 @@ from shipseg_tiles.errors import InputError
 with quiet_import():
     from shipseg_tiles.inference.engines import ENGINES, PRECISIONS
     from shipseg_tiles.inference.options import PredictOptions
-    from shipseg_tiles.inference.predict import load_nets
+    from shipseg_tiles.inference.prediction_nets import load_nets
 
 PLAIN = ("keras", "float32")
 COLUMNS = ("dice_mean_all_images", "dice_mean_ship_images", "dice_pooled", "f2_mean")

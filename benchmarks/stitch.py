@@ -32,7 +32,8 @@ from shipseg_tiles.scoring.score import summarise
 with quiet_import():
     from shipseg_tiles.inference.detection import threshold_lines
     from shipseg_tiles.inference.options import PredictOptions
-    from shipseg_tiles.inference.predict import load_nets, predict_files
+    from shipseg_tiles.inference.predict import predict_files
+    from shipseg_tiles.inference.prediction_nets import load_nets
     from shipseg_tiles.inference.stitching import Lines
     from shipseg_tiles.report.predictions import PredictionFolder
 

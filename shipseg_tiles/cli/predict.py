@@ -76,7 +76,7 @@ def run(options: Options) -> Outcome:
     paths, how = list_images(options.images), _asked(options)
     _check(options, how, paths)  # before the slow import, so that a slip is answered at once
     with quiet_import():
-        from shipseg_tiles.inference.predict import load_nets
+        from shipseg_tiles.inference.prediction_nets import load_nets
         from shipseg_tiles.report.predictions import PredictionFolder
 
     load_nets(how)  # what is wrong with them is told before anything is written
@@ -182,7 +182,7 @@ def _identity(weights: Path) -> str:
 
 def _origin(options: Options, how: "PredictOptions") -> dict[str, Any]:
     """Say by which nets and options predictions were made."""
-    from shipseg_tiles.inference.predict import load_nets
+    from shipseg_tiles.inference.prediction_nets import load_nets
 
     nets = load_nets(how)
     contract = nets.predictor.contract

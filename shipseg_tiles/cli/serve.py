@@ -43,7 +43,7 @@ def run(options: Options) -> Outcome:
     how.contract()  # before the slow import, so that a wrong path is answered at once
     with listen(options.host, options.port) as listener:
         with quiet_import():
-            from shipseg_tiles.inference.predict import load_nets
+            from shipseg_tiles.inference.prediction_nets import load_nets
             from shipseg_tiles.serving.app import build_app
             from shipseg_tiles.serving.results import make_result
             from shipseg_tiles.serving.tasks import TaskQueue

@@ -1,15 +1,17 @@
 """What is predicted of an image: its ships, and what is to be known of how they were found."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.inference.detection import Ship, Strip
 from shipseg_tiles.inference.georeference import Georeference
+from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.rle import PixelIndices, mask_of, union
+from shipseg_tiles.zipped import AnyPath
 
 Progress = Callable[[int, int], None]
 """Told of each row of tiles that is done: how many are, and of how many. What it raises ends the prediction."""
@@ -82,3 +84,35 @@ class Prediction:
     def mask(self) -> NDArray[np.bool_]:
         """Return the mask of all ships: bool (height, width)."""
         return mask_of(union(self.pixels), self.shape).astype(np.bool_)
+
+
+def put_together(
+    predictor: Predictor,
+    path: AnyPath,
+    shape: tuple[int, int],
+    strips: list[Strip] | StripFolder,
+    georeference: Georeference | None = None,
+    remark: str = "",
+) -> Prediction:
+    """Put together what the strips of an image show.
+
+    Args:
+        predictor: What predicted them.
+        path: Of the image.
+        shape: (height, width) of the image in pixels.
+        strips: What its lines show, from the top.
+        georeference: See `Prediction`.
+        remark: See `Prediction`.
+    """
+    contract = predictor.contract
+    light = [replace(strip, rasters={}) for strip in strips]  # a scene's are read from disk, each time with its rasters
+    return Prediction(
+        path.name,
+        shape,
+        predictor.joined(light, shape[0]),
+        strips,
+        calibrated=contract.was_calibrated_on(path),
+        counts=TileCounts.of(light, predictor.grid(*shape).tile, contract.views),
+        georeference=georeference,
+        remark=remark,
+    )

@@ -16,7 +16,8 @@ from shipseg_tiles.archive.prediction_files import MASKS, SUBMISSION, VECTORS, f
 from shipseg_tiles.files import write_text
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.options import PredictOptions
-from shipseg_tiles.inference.predict import predict_image, predict_scene
+from shipseg_tiles.inference.predict import predict_image
+from shipseg_tiles.inference.predict_scene import predict_scene
 from shipseg_tiles.inference.prediction import Prediction, Progress
 from shipseg_tiles.inference.scenes import is_scene, open_scene
 from shipseg_tiles.inference.stitching import Source

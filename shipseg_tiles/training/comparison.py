@@ -16,7 +16,8 @@ from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.split import choose_split, folds_by_place
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.options import PredictOptions
-from shipseg_tiles.inference.predict import load_nets, predict_image
+from shipseg_tiles.inference.predict import predict_image
+from shipseg_tiles.inference.prediction_nets import load_nets
 from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.scoring.difference import dice_difference
 from shipseg_tiles.scoring.image_score import ImageScore, score_image

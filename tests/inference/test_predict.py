@@ -17,8 +17,10 @@ from shipseg_tiles.images import list_images
 from shipseg_tiles.inference import predict, stitching
 from shipseg_tiles.inference.openvino_engine import OpenVinoNet
 from shipseg_tiles.inference.options import PredictOptions
-from shipseg_tiles.inference.predict import load_nets, predict_files, predict_image, predict_scene
+from shipseg_tiles.inference.predict import predict_files, predict_image
+from shipseg_tiles.inference.predict_scene import predict_scene
 from shipseg_tiles.inference.prediction import TileCounts
+from shipseg_tiles.inference.prediction_nets import load_nets
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import write_contract
