@@ -774,7 +774,8 @@ def test_a_scene_of_other_pixels_than_the_net_is_for_is_a_warning(predict, nets,
 
     with pytest.warns(UserWarning, match=WRONG_SIZE):
         as_it_is = predict("--images", scenes, weights=weights)
-    with warnings.catch_warnings(action="error"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         enlarged = predict("--images", scenes, "--pixel-size", "10", weights=weights)
 
     assert as_it_is[2] == HEADER + SHIP.replace("ship.png", "a.tif")
@@ -787,7 +788,8 @@ def test_a_scene_of_other_pixels_than_the_net_is_for_is_a_warning(predict, nets,
 def test_pixels_that_are_nearly_as_the_net_expects_are_no_warning(predict, scenes, with_pixels_of):
     write_scene(scenes / "a.tif", 100, BOX)
 
-    with warnings.catch_warnings(action="error"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         assert predict("--images", scenes, weights=with_pixels_of(8.0))[0] == 0
 
 

@@ -28,8 +28,8 @@ def test_each_image_is_held_out_once(scenes, processes):
     assert sorted(name for division in divisions for name in division.test) == sorted(scenes.files)
     for division in divisions:
         assert len(division.test) == 4
-        assert sorted([*division.sides, *division.test]) == sorted(scenes.files)
-        assert sorted(division.sides.values()) == ["train"] * 9 + ["valid"] * 3
+        assert sorted([*division.split, *division.test]) == sorted(scenes.files)
+        assert sorted(division.split.values()) == ["train"] * 9 + ["valid"] * 3
 
 
 def test_no_place_is_on_two_sides(crops, processes):
@@ -42,7 +42,7 @@ def test_no_place_is_on_two_sides(crops, processes):
 
     assert sorted(name for division in divisions for name in division.test) == sorted(crops.files)
     for division in divisions:
-        part = dict.fromkeys(division.test, "test") | division.sides
+        part = dict.fromkeys(division.test, "test") | division.split
         assert set(part.values()) == {"test", "train", "valid"}
         assert all(part[pair.first] == part[pair.second] for pair in pairs)
 
@@ -52,7 +52,7 @@ def test_the_seed_decides_what_validates_but_not_the_folds(scenes, processes):
 
     assert one == same
     assert [division.test for division in one] == [division.test for division in other]
-    assert [division.sides for division in one] != [division.sides for division in other]
+    assert [division.split for division in one] != [division.split for division in other]
 
 
 def saved(answer, shape, path):
@@ -155,5 +155,5 @@ def test_images_that_cannot_be_told_apart_are_divided_one_by_one(processes, scen
     division = divide(scenes, 2, 0.0, 0, processes)[0]
 
     assert len(division.test) == 8
-    assert set(division.sides.values()) == {"train"}
+    assert set(division.split.values()) == {"train"}
     assert np.isin(division.test, list(scenes.files)).all()
