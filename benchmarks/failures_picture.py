@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from shipseg_tiles.archive.simulate import simulate_scene
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.nets.weights_files import default_weights
+from shipseg_tiles.pixels import PixelIndices, mask_of, union
 from shipseg_tiles.report.pictures import TRUTH, contact_sheet, outlined
-from shipseg_tiles.rle import PixelIndices, mask_of, union
 from shipseg_tiles.scoring.objects import pairwise_iou
 from shipseg_tiles.tiling import TileGrid
 

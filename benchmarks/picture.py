@@ -8,8 +8,8 @@ import simplejpeg
 from shipseg_tiles.archive.simulate import simulate_scene
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.nets.weights_files import default_weights
+from shipseg_tiles.pixels import mask_of, union
 from shipseg_tiles.report.pictures import contact_sheet, outlined
-from shipseg_tiles.rle import mask_of, union
 
 with quiet_import():
     from shipseg_tiles.inference.predictor import Predictor

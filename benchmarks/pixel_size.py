@@ -15,8 +15,8 @@ from tqdm import tqdm
 from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.archive.split_file import validation_places
 from shipseg_tiles.cli.common import quiet_import
+from shipseg_tiles.connected import connected_objects
 from shipseg_tiles.images import read_image, resize_image
-from shipseg_tiles.masks import connected_objects
 from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.weights_files import chosen_gate, default_weights
 from shipseg_tiles.scoring.image_score import ImageScore, score_image

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from shipseg_tiles.archive.labels import COLUMNS, Labels, read_labels
-from shipseg_tiles.masks import connected_objects
-from shipseg_tiles.rle import PixelIndices, encode_indices, union
+from shipseg_tiles.connected import connected_objects
+from shipseg_tiles.pixels import PixelIndices, union
+from shipseg_tiles.rle import encode_indices
 from shipseg_tiles.scoring.patch_gap import measure_patch_gap
 from shipseg_tiles.scoring.score import score_labels, summarise
 

@@ -24,8 +24,8 @@ from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image, read_size
 from shipseg_tiles.nets.weights_files import default_weights, gate_path
+from shipseg_tiles.pixels import PixelIndices
 from shipseg_tiles.processes import map_ahead
-from shipseg_tiles.rle import PixelIndices
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
 

@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TILELENGTH, TILEWIDTH, 
 from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError, warn_skipped
-from shipseg_tiles.files import checked_name
+from shipseg_tiles.names import checked_name
 from shipseg_tiles.zipped import AnyPath, list_members
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})

@@ -1,4 +1,4 @@
-"""Mask files: one PNG an image, 0 on water and 255 on ships, and the separate ships inside it.
+"""Mask files: one PNG an image, 0 on water and 255 on ships.
 
 Any tool can read such a PNG. What it cannot show, namely where one ship ends and a touching or overlapping one
 begins, travels in its text fields, so that run-length rows survive the way to a folder of masks and back.
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import MAX_TEXT_CHUNK, PngImageFile, PngInfo
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from shipseg_tiles import rle
+from shipseg_tiles.connected import separate_objects
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import checked_name, written_whole
+from shipseg_tiles.files import written_whole
 from shipseg_tiles.images import MAXIMUM_PIXELS, check_depth
+from shipseg_tiles.names import checked_name
 
 _IMAGE_FIELD = "image"
 _SHIPS_FIELD = "ships"
@@ -37,43 +37,6 @@ class MaskFile:
     image: str
     shape: tuple[int, int]
     ships: tuple[str, ...]
-
-
-def separate_objects(mask: NDArray[np.generic]) -> list[rle.PixelIndices]:
-    """Split a mask into its 8-connected objects.
-
-    Args:
-        mask: (height, width); every value other than 0 is ship.
-
-    Returns:
-        Pixel indices of each object, in the column-major order of their first pixels.
-
-    Raises:
-        InputError: If the mask does not have two dimensions.
-    """
-    return connected_objects(rle.indices_of(mask), mask.shape[0])
-
-
-def connected_objects(indices: rle.PixelIndices, height: int) -> list[rle.PixelIndices]:
-    """Split the ship pixels of an image of `height` lines into 8-connected objects, as `separate_objects`.
-
-    It takes memory only where there are ships. Runs of pixels down a column are what is connected.
-    """
-    if not indices.size:
-        return []
-    # Columns are set apart by two numbers, so that no run goes on, or touches another, around the end of a column.
-    numbers = indices + indices // height * 2
-    firsts = np.flatnonzero(np.diff(numbers, prepend=-2) > 1)
-    lengths = np.diff(firsts, append=len(numbers))
-    starts, ends = numbers[firsts], numbers[firsts] + lengths - 1
-    # Runs of the next column that a run touches, at the corners too, follow each other.
-    first_touched = np.searchsorted(ends, starts + height + 1)
-    touched = np.maximum(np.searchsorted(starts, ends + height + 3, side="right") - first_touched, 0)
-    run = np.repeat(np.arange(len(starts)), touched)
-    neighbour = np.arange(len(run)) + np.repeat(first_touched - np.cumsum(touched) + touched, touched)
-    graph = coo_array((np.ones(len(run), dtype=bool), (run, neighbour)), shape=(len(starts), len(starts)))
-    labels = np.repeat(connected_components(graph, directed=False)[1], lengths)
-    return np.split(indices[np.argsort(labels, kind="stable")], np.cumsum(np.bincount(labels))[:-1])
 
 
 def write_mask(path: Path, mask: NDArray[np.generic], image: str, ships: Sequence[str] | None = None) -> None:

@@ -4,20 +4,16 @@ A text is a list of pairs "start length". Pixels are counted from 1, down the co
 corner, pixel 2 stands *below* it. An empty text is an empty mask.
 (https://www.kaggle.com/c/airbus-ship-detection/overview/evaluation)
 
-Beside whole masks this module works on *pixel indices*: the sorted, 0-based, column-major numbers of the ship
-pixels. They take memory only where there are ships, and are what planning and scoring use.
+Beside whole masks there are pixel indices, see `shipseg_tiles.pixels`, which take memory only where there are ships.
 """
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-
-PixelIndices = NDArray[np.int64]
-"""Sorted 0-based column-major pixel numbers: index = column * height + row."""
+from shipseg_tiles.pixels import PixelIndices, indices_of, mask_of
 
 
 class OutsideImageError(InputError):
@@ -37,17 +33,6 @@ def encode(mask: NDArray[np.generic]) -> str:
         InputError: As `indices_of`.
     """
     return encode_indices(indices_of(mask))
-
-
-def indices_of(mask: NDArray[np.generic]) -> PixelIndices:
-    """Return the sorted pixel indices of a mask (height, width), in which every value other than 0 is ship.
-
-    Raises:
-        InputError: If the mask does not have two dimensions.
-    """
-    if mask.ndim != 2:
-        raise InputError(f"a mask has the shape (height, width), not {mask.shape}")
-    return np.flatnonzero(mask.T)
 
 
 def encode_indices(indices: PixelIndices) -> str:
@@ -78,14 +63,6 @@ def decode(text: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
     return mask_of(decode_indices(text, shape[0] * shape[1]), shape)
 
 
-def mask_of(indices: PixelIndices, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the uint8 (height, width) mask that is 1 at the pixel indices, which lie inside `shape`."""
-    height, width = shape
-    mask = np.zeros(height * width, dtype=np.uint8)
-    mask[indices] = 1
-    return np.ascontiguousarray(mask.reshape(width, height).T)
-
-
 def decode_indices(text: str, pixels: int) -> PixelIndices:
     """Read run-length text into sorted distinct pixel indices.
 
@@ -102,24 +79,6 @@ def decode_indices(text: str, pixels: int) -> PixelIndices:
         start, length = starts[outside[0]], lengths[outside[0]]
         raise OutsideImageError(f"run '{start} {length}' leaves the image of {pixels} pixels")
     return _spread(starts - 1, lengths)
-
-
-def rows_and_columns(indices: PixelIndices, height: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the row and the column of each pixel index (P,) of an image of `height` lines."""
-    columns, rows = np.divmod(indices, height)
-    return rows, columns
-
-
-def indices_at(rows: NDArray[np.int64], columns: NDArray[np.int64], height: int) -> PixelIndices:
-    """Number pixels of an image of `height` lines by row and column, in the order in which they are given."""
-    return columns * height + rows
-
-
-def union(parts: Sequence[PixelIndices]) -> PixelIndices:
-    """Merge sets of pixel indices that may overlap; no parts make the empty set."""
-    if len(parts) == 1:
-        return parts[0]
-    return np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
 
 
 _DIGITS = re.compile(r"[-\d\s]*", re.ASCII)

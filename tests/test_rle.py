@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.rle import decode, decode_indices, encode, encode_indices, indices_at, rows_and_columns
+from shipseg_tiles.rle import decode, decode_indices, encode, encode_indices
 
 fast = settings(deadline=None, max_examples=60)
 masks = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 1))
@@ -72,27 +72,6 @@ def test_indices_agree_with_masks(mask):
 
     assert indices.tolist() == np.flatnonzero(mask.ravel(order="F")).tolist()
     assert encode_indices(indices) == text
-
-
-@fast
-@given(masks)
-def test_rows_and_columns_are_the_places_in_the_mask(mask):
-    rows, columns = rows_and_columns(decode_indices(encode(mask), mask.size), len(mask))
-
-    expected_columns, expected_rows = np.nonzero(mask.T)
-    assert rows.tolist() == expected_rows.tolist()
-    assert columns.tolist() == expected_columns.tolist()
-
-
-@fast
-@given(st.data(), st.integers(1, 9), st.integers(1, 9))
-def test_rows_and_columns_lead_back_to_the_index(data, height, width):
-    indices = np.array(data.draw(st.lists(st.integers(0, height * width - 1), max_size=6)), dtype=np.int64)
-
-    rows, columns = rows_and_columns(indices, height)
-
-    assert np.all((rows < height) & (columns < width))
-    assert indices_at(rows, columns, height).tolist() == indices.tolist()
 
 
 @fast

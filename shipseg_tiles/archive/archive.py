@@ -7,8 +7,8 @@ from pathlib import Path
 
 from shipseg_tiles.archive.labels import Labels, read_labels
 from shipseg_tiles.errors import InputError, warn_all_skipped
-from shipseg_tiles.files import by_stem
 from shipseg_tiles.images import list_images, read_size
+from shipseg_tiles.names import by_stem
 from shipseg_tiles.zipped import AnyPath
 
 

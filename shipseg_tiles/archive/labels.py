@@ -12,9 +12,10 @@ from shipseg_tiles import rle
 from shipseg_tiles.archive.prediction_files import MASK_SUFFIXES, MASKS, SUBMISSION, file_of
 from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import by_stem, checked_name
 from shipseg_tiles.images import read_size
 from shipseg_tiles.masks import read_mask
+from shipseg_tiles.names import by_stem, checked_name
+from shipseg_tiles.pixels import PixelIndices, mask_of, union
 from shipseg_tiles.zipped import located
 
 COLUMNS = ["ImageId", "EncodedPixels"]
@@ -38,7 +39,7 @@ class Labels:
     ships: dict[str, tuple[str, ...]]
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def ship_indices(self, image: str, shape: tuple[int, int]) -> list[rle.PixelIndices]:
+    def ship_indices(self, image: str, shape: tuple[int, int]) -> list[PixelIndices]:
         """Return the pixel indices of each ship of an image that has `shape`, (height, width).
 
         Raises:
@@ -54,13 +55,13 @@ class Labels:
         except InputError as error:
             raise type(error)(f"{self.source}: {image}: {error}") from None
 
-    def pixel_indices(self, image: str, shape: tuple[int, int]) -> rle.PixelIndices:
+    def pixel_indices(self, image: str, shape: tuple[int, int]) -> PixelIndices:
         """Return the sorted distinct indices of all ship pixels of an image; ships may overlap. Raises as above."""
-        return rle.union(self.ship_indices(image, shape))
+        return union(self.ship_indices(image, shape))
 
     def mask(self, image: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the uint8 (height, width) mask of an image, 1 on ships. Raises as above."""
-        return rle.mask_of(self.pixel_indices(image, shape), shape)
+        return mask_of(self.pixel_indices(image, shape), shape)
 
     def only(self, images: Iterable[str]) -> "Labels":
         """Return the labels of some of the images."""

@@ -6,9 +6,10 @@ from tqdm import tqdm
 
 from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import by_stem, warn_of_others
+from shipseg_tiles.files import warn_of_others
 from shipseg_tiles.images import list_images, read_size
 from shipseg_tiles.masks import was_written, write_mask
+from shipseg_tiles.names import by_stem
 
 
 def write_masks(labels: Labels, out: Path, images: Path | None = None) -> None:

@@ -12,7 +12,8 @@ from shipseg_tiles.archive.split import SPLITS, TRAIN, VALID
 from shipseg_tiles.archive.tables import read_table
 from shipseg_tiles.digests import text_digest
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import checked_name, write_text
+from shipseg_tiles.files import write_text
+from shipseg_tiles.names import checked_name
 from shipseg_tiles.processes import open_workers
 
 BY_PLACE = "by place"

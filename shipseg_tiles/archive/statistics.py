@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.rle import PixelIndices, rows_and_columns, union
+from shipseg_tiles.pixels import PixelIndices, rows_and_columns, union
 
 QUANTILES = {
     "smallest": 0.0,

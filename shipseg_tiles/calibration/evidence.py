@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shipseg_tiles.connected import connected_objects
 from shipseg_tiles.inference.separation import separate_touching
-from shipseg_tiles.masks import connected_objects
-from shipseg_tiles.rle import PixelIndices, union
+from shipseg_tiles.pixels import PixelIndices, union
 from shipseg_tiles.scoring.dice import overlap
 from shipseg_tiles.scoring.objects import THRESHOLDS, pairwise_iou, with_pixels
 from shipseg_tiles.tiling import TileGrid

@@ -93,10 +93,11 @@ def run(options: Options) -> Outcome:
 def _check(options: Options, how: "PredictOptions", paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
     from shipseg_tiles.archive.prediction_files import RECORD
-    from shipseg_tiles.files import by_stem, check_length, check_writable
+    from shipseg_tiles.files import check_writable
     from shipseg_tiles.inference.geotiff import check_spelled, import_rasterio
     from shipseg_tiles.inference.scenes import is_scene
     from shipseg_tiles.inference.vectors import import_shapely
+    from shipseg_tiles.names import by_stem, check_length
 
     if options.pictures < 0:
         raise InputError(f"pictures {options.pictures} must be 0 or more")

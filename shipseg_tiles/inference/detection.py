@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from shipseg_tiles.connected import connected_objects
 from shipseg_tiles.inference.separation import separate_touching
 from shipseg_tiles.inference.stitching import Lines
-from shipseg_tiles.masks import connected_objects
-from shipseg_tiles.rle import PixelIndices, indices_at
+from shipseg_tiles.pixels import PixelIndices, indices_at
 
 RASTERS = {"probability": 1.0, "disagreement": 0.5}
 """What of `Lines` can be kept beside the ships, and the value that is stored as 255: a standard deviation of answers

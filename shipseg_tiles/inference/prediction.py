@@ -10,7 +10,7 @@ from shipseg_tiles.inference.detection import Ship, Strip
 from shipseg_tiles.inference.georeference import Georeference
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.inference.strips import StripFolder
-from shipseg_tiles.rle import PixelIndices, mask_of, union
+from shipseg_tiles.pixels import PixelIndices, mask_of, union
 from shipseg_tiles.zipped import AnyPath
 
 Progress = Callable[[int, int], None]

@@ -16,7 +16,7 @@ from shipseg_tiles.inference.views import mean_of, over_symmetries, resizing
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import segmenter_contract
 from shipseg_tiles.nets.load import load_net
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.pixels import PixelIndices
 from shipseg_tiles.tiling import Region, TileGrid, WindowName
 
 

@@ -13,7 +13,7 @@ from skimage.measure import label
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
-from shipseg_tiles.rle import PixelIndices, rows_and_columns
+from shipseg_tiles.pixels import PixelIndices, rows_and_columns
 
 NECK = 1.0
 """Pixels by which an object's half width must be smaller at a cut than on both of its sides: a hull swells and narrows

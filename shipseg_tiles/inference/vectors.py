@@ -12,7 +12,7 @@ from shipseg_tiles.extras import import_extra
 from shipseg_tiles.files import write_json
 from shipseg_tiles.inference.detection import Ship
 from shipseg_tiles.inference.georeference import Georeference, metres_per_degree, within_180
-from shipseg_tiles.rle import PixelIndices, rows_and_columns
+from shipseg_tiles.pixels import PixelIndices, rows_and_columns
 
 _DECIMALS = {"m": 7, "px": 3}
 """Of coordinates: 0.0000001 degrees are a centimetre."""

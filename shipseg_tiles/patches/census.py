@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.rle import rows_and_columns
+from shipseg_tiles.pixels import rows_and_columns
 from shipseg_tiles.tiling import shared_grid
 
 PATCH_SIZES = (64, 128, 256, 384, 768)

@@ -15,6 +15,7 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image, resize_image
 from shipseg_tiles.patches.slots import Slots
 from shipseg_tiles.patches.store_layout import CLASSES
+from shipseg_tiles.pixels import mask_of, union
 from shipseg_tiles.tiling import TileGrid
 from shipseg_tiles.zipped import AnyPath
 
@@ -93,11 +94,11 @@ def _is_filled(slots: Slots, task: ImageTask) -> bool:
 def _fill_image(slots: Slots, patch: int, task: ImageTask) -> None:
     image = read_image(task.path)
     height, width = image.shape[:2]
-    ships = rle.union([rle.decode_indices(ship, height * width) for ship in task.ships])
+    ships = union([rle.decode_indices(ship, height * width) for ship in task.ships])
     grid = TileGrid(height, width, patch, patch)
     # A view of every possible position costs nothing, and serves patches off the grid as well.
     images = patchify(grid.pad(image), (patch, patch, 3), step=1)[:, :, 0]
-    masks = patchify(grid.pad(rle.mask_of(ships, (height, width))), (patch, patch), step=1)
+    masks = patchify(grid.pad(mask_of(ships, (height, width))), (patch, patch), step=1)
     for row, column, split, kind, slot in task.patches.tolist():
         pixels, mask = images[row, column], masks[row, column]
         if slots.side != patch:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.images import decode_image
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.pixels import PixelIndices
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from shipseg_tiles.archive.split import SPLITS
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.patches.options import CELLS, PatchOptions
 from shipseg_tiles.patches.store_layout import CLASSES, PARTS
-from shipseg_tiles.rle import rows_and_columns
+from shipseg_tiles.pixels import rows_and_columns
 from shipseg_tiles.tiling import TileGrid, shared_grid
 
 

@@ -14,7 +14,7 @@ from shipseg_tiles.patches.plan import fingerprint_of
 from shipseg_tiles.patches.slots import checksum
 from shipseg_tiles.patches.store import PatchArrays, PatchStore
 from shipseg_tiles.patches.store_layout import CLASSES, PARTS
-from shipseg_tiles.rle import mask_of, union
+from shipseg_tiles.pixels import mask_of, union
 from shipseg_tiles.tiling import TileGrid
 
 

@@ -7,9 +7,9 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles import rle
 from shipseg_tiles.archive.statistics import Measures
 from shipseg_tiles.archive.usable import UsableImages
+from shipseg_tiles.pixels import PixelIndices, mask_of
 from shipseg_tiles.report.html import jpeg_address
 from shipseg_tiles.report.pictures import TRUTH, outlined, shrink_step, shrunk_mask
 from shipseg_tiles.tiling import TileGrid
@@ -71,20 +71,20 @@ def _readable(usable: UsableImages, names: Iterable[str]) -> Iterator[tuple[str,
             yield name, image
 
 
-def _whole(image: NDArray[np.uint8], pixels: rle.PixelIndices) -> NDArray[np.uint8]:
+def _whole(image: NDArray[np.uint8], pixels: PixelIndices) -> NDArray[np.uint8]:
     """Outline the ships of an image, shrunk by a whole number if it is large; no ship is lost by that."""
     step = shrink_step(image.shape)
     mask = shrunk_mask(pixels, (image.shape[0], image.shape[1]), step)
     return outlined(image[::step, ::step], mask, TRUTH)
 
 
-def _smallest_ship(name: str, image: NDArray[np.uint8], pixels: rle.PixelIndices, measures: Measures) -> Example:
+def _smallest_ship(name: str, image: NDArray[np.uint8], pixels: PixelIndices, measures: Measures) -> Example:
     """Show the part of an image around its smallest ship, enlarged."""
     ships = measures.ships[measures.ships["image"] == name]
     smallest = ships["pixels"].argmin()
     size, row, column = (int(ships[field].iloc[smallest]) for field in ("pixels", "row", "column"))
     height, width = image.shape[:2]
-    mask = rle.mask_of(pixels, (height, width))
+    mask = mask_of(pixels, (height, width))
     part = TileGrid(height, width, _CLOSE_UP, _CLOSE_UP).place_around(row, column)
     picture = outlined(_enlarged(image[part]), _enlarged(mask[part]), TRUTH)
     caption = f"{_SMALLEST}: {name}, {size} px at row {row}, column {column}, enlarged {_ENLARGED} times"

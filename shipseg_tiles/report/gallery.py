@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from shipseg_tiles.archive.prediction_files import PROBABILITIES, file_of
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import read_image
+from shipseg_tiles.pixels import PixelIndices, union
 from shipseg_tiles.report.html import jpeg_address, png_address
 from shipseg_tiles.report.pictures import shrink_step, shrunk_mask
 from shipseg_tiles.report.run import Run
-from shipseg_tiles.rle import PixelIndices, union
 from shipseg_tiles.scoring.dice import overlap
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.scoring.metrics import LARGE_SHIP, SMALL_SHIP

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import dilation, disk
 
-from shipseg_tiles.rle import PixelIndices, rows_and_columns
+from shipseg_tiles.pixels import PixelIndices, rows_and_columns
 
 PREDICTED = (255, 176, 0)
 """Amber. With `TRUTH` it stays apart for every kind of colour blindness (IBM's colour-safe palette)."""

@@ -25,8 +25,8 @@ from shipseg_tiles.inference.rasters import create_raster
 from shipseg_tiles.inference.scenes import open_scene
 from shipseg_tiles.inference.vectors import ship_features, write_geojson
 from shipseg_tiles.masks import write_mask
+from shipseg_tiles.pixels import rows_and_columns, union
 from shipseg_tiles.report.pictures import shrink_step, shrunk_mask, triptych
-from shipseg_tiles.rle import rows_and_columns, union
 from shipseg_tiles.tiling import Region
 from shipseg_tiles.zipped import AnyPath
 

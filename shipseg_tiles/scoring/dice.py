@@ -6,7 +6,7 @@ size of the ships rather than of the image.
 
 import numpy as np
 
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.pixels import PixelIndices
 
 
 def dice_from_counts(truth_pixels: int, predicted_pixels: int, shared_pixels: int) -> float:

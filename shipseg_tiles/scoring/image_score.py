@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shipseg_tiles.masks import connected_objects
-from shipseg_tiles.rle import PixelIndices, union
+from shipseg_tiles.connected import connected_objects
+from shipseg_tiles.pixels import PixelIndices, union
 from shipseg_tiles.scoring.dice import dice_from_counts, iou_from_counts, overlap
 from shipseg_tiles.scoring.objects import THRESHOLDS, f2_from_ious, found_ships, pairwise_iou, with_pixels
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from shipseg_tiles.rle import PixelIndices
+from shipseg_tiles.pixels import PixelIndices
 from shipseg_tiles.scoring.dice import overlap
 
 # Divided, not counted up in steps of 0.05: only so is an IoU of exactly 12/20 no larger than its threshold.

@@ -9,9 +9,10 @@ import numpy as np
 
 from shipseg_tiles.archive.labels import COMPETITION_SHAPE, Labels
 from shipseg_tiles.errors import InputError, first_of
-from shipseg_tiles.files import by_stem
 from shipseg_tiles.images import read_size
-from shipseg_tiles.rle import OutsideImageError, PixelIndices, union
+from shipseg_tiles.names import by_stem
+from shipseg_tiles.pixels import PixelIndices, union
+from shipseg_tiles.rle import OutsideImageError
 from shipseg_tiles.scoring.dice import overlap
 from shipseg_tiles.zipped import AnyPath
 

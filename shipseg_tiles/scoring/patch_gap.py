@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.rle import PixelIndices, rows_and_columns, union
+from shipseg_tiles.pixels import PixelIndices, rows_and_columns, union
 from shipseg_tiles.scoring.dice import dice_from_counts, overlap
 from shipseg_tiles.scoring.image_score import ImageScore
 from shipseg_tiles.scoring.pairs import ImagePair, pair_images

@@ -23,9 +23,9 @@ from shipseg_tiles.inference.scenes import is_scene, open_scene
 from shipseg_tiles.inference.stitching import Source
 from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.inference.vectors import ship_features
+from shipseg_tiles.pixels import PixelIndices, union
 from shipseg_tiles.report.pictures import PREDICTED, outlined, shrink_step, shrunk_mask
 from shipseg_tiles.report.predictions import PredictionFolder
-from shipseg_tiles.rle import PixelIndices, union
 
 PREVIEW_SIDE = 2048
 """Larger images are shown shrunk."""

@@ -8,10 +8,10 @@ import anyio
 from starlette.requests import Request
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import checked_name
 from shipseg_tiles.images import read_size
 from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.inference.scenes import is_scene, open_scene
+from shipseg_tiles.names import checked_name
 
 _SIGNATURES = {
     ".jpg": rb"\xff\xd8\xff",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shipseg_tiles.inference.gate import Gate, are_seen
 from shipseg_tiles.nets.gate import CELL
 from shipseg_tiles.patches.full_image import FullImage
-from shipseg_tiles.rle import PixelIndices, rows_and_columns
+from shipseg_tiles.pixels import PixelIndices, rows_and_columns
 from shipseg_tiles.tiling import TileGrid
 
 

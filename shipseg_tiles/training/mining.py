@@ -25,8 +25,8 @@ from shipseg_tiles.patches.plan import PatchPlan
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_layout import CLASSES, MINED
 from shipseg_tiles.patches.store_writer import create_store
+from shipseg_tiles.pixels import rows_and_columns
 from shipseg_tiles.processes import chunked
-from shipseg_tiles.rle import rows_and_columns
 from shipseg_tiles.tiling import TileGrid
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shipseg_tiles.connected import separate_objects
 from shipseg_tiles.inference.detection import RASTERS, Ship, join_ships, threshold_lines
 from shipseg_tiles.inference.stitching import Lines
-from shipseg_tiles.masks import separate_objects
 
 
 def lines(top, left, probability, disagreement=None):

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.draw import polygon
 
+from shipseg_tiles.connected import separate_objects
 from shipseg_tiles.inference import separation
 from shipseg_tiles.inference.separation import rectangle_fit, separate_touching
-from shipseg_tiles.masks import separate_objects
-from shipseg_tiles.rle import rows_and_columns
+from shipseg_tiles.pixels import rows_and_columns
 
 SHAPE = (120, 160)
 

@@ -4,12 +4,12 @@ import sys
 import numpy as np
 import pytest
 
+from shipseg_tiles.connected import separate_objects
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.detection import Ship
 from shipseg_tiles.inference.georeference import Georeference
 from shipseg_tiles.inference.scenes import open_scene
 from shipseg_tiles.inference.vectors import ship_features, write_geojson
-from shipseg_tiles.masks import separate_objects
 
 rasterio = pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
 warp = pytest.importorskip("rasterio.warp", reason="GeoTIFF is an optional extra")

@@ -11,12 +11,14 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from shipseg_tiles.connected import separate_objects
 from shipseg_tiles.inference.detection import Strip, join_ships
-from shipseg_tiles.masks import separate_objects, write_mask
+from shipseg_tiles.masks import write_mask
+from shipseg_tiles.pixels import mask_of, union
 from shipseg_tiles.report.gallery import Gallery
 from shipseg_tiles.report.report import ReportData, write_report
 from shipseg_tiles.report.run import open_run
-from shipseg_tiles.rle import encode_indices, mask_of, union
+from shipseg_tiles.rle import encode_indices
 
 NOTHING, HIT, MISSED, FALSE, OUTLINE = range(5)
 COLOURS = {HIT: (100, 143, 255), MISSED: (255, 176, 0), FALSE: (220, 38, 127)}

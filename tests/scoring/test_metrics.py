@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipseg_tiles.rle import union
+from shipseg_tiles.pixels import union
 from shipseg_tiles.scoring.image_score import score_image
 from shipseg_tiles.scoring.metrics import METRICS, numerators_and_denominators
 from shipseg_tiles.scoring.objects import f2_from_ious, pairwise_iou

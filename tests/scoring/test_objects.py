@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from shipseg_tiles.masks import separate_objects
+from shipseg_tiles.connected import separate_objects
 from shipseg_tiles.scoring.objects import THRESHOLDS, f2_from_ious, found_ships, pairwise_iou, with_pixels
 
 HEIGHT, WIDTH = 6, 9
