@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,15 +61,10 @@ def run(options: Options) -> Outcome:
     earlier = _read_run(options.like) if options.like else None
     names = ("tile", "overlap", "symmetries", "pixel_size")
     contract = segmenter_contract(options.segmenter(), **{name: getattr(options, name) for name in names})
-    skips = _gate(options, contract)
     plans, skipped = _planned(options, contract)
     everything = total(plans)
-    gated = sum(plan.megapixels for plan in plans if skips(plan.grid.tile))
-    gate = options.gate_weights() if gated else None
+    gate, gated = _gated(options, contract, plans)
     seen = 1.0 if gate is None else earlier.seen if earlier else None
-    rate = _rate(options, earlier)
-    most = everything["megapixels"]
-    shown = [most - gated, most] if seen is None else [seen * most, seen * most]
     data = {
         "weights": str(options.segmenter()),
         "window": options.window,
@@ -77,27 +72,37 @@ def run(options: Options) -> Outcome:
         "views": plans[0].views,
         "skipped": skipped,
         **everything,
-        "seen": seen,
-        "least_megapixels": shown[0],
-        "most_megapixels": shown[1],
-        "seconds_per_megapixel": rate,
-        "least_seconds": None if rate is None else rate * shown[0],
-        "seconds": None if rate is None else rate * shown[1],
+        **_load(everything["megapixels"], gated, seen, _rate(options, earlier)),
         "sizes": [plan.numbers() for plan in plans],
     }
     return Outcome(_summary(data), data)
 
 
-def _gate(options: Options, contract: "Contract") -> Callable[[int], bool]:
-    """Return what says whether a gate may skip tiles of a side in pixels."""
+def _gated(options: Options, contract: "Contract", plans: "Sequence[SizePlan]") -> tuple[Path | None, float]:
+    """Return the weights of the gate, None if it skips nothing, and the megapixels of the tiles that it may skip."""
     from shipseg_tiles.nets.contract import gate_threshold
     from shipseg_tiles.nets.contract_file import contract_in_front
 
     weights = options.gate_weights()
     if weights is None:
-        return lambda tile: False
+        return None, 0.0
     gate = contract_in_front(weights, contract, options.pixel_size)
-    return lambda tile: gate_threshold(gate, tile, contract.gate) is not None
+    skips = [gate_threshold(gate, plan.grid.tile, contract.gate) is not None for plan in plans]
+    megapixels = sum(plan.megapixels for plan, skip in zip(plans, skips, strict=True) if skip)
+    return weights if megapixels else None, megapixels
+
+
+def _load(most: float, gated: float, seen: float | None, rate: float | None) -> dict[str, float | None]:
+    """Say what the net is shown, in megapixels, and the seconds that it takes; None for what nobody knows."""
+    least, most = (most - gated, most) if seen is None else (seen * most, seen * most)
+    return {
+        "seen": seen,
+        "least_megapixels": least,
+        "most_megapixels": most,
+        "seconds_per_megapixel": rate,
+        "least_seconds": None if rate is None else rate * least,
+        "seconds": None if rate is None else rate * most,
+    }
 
 
 def _planned(options: Options, contract: "Contract") -> "tuple[list[SizePlan], int]":
@@ -167,7 +172,7 @@ def _summary(data: Mapping[str, Any]) -> str:
             f"memory of each image: at most {_megabytes(data['image_bytes'])} MB for its pixels,"
             f" {_megabytes(data['line_bytes'])} MB for lines under tiles,"
             f" {_megabytes(data['batch_bytes'])} MB for a batch; what the net needs comes on top",
-            *_gated(data),
+            *_seen(data),
             _time(data),
         ]
     )
@@ -184,7 +189,7 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:.1f}"
 
 
-def _gated(data: Mapping[str, Any]) -> list[str]:
+def _seen(data: Mapping[str, Any]) -> list[str]:
     """Say in a line what the gate lets the net see, if there is one."""
     if data["gate"] is None:
         return []

@@ -1,13 +1,18 @@
 """`shipseg-tiles train`: a patch store to weights with their contract."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from shipseg_tiles.cli.common import Outcome, interrupts, number, quiet_import
 from shipseg_tiles.cli.options import CommonOptions, option
 from shipseg_tiles.patches.options import ORDERS
 from shipseg_tiles.training.options import KEPT, MISS_RATE, PRECISIONS, STRATEGIES, TrainOptions
 from shipseg_tiles.training.schedule import SCHEDULES
+
+if TYPE_CHECKING:
+    from shipseg_tiles.training.fit import Trained
 
 
 @dataclass(kw_only=True)
@@ -131,19 +136,30 @@ def run(options: Options) -> Outcome:
             pixel_size=options.pixel_size,
             notes=options.notes,
         )
-    scores = trained.contract.scores
-    summary = f"{options.out} after {trained.epochs} epochs, {options.keep} {trained.contract.trained_on['epoch']}"
+    return Outcome(
+        _summary(trained, options), {"epochs": trained.epochs, "weights": str(options.out), **asdict(trained.contract)}
+    )
+
+
+def _summary(trained: "Trained", options: Options) -> str:
+    contract = trained.contract
+    told = f"{options.out} after {trained.epochs} epochs, {options.keep} {contract.trained_on['epoch']}"
+    return "; ".join([told, *_scores_told(contract.scores, contract.tile)])
+
+
+def _scores_told(scores: Mapping[str, Any], tile: int) -> list[str]:
+    """Say in a line how good the weights are; nothing if nobody measured it."""
+    if not scores:
+        return []
+    images = f"{scores['images']} full validation images"
     if "f1" in scores:
-        summary += f"; F1 on {scores['images']} full validation images {scores['f1']:.3f}"
-    elif "miss_rate" in scores:
-        summary += (
-            f"; in tiles of {trained.contract.tile} px of {scores['images']} full validation images the gate misses"
-            f" {100 * scores['miss_rate']:.1f} % of {scores['ships']} ships and skips"
-            f" {100 * scores['tiles_skipped']:.0f} % of the tiles"
-        )
-    elif scores:
-        summary += (
-            f"; true dice on {scores['images']} full validation images {scores['dice_mean_all_images']:.3f}"
-            f" (ship images alone {number(scores['dice_mean_ship_images'], '.3f')})"
-        )
-    return Outcome(summary, {"epochs": trained.epochs, "weights": str(options.out), **asdict(trained.contract)})
+        return [f"F1 on {images} {scores['f1']:.3f}"]
+    if "miss_rate" in scores:
+        return [
+            f"in tiles of {tile} px of {images} the gate misses {100 * scores['miss_rate']:.1f} % of {scores['ships']}"
+            f" ships and skips {100 * scores['tiles_skipped']:.0f} % of the tiles"
+        ]
+    return [
+        f"true dice on {images} {scores['dice_mean_all_images']:.3f}"
+        f" (ship images alone {number(scores['dice_mean_ship_images'], '.3f')})"
+    ]
