@@ -17,7 +17,7 @@ def grid_over(shape: tuple[int, int], contract: Contract) -> TileGrid:
 
 def pixels_per_batch(contract: Contract) -> int:
     """Return how many pixels of the image a batch may have, so that it fits when it is as large as the net sees it."""
-    enlarged = max(1.0, max(contract.sides) / contract.patch)
+    enlarged = max(1.0, max(contract.patch_sides) / contract.patch)
     return int(pixels_that_fit() / enlarged**2)
 
 

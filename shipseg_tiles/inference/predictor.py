@@ -40,7 +40,7 @@ class Predictor:
         self.window = window
         self.sees = sees
         views = over_symmetries(BackingOff(self._ask_net), contract.symmetries)
-        self.predict_tiles = mean_of([resizing(views, contract, side) for side in contract.sides])
+        self.predict_tiles = mean_of([resizing(views, contract, side) for side in contract.patch_sides])
 
     @classmethod
     def load(cls, weights: Path, window: WindowName = "hann", **changes: Any) -> "Predictor":

@@ -170,15 +170,15 @@ class Contract:
         """`receptive_field` in pixels of the image."""
         if self.receptive_field is None:
             return None
-        return -(-self.receptive_field * self.patch // min(self.sides))
+        return -(-self.receptive_field * self.patch // min(self.patch_sides))
 
     @property
     def views(self) -> int:
         """How often the net is shown a tile."""
-        return self.symmetries * len(self.sides)
+        return self.symmetries * len(self.patch_sides)
 
     @property
-    def sides(self) -> list[int]:
+    def patch_sides(self) -> list[int]:
         """Sides of a patch as the net is shown it at inference, one or more; `patch` where it is not resized."""
         return self.resizes or [self.patch_seen]
 
@@ -195,7 +195,9 @@ class Contract:
     @property
     def image_multiple(self) -> int:
         """What sides of images are multiples of that the net sees as multiples of `tile_multiple`, however it does."""
-        return math.lcm(*(before_shrinking(self.tile_multiple, Fraction(self.patch, side)) for side in self.sides))
+        return math.lcm(
+            *(before_shrinking(self.tile_multiple, Fraction(self.patch, side)) for side in self.patch_sides)
+        )
 
     def for_pixels_of(self, size: float) -> "Contract":
         """Return how the net is used on images of other pixels: it sees as much ground as in training.

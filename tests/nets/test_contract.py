@@ -81,8 +81,8 @@ def test_views_are_counted():
     """128 px are seen as 32 and as 96, in two symmetries each: 5 px of the first are 20 of the image."""
     contract = Contract(**VALUES | {"receptive_field": 5}, symmetries=2, resizes=[32, 96])
 
-    assert (contract.sides, contract.views, contract.reach) == ([32, 96], 4, 20)
-    assert (Contract(**VALUES).sides, Contract(**VALUES).views) == ([128], 1)
+    assert (contract.patch_sides, contract.views, contract.reach) == ([32, 96], 4, 20)
+    assert (Contract(**VALUES).patch_sides, Contract(**VALUES).views) == ([128], 1)
 
 
 @pytest.mark.parametrize(("resize", "seen", "shrink"), [(None, 128, 1), (64, 64, 2), (96, 96, 4 / 3), (256, 256, 0.5)])

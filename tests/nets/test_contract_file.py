@@ -201,7 +201,7 @@ def test_a_net_that_saw_patches_as_they_were_sees_finer_ones_shrunk(weights):
     write_contract(Contract(**VALUES | {"pixel_size": 1.0}), weights)
     changed = segmenter_contract(weights, pixel_size=0.5)
 
-    assert (changed.patch, changed.sides) == (256, [128])
+    assert (changed.patch, changed.patch_sides) == (256, [128])
 
 
 def test_the_thresholds_of_a_gate_are_for_tiles_of_as_much_ground(weights):
