@@ -29,6 +29,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".
 MAXIMUM_PIXELS = 2**30
 """Larger images are refused before memory is taken for them; 1,073,741,824 pixels take 3.2 GB."""
 
+MAXIMUM_SIDE = 2**17
+"""Longer ones are refused, too: an image of one line takes as much memory as the tiles that it is predicted in."""
+
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 """What these files hold, as Pillow calls it. It knows more, some by other programs: PostScript would be run."""
 
@@ -102,8 +105,8 @@ def read_image(path: AnyPath) -> NDArray[np.uint8]:
     lie as they are stored, however an orientation tag would turn them, because labels and masks are of those.
 
     Raises:
-        InputError: If the file is missing, is no image, is damaged, has more than 8 bits a channel, or is larger
-            than `MAXIMUM_PIXELS`.
+        InputError: If the file is missing, is no image, is damaged, has more than 8 bits a channel, is larger than
+            `MAXIMUM_PIXELS`, or has a side above `MAXIMUM_SIDE`.
     """
     return decode_image(_bytes_of(path), str(path))
 
@@ -111,7 +114,7 @@ def read_image(path: AnyPath) -> NDArray[np.uint8]:
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """As `read_image`, from the file's bytes; `name` is for messages only."""
     if data[:2] == b"\xff\xd8":
-        _check_pixels(*_jpeg_size(data, name), name)
+        _check_size(*_jpeg_size(data, name), name)
         try:
             return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), dtype=np.uint8)
         except ValueError as error:
@@ -120,7 +123,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
             if "premature end" in str(error):
                 raise InputError(f"{name} is damaged ({error}); fetch it again or remove it") from None
     with _opened(BytesIO(data), name) as image:
-        _check_pixels(image.height, image.width, name)
+        _check_size(image.height, image.width, name)
         if isinstance(image, TiffImageFile):  # the only one that Pillow turns
             image.getexif()[Base.Orientation] = 1
         return np.array(image.convert("RGB"), dtype=np.uint8)
@@ -142,8 +145,8 @@ def read_size(path: AnyPath, *, to_decode: bool = True) -> tuple[int, int]:
 
     Args:
         path: The file.
-        to_decode: Whether it is to be decoded later. Then one of more than `MAXIMUM_PIXELS` is refused, and a JPEG
-            without end marker near its end, which finds cut-off downloads early. Else it may be a TIFF of any kind.
+        to_decode: Whether it is to be decoded later. Then one that is too large is refused, and a JPEG without
+            end marker near its end, which finds cut-off downloads early. Else it may be a TIFF of any kind.
 
     Raises:
         InputError: As `read_image`.
@@ -151,7 +154,7 @@ def read_size(path: AnyPath, *, to_decode: bool = True) -> tuple[int, int]:
     try:
         with _opened(path if isinstance(path, Path) else path.open(), str(path)) as image:
             if to_decode:
-                _check_pixels(image.height, image.width, str(path))
+                _check_size(image.height, image.width, str(path))
                 _check_whole(image, str(path))
             if isinstance(image, TiffImageFile):  # Pillow tells the size that it will have when turned
                 return int(image.tag_v2[IMAGELENGTH]), int(image.tag_v2[IMAGEWIDTH])
@@ -188,7 +191,7 @@ def read_reduced(path: AnyPath) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     data, name = _bytes_of(path), str(path)
     if data[:2] == b"\xff\xd8":
         size = _jpeg_size(data, name)
-        _check_pixels(*size, name)
+        _check_size(*size, name)
         _check_end(data[-_JPEG_TAIL_BYTES:], name)
         with suppress(ValueError):  # `decode_image` knows whether the oddity is harmless
             small = simplejpeg.decode_jpeg(data, "RGB", min_height=1, min_width=1, min_factor=REDUCTION)
@@ -230,9 +233,16 @@ def _jpeg_size(data: bytes, name: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _check_pixels(height: int, width: int, name: str) -> None:
-    if height * width > MAXIMUM_PIXELS:
-        raise InputError(f"{name} has {height} x {width} pixels, more than {MAXIMUM_PIXELS}; cut it into parts")
+def is_too_large(height: int, width: int) -> bool:
+    """Say whether an image of that size is refused."""
+    return height * width > MAXIMUM_PIXELS or max(height, width) > MAXIMUM_SIDE
+
+
+def _check_size(height: int, width: int, name: str) -> None:
+    if is_too_large(height, width):
+        many = height * width > MAXIMUM_PIXELS
+        limit = f"more than {MAXIMUM_PIXELS}" if many else f"a side above {MAXIMUM_SIDE}"
+        raise InputError(f"{name} has {height} x {width} pixels, {limit}; cut it into parts")
 
 
 def _check_whole(image: ImageFile, name: str) -> None:

@@ -16,6 +16,7 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.images import (
     MAXIMUM_PIXELS,
+    MAXIMUM_SIDE,
     decode_image,
     is_image_name,
     list_images,
@@ -306,6 +307,16 @@ def test_giant_png_is_refused_by_its_header(height, width, read, tmp_path):
     path.write_bytes(png_bytes(height, width, 8, 2))
 
     with pytest.raises(InputError, match=rf"giant\.png has .*more than {MAXIMUM_PIXELS}"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_size, read_reduced])
+def test_an_image_as_long_as_none_is_refused(read, tmp_path):
+    """One line of 10 million pixels takes 29 kB on disk, and 30 GB under a row of tiles of 768 px."""
+    path = tmp_path / "line.png"
+    path.write_bytes(png_bytes(1, MAXIMUM_SIDE + 1, 8, 2))
+
+    with pytest.raises(InputError, match=rf"line\.png has 1 x 131073 pixels, a side above {MAXIMUM_SIDE}; cut it"):
         read(path)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.errors import NetError
+from shipseg_tiles.errors import InputError, NetError
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH, PredictTiles
 
 BYTES_PER_PIXEL = 500
@@ -181,3 +181,22 @@ class BackingOff:
 def is_out_of_memory(error: Exception) -> bool:
     """Say whether an error of any backend or engine means that memory did not suffice."""
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS)
+
+
+@contextmanager
+def enough_memory(use: str, remedy: str) -> Iterator[None]:
+    """Say what to do if memory runs out in a block.
+
+    Args:
+        use: What memory would be used for.
+        remedy: What to do.
+
+    Raises:
+        InputError: If it does.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(f"memory does not suffice for {use}; {remedy}") from None

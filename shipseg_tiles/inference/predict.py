@@ -11,7 +11,7 @@ from tqdm import tqdm
 from shipseg_tiles.errors import InputError, NetError, warn_skipped
 from shipseg_tiles.images import read_image, read_size
 from shipseg_tiles.inference.detection import Strip
-from shipseg_tiles.inference.memory import images_at_once
+from shipseg_tiles.inference.memory import enough_memory, images_at_once
 from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.inference.predict_scene import predict_scene
 from shipseg_tiles.inference.prediction import Prediction, Progress, put_together
@@ -104,7 +104,7 @@ def predict_image(options: PredictOptions, path: AnyPath, progress: Progress | N
         progress: See `Progress`.
 
     Raises:
-        InputError: If it is bad.
+        InputError: If it is bad, or memory does not suffice for it.
     """
     nets, image = load_nets(options), read_image(path)
     predictor, (height, width) = nets.predictor, image.shape[:2]
@@ -114,8 +114,9 @@ def predict_image(options: PredictOptions, path: AnyPath, progress: Progress | N
         return Prediction(path.name, (height, width), [], [], passed_over=True, calibrated=calibrated)
     rows = len(predictor.grid(height, width).bands(region))
     strips: list[Strip] = []
-    for strip in predictor.strips(image, region, options.rasters):
-        strips.append(strip)
-        if progress:
-            progress(len(strips), rows)
-    return put_together(predictor, path, (height, width), strips)
+    with enough_memory(f"{path.name} of {height} x {width} pixels", "cut it into parts"):
+        for strip in predictor.strips(image, region, options.rasters):
+            strips.append(strip)
+            if progress:
+                progress(len(strips), rows)
+        return put_together(predictor, path, (height, width), strips)

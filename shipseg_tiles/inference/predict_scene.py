@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from shipseg_tiles.inference.detection import Strip
 from shipseg_tiles.inference.georeference import Georeference
+from shipseg_tiles.inference.memory import enough_memory
 from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.inference.prediction import Prediction, Progress, put_together
 from shipseg_tiles.inference.prediction_nets import load_nets
@@ -42,7 +43,7 @@ def predict_scene(
         progress: See `Progress`; None for a bar on the terminal.
 
     Raises:
-        InputError: If the scene is bad, or shares no pixel with the region.
+        InputError: If the scene is bad, shares no pixel with the region, or memory does not suffice for it.
     """
     predictor = load_nets(options).predictor
     with open_scene(path, options.bands, options.scale) as scene:
@@ -54,7 +55,8 @@ def predict_scene(
     bands = predictor.grid(height, width).bands(options.region_in(height, width))
     missing = [band for band in bands if not strips.begins_at(band.top)]
     done, hidden = len(bands) - len(missing), True if progress else None
-    with tqdm(total=len(bands), initial=done, desc=path.name, unit="row", disable=hidden) as bar:
+    enough = enough_memory(f"a row of tiles of {path.name}", "use --region, or a smaller --tile")
+    with enough, tqdm(total=len(bands), initial=done, desc=path.name, unit="row", disable=hidden) as bar:
         for strip in _predicted(options, path, missing, cluster):
             strips.save(strip)
             bar.update()

@@ -12,13 +12,13 @@ from PIL import Image
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import MAXIMUM_PIXELS, TILE_PIXELS
+from shipseg_tiles.images import TILE_PIXELS, is_too_large
 from shipseg_tiles.inference.bands import alpha_bands, bands_and_scale, names_of, to_8_bits
 from shipseg_tiles.inference.georeference import Georeference
 from shipseg_tiles.inference.geotiff import ALONE, CACHE_BYTES, import_rasterio, open_tiff
 from shipseg_tiles.zipped import AnyPath
 
-MAXIMUM_SIDE = 2**20
+LONGEST_SIDE = 2**20
 """Larger scenes are refused: lines of a million pixels, a few hundred of which are in memory at a time."""
 
 MAXIMUM_BLOCK_BYTES = 2**30
@@ -41,7 +41,7 @@ def is_scene(path: AnyPath) -> TypeGuard[Path]:
             assert isinstance(image, TiffImageFile)
             is_picture = image.mode in ("1", "L", "P", "RGB", "RGBA") and not _PLACE_TAGS & set(image.getexif())
             is_picture &= max(image.tag_v2.get(BITSPERSAMPLE, (1,))) <= 8  # Pillow calls colours of 16 bits RGB as well
-            return not is_picture or image.width * image.height > MAXIMUM_PIXELS
+            return not is_picture or is_too_large(image.height, image.width)
     except Exception:  # Pillow's plugins raise nearly every kind; whatever it is, rasterio says it better
         return True
 
@@ -188,8 +188,8 @@ def _reading(path: Path) -> Iterator[None]:
 def _check_layout(path: Path, dataset: Any) -> None:
     """Refuse what would take too much memory, and pixels that are no brightness."""
     dtype = dataset.dtypes[0]
-    if max(dataset.shape) > MAXIMUM_SIDE:
-        raise InputError(f"{path} has {dataset.height} x {dataset.width} pixels, a side above {MAXIMUM_SIDE}; cut it")
+    if max(dataset.shape) > LONGEST_SIDE:
+        raise InputError(f"{path} has {dataset.height} x {dataset.width} pixels, a side above {LONGEST_SIDE}; cut it")
     height, width = dataset.block_shapes[0]
     is_giant = height * width * dataset.count * np.dtype(dtype).itemsize > MAXIMUM_BLOCK_BYTES
     if is_giant or height * width > max(TILE_PIXELS, dataset.height * dataset.width):

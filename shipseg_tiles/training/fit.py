@@ -1,7 +1,6 @@
 """Train a net on a patch store."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +8,8 @@ from pathlib import Path
 import keras
 
 from shipseg_tiles.digests import checksum
-from shipseg_tiles.errors import InputError
 from shipseg_tiles.files import written_whole
-from shipseg_tiles.inference.memory import is_out_of_memory
+from shipseg_tiles.inference.memory import enough_memory
 from shipseg_tiles.jobs import locked
 from shipseg_tiles.nets.build import SEGMENTERS, side_multiple
 from shipseg_tiles.nets.contract import Contract
@@ -243,25 +241,6 @@ class _Training:
                     contract, weights_sha256=checksum(temporary), receptive_field=reach, trained_on=trained_on
                 )
             write_contract(new, self.out)
-
-
-@contextmanager
-def enough_memory(use: str, remedy: str) -> Iterator[None]:
-    """Say what to do if memory runs out in a block that trains.
-
-    Args:
-        use: What memory would be used for.
-        remedy: What to do.
-
-    Raises:
-        InputError: If it does.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise InputError(f"memory does not suffice for {use}; {remedy}") from None
 
 
 def fit_ends(feed: RatioFeed, first: int, end: int) -> int:

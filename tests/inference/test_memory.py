@@ -4,11 +4,19 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.memory import BYTES_PER_PIXEL, BackingOff, free_bytes, images_within, pixels_within
+from shipseg_tiles.inference.memory import (
+    BYTES_PER_PIXEL,
+    BackingOff,
+    enough_memory,
+    free_bytes,
+    images_within,
+    pixels_within,
+)
 from shipseg_tiles.inference.stitching import PIXELS_PER_BATCH
 
 
@@ -264,3 +272,14 @@ def test_this_machine_says_what_is_left():
         pytest.skip("no Linux")
 
     assert 0 < free_bytes() < 2**60
+
+
+def test_batches_that_memory_does_not_hold_are_told():
+    """16 TB. Other errors are no matter of memory."""
+    with (
+        pytest.raises(InputError, match="memory does not suffice for batches of 8; use fewer"),
+        enough_memory("batches of 8", "use fewer"),
+    ):
+        keras.ops.zeros((1 << 22, 1 << 20))
+    with pytest.raises(ZeroDivisionError), enough_memory("batches of 8", "use fewer"):
+        raise ZeroDivisionError

@@ -194,6 +194,21 @@ def test_a_bad_net_is_not_taken_for_a_bad_image(plain, nets, tmp_path):
         list(predict_files(replace(plain, overlap=1.0), [image], tmp_path))
 
 
+def test_an_image_that_memory_does_not_hold_is_one_that_cannot_be_read(plain, tmp_path):
+    """Memory runs out after the first row of tiles, as whoever is told of it says."""
+
+    def full(done, rows):
+        raise MemoryError
+
+    image = write(tmp_path / "a.png", boxes(90, 60))
+    scene = write_scene(tmp_path / "b.tif", boxes(90, 60))
+
+    with pytest.raises(InputError, match=r"memory does not suffice for a\.png of 90 x 60 pixels; cut it into parts"):
+        predict_image(plain, image, full)
+    with pytest.raises(InputError, match=r"memory does not suffice for a row of tiles of b\.tif; use --region"):
+        predict_scene(plain, scene, StripFolder(tmp_path / "strips"), progress=full)
+
+
 def test_options_win_over_the_contract(plain, tmp_path):
     """Boxes of 4 and 25 pixels of 0.4; the contract's threshold is 0.5 and its minimum area 3."""
     path = write(tmp_path / "a.png", boxes(40, 60, (5, 5, 2, 2), (20, 20, 5, 5), brightness=102))

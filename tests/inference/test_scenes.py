@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.scenes import MAXIMUM_SIDE, is_scene, open_scene, read_scene_size
+from shipseg_tiles.inference.scenes import LONGEST_SIDE, is_scene, open_scene, read_scene_size
 from shipseg_tiles.zipped import ZipMember
 
 rasterio = pytest.importorskip("rasterio", reason="GeoTIFF is an optional extra")
@@ -552,7 +552,7 @@ def write_empty(path, height, width, **layout):
 
 
 def test_scenes_that_are_too_large_are_refused(path):
-    write_empty(path, 1, MAXIMUM_SIDE + 1)
+    write_empty(path, 1, LONGEST_SIDE + 1)
     with pytest.raises(InputError, match=r"scene\.tif has 1 x 1048577 pixels"):
         whole(path)
     with pytest.raises(InputError, match=r"scene\.tif has 1 x 1048577 pixels"):
