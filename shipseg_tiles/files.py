@@ -11,7 +11,7 @@ import platform
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import sha256
@@ -170,12 +170,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of names and values. Numbers stay text: YAML takes 1:0.5 for minutes.
 
     Raises:
-        InputError: If it cannot be read, or holds something else.
+        InputError: If it cannot be read, holds something else, or a name twice, with - or with _ in it.
     """
     import yaml  # slow to load, and few need it
 
     class Loader(yaml.SafeLoader):
-        pass
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+            names = [str(key.value).replace("-", "_") for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"{twice[0]} stands in it twice")
+            return super().construct_mapping(node, deep)
 
     Loader.yaml_implicit_resolvers = {
         first: [(tag, form) for tag, form in resolvers if tag.endswith((":bool", ":null"))]

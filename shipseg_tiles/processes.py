@@ -58,7 +58,13 @@ class _Processes(ProcessPoolExecutor):
 def _local(workers: int) -> Iterator[Executor]:
     # Spawned, not forked: a fork would copy the locks of whatever threads the caller runs, TensorFlow's for one.
     with _Processes(workers, multiprocessing.get_context("spawn"), _end_with_parent) as processes:
-        _start(processes, workers)
+        try:
+            _start(processes, workers)
+        except OSError as error:
+            raise InputError(
+                f"no worker process can be started ({error.strerror}); it needs a current folder that exists, and"
+                " room in /dev/shm and for temporary files"
+            ) from None
         try:
             yield processes
         except BrokenProcessPool:

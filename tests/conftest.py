@@ -2,6 +2,8 @@
 
 import shutil
 import signal
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,19 @@ def save_net() -> Callable[..., Path]:
         return path
 
     return save
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A disk of half a megabyte."""
+    with tempfile.TemporaryDirectory() as folder:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("only root may mount a small disk")
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -131,6 +131,19 @@ def test_address_without_a_scheduler_is_refused(address):
         pass
 
 
+def test_workers_that_cannot_start_are_an_error_in_words(tmp_path, monkeypatch):
+    """They are started in the current folder, which has been removed."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    with (
+        pytest.raises(InputError, match=r"no worker process can be started .*current folder that exists"),
+        open_workers(1),
+    ):
+        pass
+
+
 def test_killed_worker_is_an_error_in_words():
     with pytest.raises(InputError, match="a worker process was killed"), open_workers(1) as workers:
         workers.submit(_kill_itself).result()

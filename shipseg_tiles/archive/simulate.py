@@ -42,6 +42,10 @@ SMALLEST_SIZE = 128
 
 _SMALLEST_LABEL = 6
 _JPEG_QUALITY = 88
+
+_MOST_IMAGES = 1_000_000
+"""Five times as many as the competition has; their names are made before the first of them."""
+
 _NO_DATA = ((0, 0, 0), (255, 255, 255), (0, 0, 255))
 
 Setting = Literal["sea", "coast", "islands", "harbour", "inland", "no data"]
@@ -88,15 +92,15 @@ def simulate_archive(out: Path, images: int, seed: int, *, size: int = 768) -> S
 
     Args:
         out: Folder, made if missing.
-        images: How many, 1 or more.
+        images: How many, 1 to a million.
         seed: 0 or more; another seed gives other scenes under other names.
         size: Side of the images in pixels, 128 or more.
 
     Raises:
         InputError: If a value is out of its range, or the folder holds images of another run.
     """
-    if images < 1:
-        raise InputError(f"{images} images asked for; ask for 1 or more")
+    if not 1 <= images <= _MOST_IMAGES:
+        raise InputError(f"{images} images asked for; ask for 1 to {_MOST_IMAGES}")
     folder, labels = out / "train_v2", out / "train_ship_segmentations_v2.csv"
     names = [image_name(seed, index) for index in range(images)]
     _refuse_strangers(folder, names)

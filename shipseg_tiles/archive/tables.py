@@ -19,6 +19,8 @@ def read_table(data: bytes, source: str, columns: Sequence[str]) -> pd.DataFrame
     Raises:
         InputError: If it is no CSV, or lacks a column.
     """
+    if b"\0" in data:  # which pandas would take for the end of a field
+        raise InputError(f"{source} is no CSV: it holds a NUL byte; write it in UTF-8")
     try:
         table = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:  # EmptyDataError and UnicodeDecodeError are ValueErrors

@@ -68,6 +68,7 @@ class _Parser(ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 if all went well, 2 on bad input, 130 on Ctrl-C."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):  # names that the terminal cannot spell are told all the same
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -82,6 +83,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as error:
         sys.exit(_complain(_explained(error)))
     sys.exit(0)
+
+
+def _open_closed_streams() -> None:
+    """Lead streams nowhere that were closed before the start, as by `2>&-`: a file would get their numbers."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "w", closefd=False))
 
 
 def _run(arguments: list[str]) -> None:
@@ -145,6 +158,8 @@ def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) 
             raise InputError(f"{source}: there is no option {key!r}")
         if isinstance(value, bool) and types[name] is str:
             value = "on" if value else "off"  # words, but YAML takes them for truth values
+        elif isinstance(value, bool) and types[name] is not bool:
+            raise InputError(f"{source}: {key} is a truth value to YAML; write a value as after --{key}")
         flags += flag_words(str(key), value)
     return flags
 

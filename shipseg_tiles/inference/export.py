@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from shipseg_tiles.archive.simulate import simulate_scene
 from shipseg_tiles.errors import InputError, none_readable
+from shipseg_tiles.files import check_space
 from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.formats import FORMATS, Answers, Format
 from shipseg_tiles.inference.views import at_training_scale
@@ -72,6 +73,7 @@ def export_net(weights: Path, to: str, out: Path, images: Sequence[AnyPath] = ()
     Raises:
         InputError: If there is no such format or what it needs is not installed, `out` exists, the weights or an image
             are bad, or the answers differ by more than `TOLERANCE`.
+        OSError: If the disk is full, or `out` cannot be written.
     """
     if to not in FORMATS:
         raise InputError(f"there is no format {to!r}; choose one of {', '.join(FORMATS)}")
@@ -85,6 +87,7 @@ def export_net(weights: Path, to: str, out: Path, images: Sequence[AnyPath] = ()
         except InputError:
             raise
         except Exception as error:  # converters and runtimes raise nearly every kind
+            check_space(out.parent, 0)  # few of them tell a full disk as what it is
             raise InputError(f"{weights} cannot be exported to {to}: {first_line(error)}") from None
         if not difference <= TOLERANCE:  # so that NaN is refused too
             raise InputError(
@@ -104,12 +107,16 @@ def _write_and_compare(net: Any, to: Format, folder: Path, batches: Sequence[NDA
 @contextmanager
 def _written_whole(out: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the name `out` only when the block ends well, and is removed if it does not."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".partial.{out.name}.", dir=out.parent) as temporary:
-        folder = Path(temporary) / out.name
-        folder.mkdir()
-        yield folder
-        folder.rename(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".partial.{out.name}.", dir=out.parent) as temporary:
+            folder = Path(temporary) / out.name
+            folder.mkdir()
+            yield folder
+            folder.rename(out)
+    except OSError as error:
+        error.filename = str(out)  # not a name that nobody asked for
+        raise
 
 
 def check_batches(contract: Contract, images: Sequence[AnyPath] = ()) -> Iterator[NDArray[np.uint8]]:

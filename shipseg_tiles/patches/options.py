@@ -67,6 +67,8 @@ class PatchOptions:
                 raise InputError(f"{name.replace('_', ' ')} {value} must be {least} or more")
             if value is not None and value >= 2**32:
                 raise InputError(f"{name.replace('_', ' ')} {value} must be below {2**32}")
+        if not 0 <= self.valid_fraction < 1:
+            raise InputError(f"valid fraction {self.valid_fraction} must be at least 0 and below 1")
         if not 1 <= self.stride <= self.patch:
             raise InputError(f"stride {self.stride} must be from 1 to the patch of {self.patch}")
 

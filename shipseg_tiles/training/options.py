@@ -12,6 +12,9 @@ KEPT = ("best", "last")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 STRATEGIES = ("none", "mirrored", "multi-worker")
 
+_MOST = {"batch_size": 2**20, "width": 2**20, "depth": 13}
+"""Far more than memory holds, and no more than fits into numbers. The largest patches, of 8,192 px, halve 13 times."""
+
 MISS_RATE = 0.01
 """Share of the ships that a gate may miss unless something else is asked for."""
 
@@ -93,6 +96,9 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Check the ranges; NaN is in none of them."""
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise InputError(f"{name.replace('_', ' ')} {getattr(self, name)} must be {most} or less")
         if self.batch_size < 1:
             raise InputError(f"batch size {self.batch_size} must be above 0")
         for name in ("minutes", "weight_decay"):

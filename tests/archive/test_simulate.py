@@ -162,6 +162,8 @@ def test_names_are_nine_hexadecimal_digits_and_distinct() -> None:
 def test_values_out_of_range_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="0 images"):
         simulate_archive(tmp_path, 0, seed=1)
+    with pytest.raises(InputError, match="1000001 images asked for; ask for 1 to 1000000"):
+        simulate_archive(tmp_path, 1_000_001, seed=1)
     with pytest.raises(InputError, match="127 px"):
         simulate_scene(0, 0, size=127)
     with pytest.raises(InputError, match="seed -1"):

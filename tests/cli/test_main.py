@@ -205,6 +205,8 @@ def test_an_empty_configuration_changes_nothing(tmp_path):
         ("false\n", "holds no options"),
         ("[" * 5000, "cannot be read as YAML"),
         ("images: many\n", "--images: invalid int value: 'many'"),
+        ("images: true\n", "c.yaml: images is a truth value to YAML; write a value as after --images"),
+        ("seed: 1\nimages: 2\nseed: 3\n", "c.yaml cannot be read as YAML: seed stands in it twice"),
         ("!!python/object/apply:os.system ['touch evidence']\n", "cannot be read as YAML"),
     ],
 )
@@ -265,6 +267,7 @@ def reader_of_labels(request, archive):
         (HEADER + ".hidden.png,1 4\n", "'.hidden.png' is no plain file name"),
         (HEADER + ",1 4\n", "'' is no plain file name"),
         (HEADER, "labels.csv holds no row below its first line"),
+        (HEADER + "a.png,1 4\0 9 4\n", "labels.csv is no CSV: it holds a NUL byte"),
     ],
 )
 def test_wrong_labels_are_refused_with_the_file_and_the_reason(refused, archive, reader_of_labels, text, reason):
@@ -437,6 +440,7 @@ def test_input_that_is_missing_or_something_else_is_refused(refused, monkeypatch
         ("--background-ratio", "-1", "background ratio -1.0"),
         ("--background-ratio", "nan", "background ratio nan"),
         ("--valid-fraction", "1", "valid fraction 1.0"),
+        ("--valid-fraction", "nan", "valid fraction nan"),
         ("--seed", "-1", "seed -1"),
         ("--workers", "0", "workers 0"),
     ],
@@ -478,6 +482,19 @@ def test_a_reader_that_has_gone_takes_only_the_summary(archive):
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert json.loads(told.read_text())["images"] == 2
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_were_closed_before_the_start_change_nothing(archive, closed):
+    """In a process of its own, started by a shell as wrappers of services do. With a bar, which writes to the third."""
+    words = ["make-patches", "--images", "images", "--labels", "labels.csv", "--out", "o.h5", *map(str, NO_VALIDATION)]
+
+    ended = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-m", "shipseg_tiles", *words], cwd=archive, timeout=120
+    )
+
+    assert ended.returncode == 0
+    assert (archive / "o.h5").is_file()
 
 
 def test_a_bad_image_among_good_ones_is_a_warning_of_one_line(archive):

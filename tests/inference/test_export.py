@@ -99,6 +99,19 @@ def test_a_net_that_cannot_be_run_is_refused_in_one_line_and_nothing_is_left(tmp
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize("to", ["saved-model", "onnx"])
+def test_a_full_disk_is_told_as_what_it_is(weights, small_disk, to):
+    """Converters call it all kinds of things, and some do not name it."""
+    pytest.importorskip("onnx" if to == "onnx" else "tensorflow", reason="an optional extra")
+    (small_disk / "others").write_bytes(bytes(500 * 1024))
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        export_net(weights, to, small_disk / "net")
+
+    assert caught.value.filename == str(small_disk / "net")
+    assert [path.name for path in small_disk.iterdir()] == ["others"]
+
+
 @pytest.mark.filterwarnings("ignore::shipseg_tiles.errors.SkippedImageWarning")
 def test_bad_input_is_refused_before_anything_is_written(weights, images, tmp_path):
     images[1].write_bytes(b"no image")

@@ -2,8 +2,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
-import tempfile
 import time
 import tracemalloc
 import zlib
@@ -57,19 +55,6 @@ def path(plan, tmp_path):
     """A store whose patches are not filled in."""
     create_store(tmp_path / "patches.h5", plan, OPTIONS, FULL_IMAGES)
     return tmp_path / "patches.h5"
-
-
-@pytest.fixture
-def small_disk():
-    """A disk of half a megabyte."""
-    with tempfile.TemporaryDirectory() as folder:
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True)
-        if mounted.returncode:
-            pytest.skip("only root may mount a small disk")
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.parametrize(("split", "kind"), PARTS)
