@@ -210,7 +210,7 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[ImageFile]:
             check_depth(image, name)
             _check_tiles(image, name)
             yield image
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except FileNotFoundError:
         raise InputError(f"{name} does not exist") from None

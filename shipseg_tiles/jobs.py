@@ -91,8 +91,8 @@ def locked(out: Path) -> Iterator[None]:
     path = out.with_name(f".{out.name}.lock")
     check_writable(out)
     was_there = out.parent.is_dir()
-    out.parent.mkdir(parents=True, exist_ok=True)
     while True:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -89,7 +89,7 @@ def read_mask(path: Path) -> MaskFile:
                 check_depth(image, str(path))
             mask = np.array(image.convert("RGB")).max(axis=2) > 0  # as gray, a dark red or blue would round to black
             fields = image.text if isinstance(image, PngImageFile) else {}
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's plugins raise nearly every kind
         raise InputError(f"{path} is damaged or no PNG ({error}); write it again or remove it") from None

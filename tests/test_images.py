@@ -1,6 +1,8 @@
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import tracemalloc
 import warnings
 import zlib
@@ -318,6 +320,21 @@ def test_an_image_as_long_as_none_is_refused(read, tmp_path):
 
     with pytest.raises(InputError, match=rf"line\.png has 1 x 131073 pixels, a side above {MAXIMUM_SIDE}; cut it"):
         read(path)
+
+
+def test_an_image_that_memory_does_not_hold_is_not_called_damaged(tmp_path):
+    """600 MB in a process that may have 200 more than it has."""
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "large.png")
+    script = (
+        "import resource, sys; from pathlib import Path; from shipseg_tiles.images import read_image\n"
+        "taken = 1024 * int(Path('/proc/self/status').read_text().split('VmSize:')[1].split()[0])\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (taken + 200 * 2**20, -1))\n"
+        "try:\n    read_image(Path(sys.argv[1]))\nexcept MemoryError:\n    print('memory')"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", script, str(tmp_path / "large.png")], capture_output=True, text=True)
+
+    assert (ended.stdout, ended.stderr) == ("memory\n", "")
 
 
 @pytest.mark.parametrize("read", [read_image, read_size, read_reduced])

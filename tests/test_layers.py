@@ -74,7 +74,7 @@ def test_a_module_imports_only_from_what_stands_to_its_left(module):
 
 
 def test_an_import_from_the_right_would_be_found():
-    source = "def f():\n    from shipseg_tiles.report.page import write_page\nimport shipseg_tiles.rle"
+    source = "def f():\n    from shipseg_tiles.report.report import write_report\nimport shipseg_tiles.rle"
 
     imports = imported_parts(ast.parse(source))
 

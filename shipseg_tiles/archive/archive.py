@@ -33,6 +33,15 @@ class Archive:
         files = {name: self.files[name] for name in names}
         return Archive(self.source, files, self.labels.only(files), self.missing)
 
+    def check_labels(self) -> None:
+        """Find a ship outside its image before long work does, from headers alone.
+
+        Raises:
+            InputError: If there is one.
+        """
+        for name, size in self.sizes().items():
+            self.labels.ship_indices(name, size)
+
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Read (height, width) in pixels of each image, by name; leave out those whose header is bad."""
         sizes = {}

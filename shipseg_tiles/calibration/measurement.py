@@ -59,8 +59,9 @@ def measure_nets(
         pixel_size: Of the images in metres; None for that of the contract.
 
     Raises:
-        InputError: If a net is bad, or no image can be read.
+        InputError: If a net is bad, a ship leaves its image, or no image can be read.
     """
+    archive.check_labels()
     predictor = Predictor.load(weights, pixel_size=pixel_size)
     contract = predictor.contract
     gate = Gate.load(gate_weights, contract, pixel_size=pixel_size) if gate_weights else None

@@ -164,8 +164,7 @@ def _divided(options: Options) -> list[_Fold]:
     folds = []
     for number, division in enumerate(divisions[: options.test_folds], start=1):
         fold = _Fold(options.out / f"fold-{number}", archive.only(division.test), labels)
-        for name, size in fold.test.sizes().items():
-            archive.labels.ship_indices(name, size)  # complains now of a run outside its image, not when all is trained
+        fold.test.check_labels()  # now, not when all is trained
         write_split(fold.split, division.split, division.places)
         folds.append(fold)
     return folds

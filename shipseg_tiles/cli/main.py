@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(_complain("interrupted", 130))
     except OSError as error:
         sys.exit(_complain(_explained(error)))
+    except MemoryError:
+        sys.exit(_complain("memory ran out; free some, or give smaller images, tiles or batches"))
     sys.exit(0)
 
 

@@ -32,7 +32,7 @@ def run(options: Options) -> Outcome:
     archive = options.archive()
     split = options.split_of_images()
     with quiet_import():
-        from shipseg_tiles.training.rounds import RoundOptions, mine_and_train
+        from shipseg_tiles.training.rounds import RoundOptions, dice_of, mine_and_train
 
     with (
         interrupts("finished rounds are kept: go on with the same command and --resume"),
@@ -49,7 +49,7 @@ def run(options: Options) -> Outcome:
             resume=options.resume,
             tell=lambda line: print(line, file=sys.stderr),
         )
-    scores = [contract.scores.get("dice_mean_all_images") for contract in contracts]
+    scores = [dice_of(contract) for contract in contracts]
     told = ", ".join("-" if score is None else f"{score:.3f}" for score in scores)
     data = {"weights": str(options.out), "true_dice": scores}
     return Outcome(f"{options.out} after {len(contracts) - 1} rounds; true dice at first and after each: {told}", data)

@@ -35,7 +35,7 @@ def ask(net: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def checked_probabilities(answers: ArrayLike) -> NDArray[np.float32]:
-    """Return what a net answers, of any shape, as float32.
+    """Return what a net answers, of any shape, as float32 from 0 to 1.
 
     Raises:
         NetError: If one of the answers leaves 0 to 1 by more than `ROUNDING`, or is no number.
@@ -47,4 +47,4 @@ def checked_probabilities(answers: ArrayLike) -> NDArray[np.float32]:
             f"the net answers {lowest:g} to {highest:g}, but probabilities are from 0 to 1; give weights of a net that"
             " ends in a sigmoid"
         )
-    return probabilities
+    return probabilities.clip(0, 1)

@@ -50,7 +50,7 @@ class Ship:
     """A ship.
 
     Attributes:
-        pixels: Its pixel indices, see `shipseg_tiles.rle`.
+        pixels: Its pixel indices, see `shipseg_tiles.pixels`.
         score: Mean probability of its pixels, 0 to 1.
     """
 

@@ -1,4 +1,4 @@
-"""Image files to ships, on this machine or on many, in a way that can be stopped and taken up again."""
+"""Image files to ships, several at a time, on this machine or on many."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
@@ -104,7 +104,7 @@ def predict_image(options: PredictOptions, path: AnyPath, progress: Progress | N
         progress: See `Progress`.
 
     Raises:
-        InputError: If it is bad, or memory does not suffice for it.
+        InputError: If it is bad, or memory does not suffice for its tiles.
     """
     nets, image = load_nets(options), read_image(path)
     predictor, (height, width) = nets.predictor, image.shape[:2]

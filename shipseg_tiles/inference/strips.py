@@ -1,4 +1,4 @@
-"""Finished strips of a scene as small files: what a later run, or a colleague on a cluster, need not do again."""
+"""Finished strips of a scene as small files: what a later run need not do again."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,15 +1,17 @@
 """The file of a contract, `NAME.json` beside `NAME.keras`."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import write_json
+from shipseg_tiles.files import write_json, written_whole
 from shipseg_tiles.nets.contract import FORMAT_VERSION, Contract, GateUse
 from shipseg_tiles.nets.weights_files import contract_path
+from shipseg_tiles.processes import later_ctrl_c
 
 _LATER = (
     "miss_rate",
@@ -28,6 +30,28 @@ sizes."""
 def write_contract(contract: Contract, weights: Path) -> None:
     """Write the contract beside its weights."""
     write_json(contract_path(weights), asdict(contract))
+
+
+def write_weights(weights: Path, contract: Contract, save: Callable[[Path], object]) -> Contract:
+    """Write weights with their contract; a break leaves both as they are afterwards, or both as they were before.
+
+    Args:
+        weights: `NAME.keras` to write; its contract `NAME.json` appears beside it.
+        contract: Theirs, but for the checksum.
+        save: Called with the path of a `.keras` file to write them to.
+
+    Returns:
+        The contract as it was written.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written to.
+    """
+    with later_ctrl_c():  # between the two files it would part them
+        with written_whole(weights) as temporary:
+            save(temporary)
+            contract = replace(contract, weights_sha256=checksum(temporary))
+        write_contract(contract, weights)
+    return contract
 
 
 def read_contract(weights: Path) -> Contract:

@@ -4,17 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 from keras import layers
 
-from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.blocks import shrink_pixels
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.nets.contract_file import read_contract, write_contract
+from shipseg_tiles.nets.contract_file import read_contract, write_weights
 from shipseg_tiles.nets.load import load_net
 from shipseg_tiles.nets.saved import save_packed
 from shipseg_tiles.tiling import before_shrinking, round_up
@@ -41,7 +41,7 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
         weights: `.keras` files of segmenters with their contracts beside them, trained at the image's scale or below.
         out: `NAME.keras` to write, see `save_packed`; its contract `NAME.json` appears beside it.
         symmetries: In how many symmetries tiles are shown, one of `SYMMETRIES`.
-        scales: Times the size of the training at which tiles are shown, 1 for just that. None for 1 alone.
+        scales: Times the size of the training at which tiles are shown, 1 for just that. empty for 1 alone.
 
     Returns:
         The contract. Threshold, minimum area and score, and separation are those of the first member until they are
@@ -61,14 +61,12 @@ def write_ensemble(weights: Sequence[Path], out: Path, symmetries: int = 1, scal
     _check_views(weights, further, scales)
     pixel_size = _pixel_size(weights, contracts)
     contract = replace(_contract(contracts, further, scales), symmetries=symmetries, pixel_size=pixel_size)
-    save_packed(build_ensemble([load_net(path) for path in weights], further), out)
+    net = build_ensemble([load_net(path) for path in weights], further)
     members = [
         {"weights": path.name, "weights_sha256": of.weights_sha256, "shrink": float(shrink), **of.trained_on}
         for path, of, shrink in zip(weights, contracts, shrinks, strict=True)
     ]
-    contract = replace(contract, weights_sha256=checksum(out), trained_on={"members": members})
-    write_contract(contract, out)
-    return contract
+    return write_weights(out, replace(contract, trained_on={"members": members}), partial(save_packed, net))
 
 
 def build_ensemble(nets: Sequence[Any], shrinks: Sequence[Fraction | int]) -> keras.Model:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import written_whole
 
 MAXIMUM_BYTES = 2**32
 """Larger archives are refused before they are unpacked."""
@@ -34,6 +33,8 @@ def load_model(path: Path) -> Any:
     try:
         check_unpacked_size(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except MemoryError:
+        raise
     except Exception as error:  # Keras raises nearly every kind on a file that is not what it seems
         raise InputError(f"{path} cannot be loaded as a Keras net: {first_line(error)}") from None
 
@@ -59,17 +60,16 @@ def save_packed(net: keras.Model, path: Path) -> None:
 
     Args:
         net: The net.
-        path: `.keras` file, written whole or not at all.
+        path: `.keras` file.
     """
     net.set_weights([_rounded(array) if array.dtype.kind == "f" else array for array in net.get_weights()])
-    with written_whole(path) as temporary:
-        net.save(temporary)
-        with ZipFile(temporary) as archive:
-            members = {member.filename: archive.read(member) for member in archive.infolist()}
-        members[_WEIGHTS] = _compressed(members[_WEIGHTS])
-        with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
-            for name, content in members.items():
-                archive.writestr(name, content)
+    net.save(path)
+    with ZipFile(path) as archive:
+        members = {member.filename: archive.read(member) for member in archive.infolist()}
+    members[_WEIGHTS] = _compressed(members[_WEIGHTS])
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def _rounded(array: NDArray[Any]) -> NDArray[Any]:

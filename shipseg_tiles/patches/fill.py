@@ -1,4 +1,4 @@
-"""What worker processes do: decode images and cut them into the slots of a store. Loads little, to start fast."""
+"""The work of filling a store, image by image: decode, cut, write to the slots. Loads little, to start fast."""
 
 from collections.abc import Iterable
 from contextlib import closing

@@ -27,7 +27,7 @@ from shipseg_tiles.patches.plan import PatchPlan, plan_patches
 from shipseg_tiles.patches.shards import fill_shard, finish, partial_path
 from shipseg_tiles.patches.store import PatchStore, find_slots
 from shipseg_tiles.patches.store_layout import shard_name, shard_path, shards_folder
-from shipseg_tiles.patches.store_writer import create_store, join_shards
+from shipseg_tiles.patches.store_writer import create_store, join_shards, packing_of
 from shipseg_tiles.patches.survey import Survey, survey_archive
 from shipseg_tiles.processes import chunked, map_images, open_workers
 from shipseg_tiles.zipped import AnyPath, identity_of
@@ -85,6 +85,8 @@ def make_patches(
     layout = layout or Layout()
     if layout.shards > 1 and "%" in out.name:
         raise InputError(f"{out}: shards may not be called so, as HDF5 reads % as a pattern; choose another name")
+    if layout.compression:
+        packing_of(layout.compression)  # complains of a package that is missing before all is cut
     recorded = asdict(options) | {"split": split_identity(split)}
     with (
         open_job(out, recorded | asdict(layout) | _identities(archive), {"left_out": {}, "shards": []}) as job,

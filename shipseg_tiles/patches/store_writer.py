@@ -109,7 +109,7 @@ def compress_store(source: Path, target: Path, compression: str) -> None:
         InputError: If the compression needs a library that is not installed.
         OSError: If the disk is full.
     """
-    packing = _packing(compression)
+    packing = packing_of(compression)
     with (
         h5py.File(source) as plain,
         written_whole(target) as temporary,
@@ -139,8 +139,12 @@ def _pack(dataset: h5py.Dataset, into: h5py.Group, packing: Mapping[str, Any], f
         packed[first : first + _PATCHES_AT_ONCE] = patches
 
 
-def _packing(compression: str) -> dict[str, Any]:
-    """Return the arguments of h5py for a compression."""
+def packing_of(compression: str) -> dict[str, Any]:
+    """Return the arguments of h5py for one of `FILTERS`.
+
+    Raises:
+        InputError: If the package that it needs is not installed.
+    """
     if compression == "gzip":
         return {"compression": "gzip", "compression_opts": 4}
     hdf5plugin = import_extra("hdf5plugin", "compression", f"compression {compression} needs hdf5plugin")

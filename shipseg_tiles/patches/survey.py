@@ -1,4 +1,4 @@
-"""What an archive holds before a patch is planned: the size of each image, and on which side it stands."""
+"""What an archive holds before a patch is planned: the size of each image, and in which split it is."""
 
 from collections.abc import Mapping
 from concurrent.futures import Executor

@@ -1,4 +1,4 @@
-"""Predictions as files: masks, pictures, vectors and the competition's submission."""
+"""The folder of predictions: files of each image, the competition's submission, and what a stopped run goes on with."""
 
 import shutil
 from collections.abc import Iterable, Mapping

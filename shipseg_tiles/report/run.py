@@ -87,6 +87,6 @@ def open_run(
     files = list_images(images)
     judged = read_judged(labels, predictions, leave_out_calibrated)
     scores = score_labels(judged.truth, judged.predicted, missing, files)
-    of_images = find_files((score.image for score in scores), files)
+    of_images = find_files([score.image for score in scores], files)
     whole = predictions / RECORD == record_path(predictions)  # of a submission alone nobody asks how it came about
     return Run(predictions, of_images, judged.truth, judged.predicted, scores, judged.record if whole else {})

@@ -1,7 +1,7 @@
 """Dice and IoU of two sets of pixels.
 
-All of it works on pixel indices (see `shipseg_tiles.rle`), so no image size is needed, and the time depends on the
-size of the ships rather than of the image.
+Overlaps are those of pixel indices (see `shipseg_tiles.pixels`), so no image size is needed, and the time depends on
+the size of the ships rather than of the image.
 """
 
 import numpy as np

@@ -34,7 +34,7 @@ def pairwise_iou(truth_ships: Sequence[PixelIndices], predicted_ships: Sequence[
     Args:
         truth_ships: Sorted distinct pixel indices of each labelled ship, none empty. Ships may overlap each other, as a
             few labels of the competition do.
-        predicted_ships: The same of each predicted ship, such as `shipseg_tiles.masks.separate_objects` finds.
+        predicted_ships: The same of each predicted ship, such as `shipseg_tiles.connected.separate_objects` finds.
     """
     if not truth_ships or not predicted_ships:
         return np.zeros((len(truth_ships), len(predicted_ships)))

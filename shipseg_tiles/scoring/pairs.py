@@ -1,6 +1,6 @@
 """Labels and predictions of the same images, side by side, once it is certain that they belong together."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -65,17 +65,18 @@ def pair_images(
         yield ImagePair(image, size.shape, _ships(truth, image, size), ships)
 
 
-def find_files(images: Iterable[str], files: Sequence[AnyPath]) -> dict[str, AnyPath]:
+def find_files(images: Collection[str], files: Sequence[AnyPath]) -> dict[str, AnyPath]:
     """Return the file of each image: the one of its very name, else one that differs in its suffix only.
 
     Raises:
-        InputError: If an image has none.
+        InputError: If an image has none, or several that differ in their suffix only.
     """
     by_name = {path.name: path for path in files}
-    of_stem = {path.stem: path for path in files}
+    stems = {Path(image).stem for image in images if image not in by_name}
+    names = by_stem((path.name for path in files if path.stem in stems), "images")
     found = {}
     for image in images:
-        path = by_name.get(image) or of_stem.get(Path(image).stem)
+        path = by_name.get(image) or by_name.get(names.get(Path(image).stem, ""))
         if path is None:
             raise InputError(f"{image} is not among the images given; give --images the folder that was predicted")
         found[image] = path

@@ -7,19 +7,16 @@ from pathlib import Path
 
 import keras
 
-from shipseg_tiles.digests import checksum
-from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.memory import enough_memory
 from shipseg_tiles.jobs import locked
 from shipseg_tiles.nets.build import SEGMENTERS, side_multiple
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.nets.contract_file import read_contract, write_contract
+from shipseg_tiles.nets.contract_file import read_contract, write_contract, write_weights
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.nets.weights_files import journal_folder
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
-from shipseg_tiles.processes import later_ctrl_c
 from shipseg_tiles.tiling import round_up
 from shipseg_tiles.training.callbacks import (
     BeginEpoch,
@@ -222,9 +219,7 @@ class _Training:
     def _save(self, epoch: int, contract: Contract) -> None:
         """Write the weights with what the judge of the epoch says of their use.
 
-        What is written is the twin, a bare net of float32 whatever the model is trained at. All that takes time is done
-        before the weights of an earlier epoch are replaced: Ctrl-C or worse in between would part them from their
-        contract.
+        What is written is the twin, a bare net of float32 whatever the model is trained at.
         """
         self.twin.set_weights(self.model.net.get_weights())
         reach = measure_receptive_field(self.twin) if self.options.net in SEGMENTERS else None
@@ -234,13 +229,8 @@ class _Training:
             "patches_seen": self.count.seen,
             "notes": self.notes,
         }
-        with later_ctrl_c():
-            with written_whole(self.out) as temporary:
-                self.twin.save(temporary)
-                new = replace(
-                    contract, weights_sha256=checksum(temporary), receptive_field=reach, trained_on=trained_on
-                )
-            write_contract(new, self.out)
+        contract = replace(contract, receptive_field=reach, trained_on=trained_on)
+        write_weights(self.out, contract, self.twin.save)
 
 
 def fit_ends(feed: RatioFeed, first: int, end: int) -> int:

@@ -4,15 +4,15 @@ import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.files import written_whole
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.jobs import locked
 from shipseg_tiles.nets.contract import Contract
-from shipseg_tiles.nets.contract_file import read_contract, write_contract
+from shipseg_tiles.nets.contract_file import read_contract, write_weights
 from shipseg_tiles.nets.weights_files import journal_folder, rounds_folder
 from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
@@ -193,19 +193,17 @@ def _check_mined(path: Path, weights: Path, store: PatchStore) -> None:
 def _keep_best(made: list[Path], out: Path) -> list[Contract]:
     """Copy the weights with the highest true dice, of equals the last, and return the contracts of all."""
     contracts = [read_contract(path) for path in made]
-    best = max(range(len(made)), key=lambda number: (_dice(contracts[number]) or 0, number))
-    with written_whole(out) as temporary:
-        shutil.copyfile(made[best], temporary)
-    write_contract(contracts[best], out)
+    best = max(range(len(made)), key=lambda number: (dice_of(contracts[number]) or 0, number))
+    write_weights(out, contracts[best], partial(shutil.copyfile, made[best]))
     return contracts
 
 
-def _dice(contract: Contract) -> float | None:
+def dice_of(contract: Contract) -> float | None:
     """Return the true dice on the full images of the store; None without, though `calibrate` may know of others."""
     scores = contract.scores
     return None if "folds" in scores else scores.get("dice_mean_all_images")
 
 
 def _told(weights: Path) -> str:
-    dice = _dice(read_contract(weights))
+    dice = dice_of(read_contract(weights))
     return "no full images with ships to measure on" if dice is None else f"true dice {dice:.3f}"

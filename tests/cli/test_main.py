@@ -550,6 +550,7 @@ def test_options_have_the_defaults_of_the_contract():
             "error: a.h5: No space left on device; free some space, then give the same command again\n",
         ),
         (OSError("Unable to write\n  errno = 28"), "error: Unable to write errno = 28\n"),
+        (MemoryError(), "error: memory ran out; free some, or give smaller images, tiles or batches\n"),
     ],
 )
 def test_every_error_is_one_line(refused, monkeypatch, tmp_path, error, line):

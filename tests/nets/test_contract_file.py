@@ -1,11 +1,20 @@
+import errno
 import hashlib
 import json
+import os
+import signal
 
 import pytest
 
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract import Contract, GateUse, gate_threshold
-from shipseg_tiles.nets.contract_file import contract_in_front, read_contract, segmenter_contract, write_contract
+from shipseg_tiles.nets.contract_file import (
+    contract_in_front,
+    read_contract,
+    segmenter_contract,
+    write_contract,
+    write_weights,
+)
 from shipseg_tiles.nets.weights_files import contract_path
 
 VALUES = {
@@ -33,6 +42,41 @@ def weights(tmp_path):
 
 def test_it_comes_back_from_its_file(weights):
     assert read_contract(weights) == Contract(**VALUES)
+
+
+def test_weights_are_written_with_their_checksum(tmp_path):
+    out = tmp_path / "new" / "net.keras"
+
+    written = write_weights(out, Contract(**VALUES | {"weights_sha256": ""}), lambda path: path.write_bytes(b"weights"))
+
+    assert read_contract(out) == written == Contract(**VALUES)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["net.json", "net.keras"]
+
+
+def test_a_break_while_weights_are_written_leaves_those_before_with_their_contract(weights):
+    """The new ones are on disk, not yet in their place, when the break comes."""
+
+    def broken(path):
+        path.write_bytes(b"others")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_weights(weights, Contract(**VALUES | {"threshold": 0.7}), broken)
+
+    assert read_contract(weights) == Contract(**VALUES)
+    assert sorted(path.name for path in weights.parent.iterdir()) == ["net.json", "net.keras"]
+
+
+def test_ctrl_c_while_weights_are_written_waits_for_their_contract(weights):
+    def interrupted(path):
+        path.write_bytes(b"others")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_weights(weights, Contract(**VALUES | {"threshold": 0.7}), interrupted)
+
+    assert weights.read_bytes() == b"others"
+    assert read_contract(weights).threshold == 0.7
 
 
 def test_whole_numbers_may_stand_for_others_in_the_file(weights):

@@ -1,5 +1,6 @@
 import io
 import resource
+import sys
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -438,3 +439,11 @@ def test_a_negative_number_of_full_images_is_refused():
 def test_layout_that_there_is_not_is_refused(layout):
     with pytest.raises(InputError, match=r"shards|no compression 'rar'; choose one of lz4, zstd, gzip"):
         Layout(**layout)
+
+
+def test_a_missing_package_for_compression_is_told_before_anything_is_cut(scenes, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+
+    with pytest.raises(InputError, match="compression zstd needs hdf5plugin"):
+        make_patches(scenes, tmp_path / "patches.h5", OPTIONS, layout=Layout(compression="zstd"))
+    assert not list(tmp_path.iterdir())

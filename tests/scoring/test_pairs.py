@@ -5,7 +5,7 @@ from PIL import Image
 
 from shipseg_tiles.archive.labels import Labels
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.scoring.pairs import pair_images
+from shipseg_tiles.scoring.pairs import find_files, pair_images
 
 TRUTH = Labels("labels.csv", {"a.jpg": ("1 4",), "b.jpg": (), "c.jpg": ("11 10",)})
 
@@ -236,3 +236,12 @@ def test_ships_that_touch_do_not_overlap():
     (pair,) = paired(TRUTH.only(["a.jpg"]), predictions(a=("1 4", "5 4")))
 
     assert np.concatenate(pair.predicted).tolist() == list(range(8))
+
+
+def test_an_image_is_found_by_its_name_or_else_by_the_only_one_of_its_stem(tmp_path):
+    """Another of the same stem does not matter to an image that is there."""
+    files = [tmp_path / name for name in ("a.jpg", "a.png", "b.png")]
+
+    assert find_files(["a.png", "b.jpg"], files) == {"a.png": files[1], "b.jpg": files[2]}
+    with pytest.raises(InputError, match=r"images: a\.jpg and a\.png differ in their suffix only"):
+        find_files(["a.tif"], files)
