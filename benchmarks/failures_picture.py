@@ -67,7 +67,7 @@ def around(ship: PixelIndices, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Cut the surroundings of a ship out of a picture."""
     height, width = picture.shape[:2]
     column, row = divmod(int(np.median(ship)), height)
-    return picture[TileGrid(height, width, SIDE, SIDE).place_around(row, column)]
+    return picture[TileGrid(height, width, SIDE, SIDE).slices_around(row, column)]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The errors that mean: the input is wrong, not the program."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class InputError(ValueError):
@@ -39,6 +39,13 @@ def like_others(names: Sequence[object]) -> str:
 def none_readable(images: str = "images") -> InputError:
     """Return the error that nothing is left, after a warning for each of the images that were skipped."""
     return InputError(f"none of the {images} could be read; the warnings above say why")
+
+
+def none_usable(source: object, reasons: Mapping[str, str]) -> InputError:
+    """Return the error that all images of a source are left out, for these reasons by name."""
+    return InputError(
+        f"none of the {len(reasons)} images in {source} is usable; the first: {next(iter(reasons.values()))}"
+    )
 
 
 def first_of(names: Sequence[str], most: int = 3) -> str:

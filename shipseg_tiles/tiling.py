@@ -135,7 +135,7 @@ class TileGrid:
         """Return the rows and columns of the tile whose upper left corner is there, to index a padded image with."""
         return slice(row, row + self.tile), slice(column, column + self.tile)
 
-    def place_around(self, row: int, column: int) -> tuple[slice, slice]:
+    def slices_around(self, row: int, column: int) -> tuple[slice, slice]:
         """As `slices`, of a tile anywhere with that pixel in its middle, moved back if it leaves the image."""
         corner = np.array([(row, column)]) - self.tile // 2
         return self.slices(*self.inside(corner)[0].tolist())

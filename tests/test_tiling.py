@@ -297,8 +297,8 @@ def test_a_place_around_a_pixel_keeps_its_size_at_the_border():
     """Of 5 px: 2 to each side of row 10, and as far as the image goes beside the columns 1 and 19."""
     grid = TileGrid(30, 20, 5, 5)
 
-    assert grid.place_around(10, 1) == np.s_[8:13, 0:5]
-    assert grid.place_around(10, 19) == np.s_[8:13, 15:20]
+    assert grid.slices_around(10, 1) == np.s_[8:13, 0:5]
+    assert grid.slices_around(10, 19) == np.s_[8:13, 15:20]
 
 
 # Regions

@@ -96,7 +96,12 @@ def find_places(files: Mapping[str, AnyPath], processes: Executor) -> tuple[dict
         The places as from `group_places`, and for bad images the reason by name.
     """
     signatures, reasons = read_signatures(files, processes)
-    return group_places(signatures, find_pairs(signatures)), reasons
+    return places_of(signatures), reasons
+
+
+def places_of(signatures: Mapping[str, Signature]) -> dict[str, int]:
+    """Number the places that images show, by what they look like; see `group_places`."""
+    return group_places(signatures, find_pairs(signatures))
 
 
 def group_places(names: Iterable[str], pairs: Sequence[PlacePair]) -> dict[str, int]:

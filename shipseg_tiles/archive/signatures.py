@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.errors import none_usable, warn_skipped
 from shipseg_tiles.images import REDUCTION, read_reduced
 from shipseg_tiles.processes import map_images, open_workers
 from shipseg_tiles.zipped import AnyPath
@@ -123,5 +123,5 @@ def signatures_of(
     with open_workers(workers) as processes:
         signatures, reasons = read_signatures(files, processes)
     if not signatures:
-        raise InputError(f"no image in {images} can be read; the first: {next(iter(reasons.values()))}")
+        raise none_usable(images, reasons)
     return signatures, reasons

@@ -10,7 +10,7 @@ from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.calibration.evidence import Evidence, collect_evidence, peak_map
 from shipseg_tiles.calibration.settings import Axes, Setting, gate_thresholds
 from shipseg_tiles.digests import image_digest
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import none_readable
 from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.gate import Gate, are_seen
 from shipseg_tiles.inference.predictor import Predictor
@@ -79,7 +79,7 @@ def measure_nets(
         measured.evidence[name] = collect_evidence(probabilities, ships, thresholds, peaks)
         measured.digests.append(image_digest(archive.files[name]))
     if not measured.evidence:
-        raise InputError(f"no image in {archive.source} can be read; the warnings above say why")
+        raise none_readable(f"images in {archive.source}")
     return measured
 
 

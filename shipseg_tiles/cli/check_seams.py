@@ -73,7 +73,7 @@ def _chosen(paths: "Sequence[AnyPath]", limit: int) -> "list[AnyPath]":
     if limit < 1:
         raise InputError(f"limit {limit} must be 1 or more")
     count = min(limit, len(paths))
-    return [paths[place * len(paths) // count] for place in range(count)]
+    return [paths[number * len(paths) // count] for number in range(count)]
 
 
 def _numbers(text: str, kind: Callable[[str], Number], name: str) -> tuple[Number, ...]:

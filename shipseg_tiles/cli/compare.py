@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -237,38 +237,52 @@ def _trained_with_classifier(preset: "Preset", options: Options, fold: _Fold) ->
 def _trained(preset: "Preset", options: Options, fold: _Fold, minutes: float, encoder: Path | None = None) -> Path:
     """Cut patches as a preset says and train on them; return the weights."""
     from shipseg_tiles.files import write_json
-    from shipseg_tiles.nets.weights_files import rounds_folder
     from shipseg_tiles.patches.store_layout import shards_folder
 
-    folder, asked, of = fold.folder / preset.name, _asked(preset, options, fold), f"preset {preset.name}"
+    folder, asked = fold.folder / preset.name, _asked(preset, options, fold)
     if _read(folder / "asked.json") != asked:
         shutil.rmtree(folder, ignore_errors=True)  # what was begun otherwise
         write_json(folder / "asked.json", asked)
     patches, weights = folder / "patches.h5", folder / "net.keras"
     images = {"images": options.images, "labels": options.labels, "split": fold.split, "workers": options.workers}
     whole = {"full_images": options.full_images, "seed": options.seed}
-    call("make-patches", of, preset=preset.source, out=patches, **whole, **images)
+    call("make-patches", f"preset {preset.name}", preset=preset.source, out=patches, **whole, **images)
+    if preset.mine:
+        begun = folder / "before-mining.keras"
+        _train(preset, options, patches, begun, minutes / 2, encoder)
+        _mine(preset, patches, begun, weights, minutes / 2, images)
+    else:
+        _train(preset, options, patches, weights, minutes, encoder)
+    patches.unlink()
+    shutil.rmtree(shards_folder(patches), ignore_errors=True)
+    return weights
+
+
+def _train(
+    preset: "Preset", options: Options, patches: Path, weights: Path, minutes: float, encoder: Path | None
+) -> None:
     wants_imagenet = preset.options["train"].get("encoder_weights") == "imagenet"
     given = options.encoder_weights if wants_imagenet else ""
-    begun = folder / "before-mining.keras" if preset.mine else weights
-    if preset.mine:
-        minutes /= 2
     call(
         "train",
-        of,
+        f"preset {preset.name}",
         preset=preset.source,
         patches=patches,
-        out=begun,
+        out=weights,
         minutes=minutes,
         epochs=_EPOCHS,
         patience=_EPOCHS,
         seed=options.seed,
         encoder_weights=encoder or given or None,
     )
-    if preset.mine:
-        on_mined = {"rounds": 1, "mined_fraction": preset.mine, "minutes": minutes, "epochs": _EPOCHS}
-        call("mine-and-train", of, weights=begun, patches=patches, out=weights, **on_mined, **images)
-        shutil.rmtree(rounds_folder(weights), ignore_errors=True)
-    patches.unlink()
-    shutil.rmtree(shards_folder(patches), ignore_errors=True)
-    return weights
+
+
+def _mine(
+    preset: "Preset", patches: Path, begun: Path, weights: Path, minutes: float, images: Mapping[str, Any]
+) -> None:
+    from shipseg_tiles.nets.weights_files import rounds_folder
+
+    on_mined = {"rounds": 1, "mined_fraction": preset.mine, "minutes": minutes, "epochs": _EPOCHS}
+    of = f"preset {preset.name}"
+    call("mine-and-train", of, weights=begun, patches=patches, out=weights, **on_mined, **images)
+    shutil.rmtree(rounds_folder(weights), ignore_errors=True)

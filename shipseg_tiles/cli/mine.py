@@ -3,10 +3,14 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shipseg_tiles.cli.common import Outcome, quiet_import
 from shipseg_tiles.cli.options import MiningOptions, option
 from shipseg_tiles.errors import InputError
+
+if TYPE_CHECKING:
+    from shipseg_tiles.training.mining import HardNegatives
 
 
 @dataclass(kw_only=True)
@@ -44,18 +48,22 @@ def run(options: Options) -> Outcome:
     with open_workers(options.workers) as processes:
         found = find_hard_negatives(predictor, archive, store, processes, options.max_patches, split)
         write_hard_negatives(found, archive, options.out, processes)
+    return _outcome(found, len(archive.missing), options.out, time.monotonic() - began)
+
+
+def _outcome(found: "HardNegatives", missing: int, out: Path, seconds: float) -> Outcome:
     data = {
         "images": found.images,
-        "skipped": len(found.skipped) + len(archive.missing),
+        "skipped": len(found.skipped) + missing,
         "images_with_false_ships": found.images_with_false_ships,
         "patches_with_false_ships": found.patches,
         "patches": len(found.plan.table),
         "plan_fingerprint": found.plan.fingerprint,
-        "seconds": round(time.monotonic() - began, 3),
+        "seconds": round(seconds, 3),
     }
     summary = (
         f"{data['images']} images looked at, {data['skipped']} skipped, false ships in"
         f" {data['images_with_false_ships']} of them; {data['patches']} of {data['patches_with_false_ships']} patches"
-        f" kept, {data['seconds']:.1f} s: {options.out}"
+        f" kept, {data['seconds']:.1f} s: {out}"
     )
     return Outcome(summary, data)

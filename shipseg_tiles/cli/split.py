@@ -25,7 +25,7 @@ class Options(ArchiveOptions):
 
 def run(options: Options) -> Outcome:
     """Group the images by place and split the groups."""
-    from shipseg_tiles.archive.places import find_pairs, group_places
+    from shipseg_tiles.archive.places import places_of
     from shipseg_tiles.archive.signatures import signatures_of
     from shipseg_tiles.archive.split import VALID, choose_split
     from shipseg_tiles.archive.split_file import write_split
@@ -34,7 +34,7 @@ def run(options: Options) -> Outcome:
     check_writable(options.out)
     archive = options.archive()
     signatures, reasons = signatures_of(options.images, archive.files, options.workers)
-    places = group_places(signatures, find_pairs(signatures))
+    places = places_of(signatures)
     ship_counts = {name: len(archive.labels.ships[name]) for name in signatures}
     split = choose_split(ship_counts, places, options.valid_fraction, options.seed)
     write_split(options.out, split, places)

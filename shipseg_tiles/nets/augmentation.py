@@ -144,10 +144,10 @@ class AugmentedNet(keras.Model):
         Returns:
             Both, changed, in the same shapes and dtypes.
         """
-        pixels, masks = self._change_places(pixels, ops.expand_dims(masks, -1))
-        return ops.cast(self._change_sight(pixels), "uint8"), ops.cast(ops.squeeze(masks, -1), "uint8")
+        pixels, masks = self._change_geometry(pixels, ops.expand_dims(masks, -1))
+        return ops.cast(self._change_light(pixels), "uint8"), ops.cast(ops.squeeze(masks, -1), "uint8")
 
-    def _change_places(self, pixels: Any, masks: Any) -> tuple[Any, Any]:
+    def _change_geometry(self, pixels: Any, masks: Any) -> tuple[Any, Any]:
         """Turn patches, paste ships, rotate and zoom, masks (N, side, side, 1) alike; both become float32."""
         options, count = self.options, ops.shape(pixels)[0]
         if options.symmetries:
@@ -165,7 +165,7 @@ class AugmentedNet(keras.Model):
             pixels, masks = zoom(pixels, masks, (1 + options.scale) ** self._either_way_for_every_other((count,)))
         return pixels, masks
 
-    def _change_sight(self, pixels: Any) -> Any:
+    def _change_light(self, pixels: Any) -> Any:
         """Add what air, lens, sensor and file do to a picture, in this order."""
         options, count = self.options, ops.shape(pixels)[0]
         if options.haze:

@@ -3,12 +3,12 @@
 Pixels are float32 (N, side, side, 3) in grey levels, in and out.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+from scipy.fft import dct
 
 from shipseg_tiles.nets.separable import filter_separably, gaussian
 
@@ -107,9 +107,7 @@ def _from_blocks(blocks: Any, side: int) -> Any:
 
 def _cosines() -> NDArray[np.float32]:
     """Return the orthonormal cosine transform (DCT-II) of blocks, float32 (64, 64), a frequency per row."""
-    frequency, position = np.mgrid[:BLOCK, :BLOCK]
-    waves = np.cos(math.pi / BLOCK * (position + 0.5) * frequency) * math.sqrt(2 / BLOCK)
-    waves[0] /= math.sqrt(2)
+    waves = dct(np.eye(BLOCK), axis=0, norm="ortho")
     return np.kron(waves, waves).astype(np.float32)
 
 

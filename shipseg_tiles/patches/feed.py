@@ -108,11 +108,11 @@ class RatioFeed(keras.utils.PyDataset):
         ships, background = (self.store.sets["train", kind] for kind in CLASSES)
         ships_in_batch = self.ship_fraction.ships_in_batch(self.epoch, self.batch_size)
         within_epoch = index * ships_in_batch + np.arange(ships_in_batch)
-        ship_places = _order(self.order, len(ships), (self.seed, 0, self.epoch))[within_epoch % len(ships)]
+        ship_indices = _order(self.order, len(ships), (self.seed, 0, self.epoch))[within_epoch % len(ships)]
         batches, ships_shown = _before(self.epoch, len(ships), self.batch_size, self.ship_fraction)
         background_shown = batches * (self.batch_size - self.mined_in_batch) - ships_shown
         background_in_batch = self.batch_size - ships_in_batch - self.mined_in_batch
-        parts = [(ships, ship_places), self._in_turn(background, 1, background_shown, index, background_in_batch)]
+        parts = [(ships, ship_indices), self._in_turn(background, 1, background_shown, index, background_in_batch)]
         if self.mined:
             mined = self.mined.sets[MINED]
             parts.append(self._in_turn(mined, 2, batches * self.mined_in_batch, index, self.mined_in_batch))
@@ -176,12 +176,18 @@ def _mined_in_batch(store: PatchStore, mined: PatchStore | None, fraction: float
         if fraction != 0:
             raise InputError(f"mined fraction {fraction} needs mined patches; make them with mine, or leave it at 0")
         return 0
-    path = mined.paths[0]
     if not 0 < fraction < 1:  # NaN is not above 0 either
-        raise InputError(f"mined fraction {fraction} must be above 0 and below 1 to feed patches of {path}")
+        raise InputError(f"mined fraction {fraction} must be above 0 and below 1 to feed patches of {mined.paths[0]}")
     in_batch = round(batch_size * fraction)
     if not in_batch:
         raise InputError(f"mined fraction {fraction} gives 0 of {batch_size} patches; use a larger one")
+    _check_mined(store, mined)
+    return in_batch
+
+
+def _check_mined(store: PatchStore, mined: PatchStore) -> None:
+    """Refuse mined patches that cannot stand in a batch beside those of the store, or would spoil its validation."""
+    path = mined.paths[0]
     if not len(mined.sets[MINED]):
         raise InputError(f"{path} holds no background to train on; make it with mine")
     if (mined.options["patch"], mined.side) != (store.options["patch"], store.side):
@@ -195,7 +201,6 @@ def _mined_in_batch(store: PatchStore, mined: PatchStore | None, fraction: float
             f"{path} holds patches of {min(leaking)}, which validates in {store.paths[0]};"
             " mine with the store that is trained on"
         )
-    return in_batch
 
 
 @lru_cache(maxsize=8)

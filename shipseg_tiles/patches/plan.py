@@ -168,7 +168,7 @@ def _patches(
     labels: Labels, name: str, grid: TileGrid, options: PatchOptions
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the corners (N, 2) of the patches of an image, and the ship pixels (N,) of each."""
-    rows, columns = _ship_places(labels, name, grid)
+    rows, columns = _ship_pixels(labels, name, grid)
     if not rows.size:  # most images are empty
         return grid.corners, np.zeros(len(grid), dtype=np.int64)
     corners, pixels = grid.corners, grid.pixels_per_tile(rows, columns)
@@ -186,7 +186,7 @@ def _patches(
     return corners, pixels
 
 
-def _ship_places(labels: Labels, name: str, grid: TileGrid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _ship_pixels(labels: Labels, name: str, grid: TileGrid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and columns (P,) of the ship pixels of an image, at the size to which it is mirrored."""
     shape = (grid.height, grid.width)
     rows, columns = rows_and_columns(labels.pixel_indices(name, shape), grid.height)

@@ -1,4 +1,4 @@
-"""The places of patches inside a store's file, and how processes write to them. Loads nothing but numpy."""
+"""Where patches lie inside a store's file, and how processes write to them. Loads nothing but numpy."""
 
 import errno
 import os

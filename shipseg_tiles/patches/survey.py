@@ -6,17 +6,14 @@ from dataclasses import dataclass
 
 from shipseg_tiles.archive.archive import Archive
 from shipseg_tiles.archive.labels import Labels
-from shipseg_tiles.archive.places import find_pairs, group_places
+from shipseg_tiles.archive.places import places_of
 from shipseg_tiles.archive.signatures import read_signatures
 from shipseg_tiles.archive.split import VALID, choose_validation
-from shipseg_tiles.errors import InputError, warn_skipped
+from shipseg_tiles.errors import InputError, none_usable, warn_skipped
 from shipseg_tiles.images import read_size
 from shipseg_tiles.patches.options import PatchOptions
 from shipseg_tiles.patches.plan import limit_per_ship_count
 from shipseg_tiles.processes import map_images
-
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +22,13 @@ class Survey:
 
     Attributes:
         archive: The images that are wanted and usable.
-        sizes: Size of each of them, by name.
+        sizes: (height, width) in pixels of each of them, by name.
         validation: Names of those that validate.
         skipped: Why images are left out, by name.
     """
 
     archive: Archive
-    sizes: dict[str, Size]
+    sizes: dict[str, tuple[int, int]]
     validation: list[str]
     skipped: dict[str, str]
 
@@ -44,10 +41,7 @@ class Survey:
         sizes = {name: size for name, size in self.sizes.items() if name not in bad}
         skipped = dict(sorted({**self.skipped, **bad}.items()))
         if not sizes:
-            first = next(iter(skipped.values()))
-            raise InputError(
-                f"none of the {len(skipped)} images in {self.archive.source} is usable; the first: {first}"
-            )
+            raise none_usable(self.archive.source, skipped)
         validation = [name for name in self.validation if name in sizes]
         return Survey(self.archive.only(sizes), sizes, validation, skipped)
 
@@ -74,7 +68,7 @@ def survey_archive(
     if split is None and options.valid_fraction:
         signatures, skipped = read_signatures(files, processes)
         sizes = {name: signature.size for name, signature in signatures.items()}
-        places = group_places(signatures, find_pairs(signatures))
+        places = places_of(signatures)
         counts = {name: ship_counts[name] for name in signatures}
         validation = choose_validation(counts, places, options.valid_fraction, options.seed)
     else:

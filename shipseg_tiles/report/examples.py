@@ -85,7 +85,7 @@ def _smallest_ship(name: str, image: NDArray[np.uint8], pixels: PixelIndices, me
     size, row, column = (int(ships[field].iloc[smallest]) for field in ("pixels", "row", "column"))
     height, width = image.shape[:2]
     mask = mask_of(pixels, (height, width))
-    part = TileGrid(height, width, _CLOSE_UP, _CLOSE_UP).place_around(row, column)
+    part = TileGrid(height, width, _CLOSE_UP, _CLOSE_UP).slices_around(row, column)
     picture = outlined(_enlarged(image[part]), _enlarged(mask[part]), TRUTH)
     caption = f"{_SMALLEST}: {name}, {size} px at row {row}, column {column}, enlarged {_ENLARGED} times"
     return Example(jpeg_address(picture), caption)

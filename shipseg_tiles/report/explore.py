@@ -10,7 +10,7 @@ from shipseg_tiles.archive.brightness import CHANNELS, measure_brightness
 from shipseg_tiles.archive.split import choose_evenly
 from shipseg_tiles.archive.statistics import QUANTILES, measure_labels, summarise_measures
 from shipseg_tiles.archive.usable import UsableImages
-from shipseg_tiles.errors import InputError
+from shipseg_tiles.errors import none_usable
 from shipseg_tiles.files import write_json
 from shipseg_tiles.patches.census import count_patches, fitting_patches
 from shipseg_tiles.report import charts
@@ -50,8 +50,7 @@ def explore(archive: Archive, out: Path) -> dict[str, Any]:
     brightness = measure_brightness(usable, sample)
     examples = list(draw_examples(usable, measures, _SEED))
     if not usable.sizes:
-        reason = next(iter(usable.skipped.values()))
-        raise InputError(f"none of the {len(archive.files)} images in {archive.source} is usable; the first: {reason}")
+        raise none_usable(archive.source, usable.skipped)
     measures = measures.only(usable.sizes)
     patches = count_patches(archive.labels, usable.sizes, fitting_patches(usable.sizes))
     numbers = {

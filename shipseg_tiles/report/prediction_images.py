@@ -27,6 +27,7 @@ from shipseg_tiles.inference.vectors import ship_features, write_geojson
 from shipseg_tiles.masks import write_mask
 from shipseg_tiles.pixels import rows_and_columns, union
 from shipseg_tiles.report.pictures import shrink_step, shrunk_mask, triptych
+from shipseg_tiles.rle import encode_indices
 from shipseg_tiles.tiling import Region
 from shipseg_tiles.zipped import AnyPath
 
@@ -50,54 +51,36 @@ def remove_files(out: Path, image: str) -> None:
             file_of(out, folder, image, suffix).unlink(missing_ok=True)
 
 
-def write_image(out: Path, prediction: Prediction, ships: Sequence[str], options: PredictOptions) -> None:
-    """Write what was predicted of an image in memory: its mask, and the rasters that were asked for.
+def write_files(
+    out: Path, prediction: Prediction, path: AnyPath, options: PredictOptions, *, vectors: bool = True
+) -> list[str]:
+    """Write mask, rasters and vectors of an image or a scene.
+
+    Those of a scene are GeoTIFFs that lie where it lies, written in memory that does not grow with it.
 
     Args:
         out: Folder of all predictions.
-        prediction: Of the image.
-        ships: Run-length text of each of its ships.
+        prediction: What was predicted.
+        path: Of the image.
         options: What the prediction comes from.
+        vectors: Whether to write GeoJSON for an image, too, as for scenes.
+
+    Returns:
+        Run-length text of each ship.
 
     Raises:
+        InputError: If a scene turns out to be bad.
         OSError: If the disk is full.
     """
-    image = prediction.name
-    write_mask(file_of(out, MASKS, image, ".png"), prediction.mask(), image, ships)
-    for name in options.rasters:
-        with written_whole(file_of(out, _RASTERS[name], image, ".png")) as temporary:
-            Image.fromarray(_whole_raster(prediction, name)).save(temporary)
-
-
-def write_scene(out: Path, prediction: Prediction, path: Path, options: PredictOptions) -> None:
-    """Write the same of a scene, as GeoTIFFs that lie where it lies, in memory that does not grow with it.
-
-    Args:
-        out: Folder of all predictions.
-        prediction: Of the scene.
-        path: Of the scene.
-        options: What the prediction comes from.
-
-    Raises:
-        InputError: If the scene turns out to be bad.
-        OSError: If the disk is full.
-    """
-    with open_scene(path, options.bands, options.scale) as scene:
-        like = prediction.shape, prediction.georeference
-        valid = scene.valid if scene.has_gaps or options.region else None
-        with create_raster(file_of(out, MASKS, path.name, ".tif"), *like, valid=valid) as sink:
-            for window, lines in _mask_lines(prediction, options.region_in(*prediction.shape)):
-                sink[window] = lines
-        for name in options.rasters:
-            with create_raster(file_of(out, _RASTERS[name], path.name, ".tif"), *like, valid=valid) as sink:
-                for strip in prediction.strips:
-                    sink[strip.slices] = strip.rasters[name]
-
-
-def write_vectors(out: Path, prediction: Prediction) -> None:
-    """Write the outlines of ships as GeoJSON; see `ship_features`."""
-    features = ship_features(prediction.ships, prediction.shape[0], prediction.georeference)
-    write_geojson(file_of(out, VECTORS, prediction.name, ".geojson"), features)
+    ships = [encode_indices(ship) for ship in prediction.pixels]
+    if vectors or not prediction.in_memory:
+        features = ship_features(prediction.ships, prediction.shape[0], prediction.georeference)
+        write_geojson(file_of(out, VECTORS, prediction.name, ".geojson"), features)
+    if prediction.in_memory:
+        _write_image(out, prediction, ships, options)
+    else:
+        _write_scene(out, prediction, Path(str(path)), options)
+    return ships
 
 
 def write_picture(out: Path, prediction: Prediction, path: AnyPath) -> None:
@@ -111,6 +94,27 @@ def write_picture(out: Path, prediction: Prediction, path: AnyPath) -> None:
     picture = simplejpeg.encode_jpeg(triptych(read_image(path)[::step, ::step], small), quality=90)
     with written_whole(file_of(out, PICTURES, prediction.name, ".jpg")) as temporary:
         temporary.write_bytes(picture)
+
+
+def _write_image(out: Path, prediction: Prediction, ships: Sequence[str], options: PredictOptions) -> None:
+    image = prediction.name
+    write_mask(file_of(out, MASKS, image, ".png"), prediction.mask(), image, ships)
+    for name in options.rasters:
+        with written_whole(file_of(out, _RASTERS[name], image, ".png")) as temporary:
+            Image.fromarray(_whole_raster(prediction, name)).save(temporary)
+
+
+def _write_scene(out: Path, prediction: Prediction, path: Path, options: PredictOptions) -> None:
+    with open_scene(path, options.bands, options.scale) as scene:
+        like = prediction.shape, prediction.georeference
+        valid = scene.valid if scene.has_gaps or options.region else None
+        with create_raster(file_of(out, MASKS, path.name, ".tif"), *like, valid=valid) as sink:
+            for window, lines in _mask_lines(prediction, options.region_in(*prediction.shape)):
+                sink[window] = lines
+        for name in options.rasters:
+            with create_raster(file_of(out, _RASTERS[name], path.name, ".tif"), *like, valid=valid) as sink:
+                for strip in prediction.strips:
+                    sink[strip.slices] = strip.rasters[name]
 
 
 def _whole_raster(prediction: Prediction, name: str) -> NDArray[np.uint8]:

@@ -13,16 +13,8 @@ from shipseg_tiles.errors import InputError, none_readable
 from shipseg_tiles.files import warn_of_others, write_json, write_text
 from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.inference.prediction import Prediction
-from shipseg_tiles.report.prediction_images import (
-    SUFFIXES,
-    remove_files,
-    write_image,
-    write_picture,
-    write_scene,
-    write_vectors,
-)
+from shipseg_tiles.report.prediction_images import SUFFIXES, remove_files, write_files, write_picture
 from shipseg_tiles.report.prediction_records import Record, append_record, count_records, read_records
-from shipseg_tiles.rle import encode_indices
 from shipseg_tiles.zipped import AnyPath, identity_of
 
 _JOURNAL = ".journal.jsonl"
@@ -75,10 +67,12 @@ class PredictionFolder:
         elif not (self.out / RECORD).exists():
             self._refuse_others_files()
         shutil.rmtree(self.strips, ignore_errors=True)
-        self._identities = _identities(paths)
-        self._warn_of_others_masks({Path(name).stem for name in self._identities})
+        self._look_at(paths)
 
-    def _warn_of_others_masks(self, stems: set[str]) -> None:
+    def _look_at(self, paths: Iterable[AnyPath]) -> None:
+        """Learn which images will be predicted; warn of masks of others."""
+        self._identities = _identities(paths)
+        stems = {Path(name).stem for name in self._identities}
         warn_of_others(self.out / MASKS, stems, MASK_SUFFIXES, "whoever takes all masks there takes it too")
 
     def _refuse_others_files(self) -> None:
@@ -98,13 +92,12 @@ class PredictionFolder:
         Raises:
             InputError: If its journal is damaged.
         """
-        self._identities = _identities(paths)
+        self._look_at(paths)
         self.records = {
             name: record
             for name, record in read_records(self.out / _JOURNAL).items()
             if record.identity == self._identities.get(name)
         }
-        self._warn_of_others_masks({Path(name).stem for name in self._identities})
 
     def add(self, prediction: Prediction, path: AnyPath) -> None:
         """Write the files of an image that is at `path`, then note that it is done.
@@ -120,9 +113,10 @@ class PredictionFolder:
         for told in (SUBMISSION, RECORD):
             (self.out / told).unlink(missing_ok=True)
         remove_files(self.out, prediction.name)
-        ships = [encode_indices(ship) for ship in prediction.pixels]
         try:
-            self._write_files(prediction, path, ships)
+            ships = write_files(self.out, prediction, path, self._options, vectors=self._vectors)
+            if prediction.in_memory and len(self.records) < self._pictures:
+                write_picture(self.out, prediction, path)
         except InputError:
             remove_files(self.out, prediction.name)
             raise
@@ -169,16 +163,6 @@ class PredictionFolder:
         self.records = {}
         (self.out / _JOURNAL).unlink(missing_ok=True)
         shutil.rmtree(self.strips, ignore_errors=True)
-
-    def _write_files(self, prediction: Prediction, path: AnyPath, ships: list[str]) -> None:
-        if self._vectors or not prediction.in_memory:
-            write_vectors(self.out, prediction)
-        if not prediction.in_memory:
-            write_scene(self.out, prediction, Path(str(path)), self._options)
-            return
-        write_image(self.out, prediction, ships, self._options)
-        if len(self.records) < self._pictures:
-            write_picture(self.out, prediction, path)
 
 
 def _identities(paths: Iterable[AnyPath]) -> dict[str, str]:

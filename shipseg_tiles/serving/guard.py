@@ -56,7 +56,7 @@ class Guard:
         app = self._app
         if not self._is_ours(host):
             app = JSONResponse({"error": f"there is no {host!r} here; use the address that the server printed"}, 400)
-        elif scope["method"] not in ("GET", "HEAD") and origin is not None and _place(origin) != host:
+        elif scope["method"] not in ("GET", "HEAD") and origin is not None and _host_of(origin) != host:
             app = JSONResponse({"error": f"a page of {origin} may not send images here"}, 403)
         await app(scope, receive, send_guarded)
 
@@ -68,7 +68,7 @@ class Guard:
         return name in self._names or (self._everywhere and _is_address(name))
 
 
-def _place(origin: str) -> str:
+def _host_of(origin: str) -> str:
     """Return host and port of an origin; "" for one without, such as "null"."""
     return origin.partition("://")[2]
 

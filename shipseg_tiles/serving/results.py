@@ -25,7 +25,7 @@ from shipseg_tiles.inference.strips import StripFolder
 from shipseg_tiles.inference.vectors import ship_features
 from shipseg_tiles.pixels import PixelIndices, union
 from shipseg_tiles.report.pictures import PREDICTED, outlined, shrink_step, shrunk_mask
-from shipseg_tiles.report.predictions import PredictionFolder
+from shipseg_tiles.report.prediction_images import write_files
 
 PREVIEW_SIDE = 2048
 """Larger images are shown shrunk."""
@@ -66,10 +66,9 @@ def make_result(options: PredictOptions, path: Path, name: str, progress: Progre
     """
     began = time.monotonic()
     prediction = _predicted(options, path, progress)
-    folder = PredictionFolder(path.parent, options, pictures=0, vectors=True)
-    folder.add(prediction, path)
+    ships = write_files(path.parent, prediction, path, options)
     csv = path.parent / SUBMISSION
-    write_text(csv, Labels("", {name: tuple(folder.records[path.name].ships)}).to_csv())
+    write_text(csv, Labels("", {name: tuple(ships)}).to_csv())
     height, width = prediction.shape
     shrunk = shrink_step(prediction.shape, PREVIEW_SIDE)
     preview, overlay = path.parent / "preview.jpg", path.parent / "overlay.png"
@@ -97,8 +96,8 @@ def _ships(prediction: Prediction) -> list[dict[str, Any]]:
     located = ship_features(prediction.ships, height, prediction.georeference)
     drawn = ship_features(prediction.ships, height, georeference=None)
     return [
-        ship["properties"] | {"outline": [(column, -y) for column, y in place["geometry"]["coordinates"][0][:-1]]}
-        for ship, place in zip(located, drawn, strict=True)
+        ship["properties"] | {"outline": [(column, -y) for column, y in flat["geometry"]["coordinates"][0][:-1]]}
+        for ship, flat in zip(located, drawn, strict=True)
     ]
 
 

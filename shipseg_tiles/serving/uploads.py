@@ -8,7 +8,7 @@ import anyio
 from starlette.requests import Request
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.images import read_size
+from shipseg_tiles.images import MAXIMUM_SIDE, read_size
 from shipseg_tiles.inference.options import PredictOptions
 from shipseg_tiles.inference.scenes import is_scene, open_scene
 from shipseg_tiles.names import checked_name
@@ -21,9 +21,6 @@ _SIGNATURES = {
     ".webp": rb"RIFF.{4}WEBP",
 }
 """What files of these kinds begin with. No other kind is handed to a decoder."""
-
-LONGEST_SIDE = 2**17
-"""Pixels. A line of 100 million pixels would be a small image, but hundreds of thousands of tiles."""
 
 PATIENCE_SECONDS = 30
 """So long an upload may send nothing: each takes a place among the images that are kept, and some never end."""
@@ -134,9 +131,9 @@ def checked_image(upload: Path, name: str, options: PredictOptions, limits: Limi
             f"{name} has {height} x {width} pixels, more than {limits.megapixels} million;"
             " cut it into parts, or start the server with --largest-image",
         )
-    if max(height, width) > LONGEST_SIDE:
+    if max(height, width) > MAXIMUM_SIDE:
         raise RefusedError(
-            413, f"{name} has {height} x {width} pixels, more than {LONGEST_SIDE} to a side; cut it into parts"
+            413, f"{name} has {height} x {width} pixels, more than {MAXIMUM_SIDE} to a side; cut it into parts"
         )
     return path
 

@@ -34,10 +34,10 @@ def check_training(store: PatchStore, out: Path, options: TrainOptions) -> None:
     if not len(store.sets["train", "ship"]):
         raise InputError(f"{store.paths[0]} holds no ship to train on; give a store that make-patches made")
     if len(store.paths) > 1:
-        _check_sides(store)
+        _check_split(store)
 
 
-def _check_sides(store: PatchStore) -> None:
+def _check_split(store: PatchStore) -> None:
     """Refuse stores of which one trains on images that another validates with."""
     trains = {name for kind in CLASSES for name in store.source("train", kind)["image"]}
     leaking = store.validating_images() & trains

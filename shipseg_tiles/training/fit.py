@@ -154,16 +154,9 @@ class _Training:
 
     def carry_out(self) -> Trained:
         """Train for the epochs that the journal lacks."""
-        judging = JudgeEpoch(
-            self.judge,
-            self.usage,
-            self.options.moving_average > 0,
-            self.journal,
-            self._save,
-            self.options.keep,
-        )
+        averages, keep = self.options.moving_average > 0, self.options.keep
+        judging = JudgeEpoch(self.judge, self.usage, averages, self.journal, self._save, keep)
         pace = Pace(self.schedule, self.journal, self.judge, self.options.minutes)
-        boards = tensorboard(self.journal.folder / TENSORBOARD)
         progress, interrupt = Progress(self.schedule.epochs), StopOnInterrupt()
         with closing(interrupt), closing(self.journal), closing(progress):
             callbacks = [  # each finds in the logs of an epoch what those before it have added
@@ -172,13 +165,17 @@ class _Training:
                 StopOnNaN(),
                 self.count,  # adds how many patches were shown
                 judging,  # adds the scores, and saves the weights if they are the best
-                *boards,
+                *tensorboard(self.journal.folder / TENSORBOARD),
                 self.journal,  # writes all of that down
                 pace,  # decides by what is written down how to go on
                 progress,
             ]
             while not pace.is_over:
                 self._fit(callbacks)
+        return Trained(len(self.journal.history), self.devices.agree(self._judged()))
+
+    def _judged(self) -> Contract:
+        """Score the weights that were kept, and write that into their contract."""
         contract = read_contract(self.out)
         contract = replace(
             contract,
@@ -188,7 +185,7 @@ class _Training:
             trained_on=contract.trained_on | {"notes": self.notes},
         )
         write_contract(contract, self.out)
-        return Trained(len(self.journal.history), self.devices.agree(contract))
+        return contract
 
     def _fit(self, callbacks: list[keras.callbacks.Callback]) -> None:
         """Train for the epochs that come next and are alike.

@@ -146,8 +146,8 @@ def test_without_a_good_image_there_is_no_result(shipseg, damaged, verb):
         )
 
     assert (status, output) == (2, "")
-    assert "error: no image in" in complaint
-    assert "can be read; the first: " in complaint
+    assert "error: none of the " in complaint
+    assert "is usable; the first: " in complaint
     assert not list(damaged.glob("out*"))
 
 
