@@ -92,5 +92,5 @@ def test_without_any_image_there_is_nothing_to_measure(nets, archive):
     for path in labelled.files.values():
         path.write_bytes(b"damaged")
 
-    with pytest.warns(SkippedImageWarning), pytest.raises(InputError, match=r"no image in .*images can be read"):
+    with pytest.warns(SkippedImageWarning), pytest.raises(InputError, match="none of the images in .* could be read; the warnings above say why"):
         measure_nets(nets / "net.keras", nets / "gate.keras", labelled)
