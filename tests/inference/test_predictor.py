@@ -1,6 +1,3 @@
-import json
-from dataclasses import asdict
-
 import keras
 import numpy as np
 import pytest
@@ -375,91 +372,12 @@ def test_tiles_are_resized_as_the_patches_were(resize, seen):
     assert (probabilities[108:] == 0).all()
 
 
-def test_a_contract_without_weights_is_refused(weights):
-    weights.unlink()
-
-    with pytest.raises(InputError, match=r"net\.keras does not exist"):
-        Predictor.load(weights)
-
-
-def test_a_contract_for_other_weights_is_refused(weights):
-    weights.write_bytes(weights.read_bytes() + b"\0")
-
-    with pytest.raises(InputError, match="written for other weights"):
-        Predictor.load(weights)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"net": "unet"}', "\x00"])
-def test_a_malformed_contract_is_refused(weights, text):
-    contract_path(weights).write_text(text)
-
-    with pytest.raises(InputError, match=r"net\.json is no contract"):
-        Predictor.load(weights)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "reason"),
-    [
-        ("threshold", 2, "threshold 2"),
-        ("threshold", "0.5", "threshold '0.5' is no value of a contract"),
-        ("overlap", None, "overlap None is no value of a contract"),
-        ("tile", 100, "tile 100"),
-        ("format_version", 99, "cannot do"),
-        ("resize", 0, "resize 0 must be from 1"),
-        ("resize", 64 * 16 + 1, "resize 1025 must be from 1"),
-        ("channels", 4, "cannot do"),
-        ("gate", "gate.keras", "no contract"),
-    ],
-)
-def test_a_contract_that_cannot_be_kept_is_refused(weights, name, value, reason):
-    values = json.loads(contract_path(weights).read_text())
-    contract_path(weights).write_text(json.dumps(values | {name: value}))
-
-    with pytest.raises(InputError, match=reason):
-        Predictor.load(weights)
-
-
-def test_a_file_that_is_no_net_is_refused(weights):
-    weights.write_text("these are no weights")
-    write_contract(contract(weights_sha256=checksum(weights)), weights)
-
-    with pytest.raises(InputError, match="cannot be loaded as a Keras net") as caught:
-        Predictor.load(weights)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_net_with_code_inside_is_refused_and_the_code_does_not_run(tmp_path):
-    """The lambda of the layer would leave a file behind if it ever ran while loading."""
-    evidence = tmp_path / "the code ran"
-    pixels = keras.Input((None, None, 3), dtype="uint8")
-
-    def code(values, path=str(evidence)):
-        from pathlib import Path
-
-        Path(path).touch()
-        return values[..., :1]
-
-    answer = keras.layers.Lambda(code, output_shape=(None, None, 1))(keras.layers.Rescaling(1 / 255)(pixels))
-    weights = save(keras.Model(pixels, answer), tmp_path / "net.keras")
-    evidence.unlink(missing_ok=True)
-
-    with pytest.raises(InputError, match="cannot be loaded as a Keras net"):
-        Predictor.load(weights)
-    assert not evidence.exists()
-
-
 def test_a_saved_net_answers_as_before(saved):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
 
     answer = load_net(saved).predict_on_batch(pixels)
 
     np.testing.assert_allclose(answer[..., 0], pixels.mean(axis=-1) / 255, atol=1e-6)
-
-
-def test_a_contract_is_written_and_read_as_json(weights):
-    written = json.loads(contract_path(weights).read_text())
-
-    assert written == asdict(contract(weights_sha256=checksum(weights)))
 
 
 @pytest.mark.parametrize("factor", [-1.0, 1.5, np.nan], ids=["negative", "above one", "not a number"])
@@ -474,11 +392,11 @@ def test_answers_that_are_no_probabilities_are_refused(factor):
         predictor.probabilities(np.full((64, 64, 3), 255, np.uint8))
 
 
-def test_answers_may_leave_the_range_by_what_arithmetic_rounds():
+def test_answers_that_leave_the_range_by_what_arithmetic_rounds_end_at_it():
     class Rounded(Recording):
         def predict_on_batch(self, tiles):
             return super().predict_on_batch(tiles) + np.float32(0.0005)
 
     probabilities = Predictor(Rounded(), contract()).probabilities(np.full((64, 64, 3), 255, np.uint8))
 
-    np.testing.assert_allclose(probabilities, 1.0005, rtol=1e-6)
+    assert (probabilities == 1).all()

@@ -147,6 +147,23 @@ def test_what_is_no_json_of_a_contract_is_refused(weights, text):
         read_contract(weights)
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".json"])
+def test_one_file_without_the_other_is_refused(weights, suffix):
+    weights.with_suffix(suffix).unlink()
+
+    with pytest.raises(InputError, match=rf"net\{suffix} does not exist; weights NAME\.keras need their contract"):
+        read_contract(weights)
+
+
+@pytest.mark.parametrize(("name", "value"), [("format_version", 99), ("channels", 4)])
+def test_what_this_version_cannot_do_is_refused(weights, name, value):
+    values = json.loads(contract_path(weights).read_text())
+    contract_path(weights).write_text(json.dumps(values | {name: value}))
+
+    with pytest.raises(InputError, match=r"net\.json asks for what this version cannot do"):
+        read_contract(weights)
+
+
 def test_other_weights_are_refused(weights):
     weights.write_bytes(b"weights!")
 

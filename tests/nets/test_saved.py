@@ -55,6 +55,26 @@ def test_an_error_without_words_is_called_by_its_kind():
     assert first_line(ValueError("\n one\ntwo")) == "one"
 
 
+def test_a_net_with_code_inside_is_refused_and_the_code_does_not_run(tmp_path):
+    """The lambda of the layer would leave a file behind if it ever ran while loading."""
+    evidence = tmp_path / "the code ran"
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+
+    def code(values, path=str(evidence)):
+        from pathlib import Path
+
+        Path(path).touch()
+        return values[..., :1]
+
+    answer = keras.layers.Lambda(code, output_shape=(None, None, 1))(keras.layers.Rescaling(1 / 255)(pixels))
+    keras.Model(pixels, answer).save(tmp_path / "net.keras")
+    evidence.unlink(missing_ok=True)
+
+    with pytest.raises(InputError, match="cannot be loaded as a Keras net"):
+        load_model(tmp_path / "net.keras")
+    assert not evidence.exists()
+
+
 def test_a_packed_net_is_smaller_and_answers_nearly_the_same(tmp_path):
     """11 bits, the first of which is 1, are an error of one in 2048 at most."""
     net = build_net("mobilenetv2-classifier", width=4, depth=2)
