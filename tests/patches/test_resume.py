@@ -102,11 +102,22 @@ def kill(process):
 
 
 def start_and_kill(scenes, whole, out, share):
-    """Kill a run without warning once its file is there and such a share of the patches in it; return its workers."""
+    """Kill a run without warning once its file is there and such a share of the patches in it; return its workers.
+
+    It is killed while it stands still, or its workers could be done before it is.
+    """
     process, partial, least = start(scenes, out), out.with_name(f".{out.name}.partial"), share * filled(whole)
-    wait_until(lambda: partial.exists() and filled(partial) >= least, process)
-    workers = children(process)
-    kill(process)
+    workers = []
+
+    def is_killed():
+        if not (partial.exists() and filled(partial) >= least):
+            return False
+        workers.extend(children(process))
+        process.kill()
+        return True
+
+    wait_until(is_killed, process)
+    process.communicate()
     return workers
 
 
