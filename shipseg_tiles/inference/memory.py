@@ -196,6 +196,8 @@ def enough_memory(use: str, remedy: str) -> Iterator[None]:
     """
     try:
         yield
+    except InputError:  # which says what to do already
+        raise
     except Exception as error:
         if not is_out_of_memory(error):
             raise

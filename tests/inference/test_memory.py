@@ -275,7 +275,7 @@ def test_this_machine_says_what_is_left():
 
 
 def test_batches_that_memory_does_not_hold_are_told():
-    """16 TB. Other errors are no matter of memory."""
+    """16 TB. Other errors are no matter of memory, or have a remedy already."""
     with (
         pytest.raises(InputError, match="memory does not suffice for batches of 8; use fewer"),
         enough_memory("batches of 8", "use fewer"),
@@ -283,3 +283,5 @@ def test_batches_that_memory_does_not_hold_are_told():
         keras.ops.zeros((1 << 22, 1 << 20))
     with pytest.raises(ZeroDivisionError), enough_memory("batches of 8", "use fewer"):
         raise ZeroDivisionError
+    with pytest.raises(InputError, match="workers died"), enough_memory("batches of 8", "use fewer"):
+        raise InputError("workers died, perhaps out of memory; use fewer")
