@@ -26,8 +26,8 @@ weights: .venv/ready  ## train what ships, into OUT/weights/weights
 	$(BIN)/python benchmarks/campaign/ship.py $(CAMPAIGN)
 
 .venv/python:
-	@$(PYTHON) -c 'import sys; ok = (3, 10) <= sys.version_info < (3, 13); \
-	  ok or sys.exit("error: $(PYTHON) is %d.%d; use 3.10, 3.11 or 3.12: make PYTHON=python3.11" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import sys; ok = (3, 10) <= sys.version_info < (3, 14); \
+	  ok or sys.exit("error: $(PYTHON) is %d.%d; use one from 3.10 to 3.13: make PYTHON=python3.11" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 	@touch $@
 
