@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from itertools import permutations
 from pathlib import Path
 from types import UnionType
-from typing import Any, NoReturn, Union, get_args
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 from argparse_dataclass import ArgumentParser
 
@@ -158,6 +158,8 @@ def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) 
         name = str(key).replace("-", "_")
         if name not in types or name == "config":
             raise InputError(f"{source}: there is no option {key!r}")
+        if isinstance(value, list) and get_origin(types[name]) is not list:
+            value = ",".join(map(str, value))  # as after the flag, such as 0,0,300,300
         if isinstance(value, bool) and types[name] is str:
             value = "on" if value else "off"  # words, but YAML takes them for truth values
         elif isinstance(value, bool) and types[name] is not bool:

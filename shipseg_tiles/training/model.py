@@ -24,7 +24,8 @@ def build_model(options: TrainOptions, net_class: type[AugmentedNet]) -> Augment
         InputError: If an option is out of its range, or the weights do not fit.
     """
     with precision(options.precision):
-        net = bare_net(options, options.encoder_weights)
+        # Weights to start from replace those of an encoder, which need not be there then.
+        net = bare_net(options, "none" if options.start_from else options.encoder_weights)
         model = net_class(net, options.seed, AugmentationOptions.parse(options.augmentation))
     if options.start_from:
         known = load_model(Path(options.start_from))

@@ -159,6 +159,15 @@ def test_a_list_in_a_configuration_is_several_values(tmp_path):
     assert others.patches == [Path("d.h5")]
 
 
+def test_a_list_for_an_option_with_commas_is_one_value(tmp_path):
+    config = tmp_path / "predict.yaml"
+    config.write_text("images: a\nout: b\nregion: [0, 0, 300, 300]\nscale: [0, 2550.5]\n")
+
+    options = parse_options("predict", predict.Options, ["--config", str(config)])
+
+    assert (options.region, options.scale) == ("0,0,300,300", "0,2550.5")
+
+
 def test_numbers_in_a_configuration_are_taken_as_they_are_written(tmp_path):
     """To YAML alone, 1:0.5 is a minute and half a second, 010 is 8, and 1_0 is 10 as it is to Python."""
     config = tmp_path / "train.yaml"
