@@ -1,11 +1,14 @@
 """A verb that calls another one, in a process of its own."""
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from typing import Any
 
+from shipseg_tiles.cli.main import main
 from shipseg_tiles.cli.options import flag_words
 from shipseg_tiles.errors import InputError
 
@@ -25,9 +28,9 @@ def call(verb: str, of: str, **flags: Any) -> None:
         InputError: If it fails; what was wrong stands above on the terminal.
     """
     words = [word for name, value in flags.items() for word in flag_words(name, value)]
-    command = [sys.executable, "-m", "shipseg_tiles", verb, *words]
+    command = [sys.executable, "-m", __name__, verb, *words]
     # In a session of its own: Ctrl-C then comes to this process alone, whoever sends it, and is passed on once.
-    process = subprocess.Popen(command, stdout=sys.stderr, start_new_session=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True)
     try:
         status = process.wait()
     except KeyboardInterrupt:
@@ -45,3 +48,18 @@ def call(verb: str, of: str, **flags: Any) -> None:
         )
     if status:
         raise InputError(f"{verb} of {of} failed, see above")
+
+
+def _end_with_caller() -> None:
+    """Watch the standard input, which closes when the caller ends, however it does; end as after Ctrl-C then."""
+
+    def watch() -> None:
+        os.read(0, 1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    _end_with_caller()
+    main()

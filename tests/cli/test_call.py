@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -53,3 +54,19 @@ def test_an_interrupt_is_passed_on_to_the_verb_once(monkeypatch, tmp_path):
     thread.join()
 
     assert heard.read_text() == "ready\nonce\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_verb_ends_with_its_caller(tmp_path, how):
+    """Of so many scenes it would make more for hours."""
+    out = tmp_path / "scenes"
+    calling = f"from shipseg_tiles.cli.call import call; call('simulate', 'a test', images=99999, out={str(out)!r})"
+    with subprocess.Popen([sys.executable, "-c", calling], stderr=subprocess.PIPE, text=True) as caller:
+        assert caller.stderr is not None
+        while not list(out.glob("*/*.jpg")):
+            assert caller.poll() is None
+            time.sleep(0.1)
+        caller.send_signal(how)
+        complaint = caller.stderr.read()  # to the end, as nobody holds it any more
+
+    assert complaint.endswith("error: interrupted\n")
