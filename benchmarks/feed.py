@@ -21,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
+from shipseg_tiles.patches.batch_mix import BatchMix
 from shipseg_tiles.patches.feed import ORDERS, RatioFeed
 from shipseg_tiles.patches.make import make_patches
 from shipseg_tiles.patches.options import Layout, PatchOptions
@@ -60,7 +61,7 @@ def make_stores(folder: Path) -> None:
 
 def measure(path: Path, order: str) -> None:
     """Print one line about one store and order."""
-    feed = RatioFeed(PatchStore(path), BATCH, 0.5, seed=0, order=order)
+    feed = RatioFeed(PatchStore(path), BatchMix.parse(BATCH, "0.5"), seed=0, order=order)
     plain = PatchStore(path.with_name("plain.h5"))
     mapped = [plain.sets["train", kind].parts[0] for kind in CLASSES]
     gathers: list[Callable[[], float]] = [

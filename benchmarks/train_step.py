@@ -30,6 +30,7 @@ with quiet_import():
     from keras import ops
 
     from shipseg_tiles.nets.augmentation import AugmentedNet
+    from shipseg_tiles.patches.batch_mix import BatchMix
     from shipseg_tiles.patches.feed import RatioFeed
     from shipseg_tiles.training.callbacks import BeginEpoch, Pace, Progress, StopOnNaN, tensorboard
     from shipseg_tiles.training.journal import Journal
@@ -95,7 +96,7 @@ def prepare(store: PatchStore, options: TrainOptions, folder: Path) -> Contest:
     schedule = options.stages_and_rates()
     model = build_model(options, AugmentedNet)
     prepare_stage(model, schedule.stages[0], store.side, options)
-    feed = RatioFeed(store, options.batch_size, 0.5, options.seed, workers=2, max_queue_size=8)
+    feed = RatioFeed(store, BatchMix.parse(options.batch_size, "0.5"), options.seed, workers=2, max_queue_size=8)
     batches = [feed[index % len(feed)] for index in range(IN_MEMORY)]
     time_bare(model, batches, 1)
     seconds = options.batch_size / time_bare(model, batches, 3)
@@ -135,7 +136,7 @@ def time_train(model: AugmentedNet, feed: RatioFeed, pace: Pace, folder: Path, s
     model.fit(feed, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=callbacks)
     seconds = time.perf_counter() - began
     progress.close()
-    return steps * feed.batch_size / seconds
+    return steps * feed.mix.size / seconds
 
 
 def time_bare(model: AugmentedNet, batches: list[tuple[np.ndarray, np.ndarray]], steps: int) -> float:

@@ -115,38 +115,35 @@ def run(options: Options) -> Outcome:
 
 
 def _check(presets: "Sequence[Preset]") -> None:
-    from shipseg_tiles.patches.ship_fraction import ShipFraction
-
     names = [preset.name for preset in presets]
     for preset in presets:
         if names.count(preset.name) > 1:
             raise InputError(f"two presets are called {preset.name}; each has a folder of that name")
         if "classifier" in str(preset.options["train"].get("net")):
             raise InputError(f"preset {preset.name} trains a classifier, which finds no ships; compare what follows it")
-        share = ShipFraction.parse(str(preset.options["train"].get("ship_fraction", 0.5)), _EPOCHS)
-        if share.changes:
-            raise InputError(
-                f"preset {preset.name} changes its ship fraction over the epochs, but here time ends a training, and"
-                " nobody knows how many epochs there are; give one share"
-            )
-        if share.first + preset.mine > 1:
-            raise InputError(
-                f"preset {preset.name} fills batches with ships by {share.first}, and with hard negatives by"
-                f" {preset.mine}; make both together 1 or less"
-            )
 
 
 def _check_options(preset: "Preset", options: Options) -> None:
-    """Refuse, before anything is trained, options that the verbs do not know, and weights that are not there."""
+    """Refuse, before anything is trained, options that the verbs do not take, and weights that are not there."""
     from shipseg_tiles.cli import make_patches, train
     from shipseg_tiles.cli.main import parse_options
+    from shipseg_tiles.patches.batch_mix import BatchMix
     from shipseg_tiles.training.presets import read_preset
 
     if options.encoder_weights and not Path(options.encoder_weights).is_file():
         raise InputError(f"encoder weights {options.encoder_weights} do not exist; name a file")
     for own in (preset, *([read_preset(preset.classifier)] if preset.classifier else [])):
         parse_options("make-patches", make_patches.Options, [f"--preset={own.source}", "--labels=-"])
-        parse_options("train", train.Options, [f"--preset={own.source}", "--patches=-", "--out=-"])
+        training = parse_options("train", train.Options, [f"--preset={own.source}", "--patches=-", "--out=-"])
+        try:
+            mix = BatchMix.parse(training.batch_size, training.ship_fraction, _EPOCHS, own.mine)
+        except InputError as error:
+            raise InputError(f"preset {own.name}: {error}") from None
+        if mix.ship_fraction.changes:
+            raise InputError(
+                f"preset {own.name} changes its ship fraction over the epochs, but here time ends a training, and"
+                " nobody knows how many epochs there are; give one share"
+            )
 
 
 def _divided(options: Options) -> list[_Fold]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.batch_mix import BatchMix
 from shipseg_tiles.patches.options import ORDERS
-from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import Patches, PatchSet, PatchStore
 from shipseg_tiles.patches.store_layout import CLASSES, MINED
 
@@ -35,64 +35,46 @@ class RatioFeed(keras.utils.PyDataset):
     def __init__(
         self,
         store: PatchStore,
-        batch_size: int,
-        ship_fraction: ShipFraction | float,
+        mix: BatchMix,
         seed: int,
         order: str = "random",
         mined: PatchStore | None = None,
-        mined_fraction: float = 0.0,
         **kwargs: Any,
     ) -> None:
         """Feed from the training split of `store`.
 
         Args:
             store: The patches.
-            batch_size: Patches in a batch.
-            ship_fraction: Share of ship patches in each batch, rounded to whole patches; a number, above 0 and at most
-                1, for the same in all epochs.
+            mix: What each batch holds.
             seed: Seed of the order.
             order: One of `ORDERS`.
             mined: Background on which a net saw ships, see `shipseg_tiles.training.mining`; None for none.
-            mined_fraction: Share of such patches in each batch, rounded to whole patches; above 0 and below 1 with
-                `mined`, else 0.
             **kwargs: `workers` and the like, for `keras.utils.PyDataset`.
 
         Raises:
-            InputError: If a fraction is out of its range or gives no patch in a batch, both together are more than a
-                batch, they need background that the store lacks, the mined patches do not fit the store, or there is
-                no such order.
+            InputError: If the mix needs background that the store lacks, or mined patches that are not given, those
+                that are given do not fit the store or have no share in it, or there is no such order.
         """
         super().__init__(**kwargs)
-        if not isinstance(ship_fraction, ShipFraction):
-            ship_fraction = ShipFraction(ship_fraction, ship_fraction, 1)
         if order not in ORDERS:
             raise InputError(f"there is no order {order!r}; choose one of {', '.join(ORDERS)}")
         self.store = store
-        self.batch_size = batch_size
-        self.ship_fraction = ship_fraction
+        self.mix = mix
         self.seed = seed
         self.order = order
         self.mined = mined
-        self.mined_in_batch = _mined_in_batch(store, mined, mined_fraction, batch_size)
         self.epoch = 0
-        self._check_shares(mined_fraction)
-
-    def _check_shares(self, mined_fraction: float) -> None:
-        """Refuse shares that some epoch cannot keep."""
-        shares, batch_size = self.ship_fraction, self.batch_size
-        fewest, most = sorted(round(batch_size * share) for share in (shares.first, shares.last))
-        if not fewest:
-            raise InputError(f"ship fraction {shares} gives 0 ships in {batch_size} patches; use a larger one")
-        if most + self.mined_in_batch > batch_size:
+        if mined:
+            _check_mined(store, mined, mix)
+        elif mix.mined:
             raise InputError(
-                f"ship fraction {shares} and mined fraction {mined_fraction} are {most} and {self.mined_in_batch}"
-                f" patches, more than the {batch_size} of a batch; lower one of them"
+                f"mined fraction {mix.mined_fraction} needs mined patches; make them with mine, or leave it at 0"
             )
-        if fewest + self.mined_in_batch < batch_size and not len(self.store.sets["train", "background"]):
-            beside = f" beside mined fraction {mined_fraction}" if self.mined else ""
+        if mix.needs_background and not len(store.sets["train", "background"]):
+            beside = f" beside mined fraction {mix.mined_fraction}" if mined else ""
             raise InputError(
-                f"{self.store.paths[0]} holds no background for ship fraction {shares}{beside};"
-                f" use {1 - mined_fraction:g}"
+                f"{store.paths[0]} holds no background for ship fraction {mix.ship_fraction}{beside};"
+                f" use {1 - mix.mined_fraction:g}"
             )
 
     def __len__(self) -> int:
@@ -101,21 +83,19 @@ class RatioFeed(keras.utils.PyDataset):
 
     def batches(self, epoch: int) -> int:
         """Return the number of batches in an epoch."""
-        return -(-len(self.store.sets["train", "ship"]) // self.ship_fraction.ships_in_batch(epoch, self.batch_size))
+        return -(-len(self.store.sets["train", "ship"]) // self.mix.ships(epoch))
 
     def __getitem__(self, index: int) -> Patches:
         """Return batch `index` of the current epoch: ships, background, mined patches."""
         ships, background = (self.store.sets["train", kind] for kind in CLASSES)
-        ships_in_batch = self.ship_fraction.ships_in_batch(self.epoch, self.batch_size)
-        within_epoch = index * ships_in_batch + np.arange(ships_in_batch)
+        within_epoch = index * self.mix.ships(self.epoch) + np.arange(self.mix.ships(self.epoch))
         ship_indices = _order(self.order, len(ships), (self.seed, 0, self.epoch))[within_epoch % len(ships)]
-        batches, ships_shown = _before(self.epoch, len(ships), self.batch_size, self.ship_fraction)
-        background_shown = batches * (self.batch_size - self.mined_in_batch) - ships_shown
-        background_in_batch = self.batch_size - ships_in_batch - self.mined_in_batch
-        parts = [(ships, ship_indices), self._in_turn(background, 1, background_shown, index, background_in_batch)]
+        batches, background_shown = _before(self.epoch, len(ships), self.mix)
+        in_batch = self.mix.background(self.epoch)
+        parts = [(ships, ship_indices), self._in_turn(background, 1, background_shown, index, in_batch)]
         if self.mined:
             mined = self.mined.sets[MINED]
-            parts.append(self._in_turn(mined, 2, batches * self.mined_in_batch, index, self.mined_in_batch))
+            parts.append(self._in_turn(mined, 2, batches * self.mix.mined, index, self.mix.mined))
         return _gather(self.store.side, parts)
 
     def _in_turn(
@@ -170,24 +150,11 @@ class ValidationFeed(keras.utils.PyDataset):
         return [self.store.sets["valid", kind] for kind in CLASSES]
 
 
-def _mined_in_batch(store: PatchStore, mined: PatchStore | None, fraction: float, batch_size: int) -> int:
-    """Return a share as a number of mined patches, after a check that there are such, and that they fit the store."""
-    if not mined:
-        if fraction != 0:
-            raise InputError(f"mined fraction {fraction} needs mined patches; make them with mine, or leave it at 0")
-        return 0
-    if not 0 < fraction < 1:  # NaN is not above 0 either
-        raise InputError(f"mined fraction {fraction} must be above 0 and below 1 to feed patches of {mined.paths[0]}")
-    in_batch = round(batch_size * fraction)
-    if not in_batch:
-        raise InputError(f"mined fraction {fraction} gives 0 of {batch_size} patches; use a larger one")
-    _check_mined(store, mined)
-    return in_batch
-
-
-def _check_mined(store: PatchStore, mined: PatchStore) -> None:
+def _check_mined(store: PatchStore, mined: PatchStore, mix: BatchMix) -> None:
     """Refuse mined patches that cannot stand in a batch beside those of the store, or would spoil its validation."""
     path = mined.paths[0]
+    if not mix.mined:
+        raise InputError(f"mined fraction {mix.mined_fraction} must be above 0 and below 1 to feed patches of {path}")
     if not len(mined.sets[MINED]):
         raise InputError(f"{path} holds no background to train on; make it with mine")
     if (mined.options["patch"], mined.side) != (store.options["patch"], store.side):
@@ -213,11 +180,10 @@ def _order(order: str, count: int, seed: tuple[int, int, int]) -> NDArray[np.int
 
 
 @lru_cache(maxsize=8)
-def _before(epoch: int, ships: int, batch_size: int, fraction: ShipFraction) -> tuple[int, int]:
-    """Count the batches that were shown before an epoch began, and the ship patches in them; kept as well."""
-    in_batch = [fraction.ships_in_batch(past, batch_size) for past in range(epoch)]
-    batches = [-(-ships // count) for count in in_batch]
-    return sum(batches), sum(number * count for number, count in zip(batches, in_batch, strict=True))
+def _before(epoch: int, ships: int, mix: BatchMix) -> tuple[int, int]:
+    """Count the batches that were shown before an epoch began, and the background in them; kept as well."""
+    batches = [-(-ships // mix.ships(past)) for past in range(epoch)]
+    return sum(batches), sum(number * mix.background(past) for past, number in enumerate(batches))
 
 
 def _gather(patch: int, parts: list[tuple[PatchSet, NDArray[np.int64]]]) -> Patches:

@@ -55,9 +55,5 @@ class ShipFraction:
         progress = min(1, epoch / max(1, self.epochs - 1))
         return self.last if progress == 1 else self.first + progress * (self.last - self.first)
 
-    def ships_in_batch(self, epoch: int, batch_size: int) -> int:
-        """Return the share in an epoch as a number of patches."""
-        return round(batch_size * self.at(epoch))
-
     def __str__(self) -> str:
         return f"{self.first}:{self.last}" if self.changes else f"{self.first}"

@@ -15,7 +15,6 @@ from shipseg_tiles.nets.contract_file import read_contract, write_contract, writ
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.nets.weights_files import journal_folder
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
-from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.tiling import round_up
 from shipseg_tiles.training.callbacks import (
@@ -117,18 +116,8 @@ class _Training:
     ) -> None:
         self.store, self.out, self.options, self.devices, self.notes = store, out, options, devices, notes
         self.schedule = options.stages_and_rates()
-        fraction = ShipFraction.parse(options.ship_fraction, options.epochs)
-        self.feed = RatioFeed(
-            store,
-            options.batch_size,
-            fraction,
-            options.seed,
-            options.order,
-            mined,
-            options.mined_fraction,
-            workers=2,
-            max_queue_size=8,
-        )
+        mix = options.batch_mix()
+        self.feed = RatioFeed(store, mix, options.seed, options.order, mined, workers=2, max_queue_size=8)
         self.validation = ValidationFeed(store, options.batch_size, workers=2, max_queue_size=8)
         self.judge = devices.judge(choose_judge(options, list(store.full_images()), len(self.validation) > 0))
         keras.utils.set_random_seed(options.seed)
@@ -232,7 +221,7 @@ class _Training:
 
 def fit_ends(feed: RatioFeed, first: int, end: int) -> int:
     """Return the first epoch after `first` that has another number of batches, or `end` if none before that has."""
-    if not feed.ship_fraction.changes:
+    if not feed.mix.ship_fraction.changes:
         return end  # which may be a million, where a training ends by the clock
     return next((epoch for epoch in range(first, end) if feed.batches(epoch) != feed.batches(first)), end)
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.batch_mix import BatchMix
 from shipseg_tiles.training.schedule import Schedule, Stage
 
 KEPT = ("best", "last")
@@ -63,7 +64,7 @@ class TrainOptions:
 
     Raises:
         InputError: If a number is out of its range that is checked here. Those of the net are checked by `build_net`,
-            those of the schedule by `stages_and_rates`, and shares of a batch by `RatioFeed`, which know the ranges.
+            those of the schedule by `stages_and_rates`, and shares of a batch by `batch_mix`, which know the ranges.
     """
 
     net: str = "unet"
@@ -112,6 +113,14 @@ class TrainOptions:
             raise InputError(f"miss rate {self.miss_rate} must be at least 0 and below 1")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed {self.seed} must be from 0 to {2**32 - 1}")
+
+    def batch_mix(self) -> BatchMix:
+        """Return what every batch holds.
+
+        Raises:
+            InputError: If a share is out of its range, or the shares make no batch.
+        """
+        return BatchMix.parse(self.batch_size, self.ship_fraction, self.epochs, self.mined_fraction)
 
     def stages_and_rates(self) -> Schedule:
         """Return the whole schedule.

@@ -7,7 +7,6 @@ from typing import Any
 from shipseg_tiles.archive.split import SPLITS
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract_file import read_contract
-from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.patches.store_layout import CLASSES
 from shipseg_tiles.training.options import TrainOptions
@@ -72,8 +71,7 @@ def identity(store: PatchStore, mined: PatchStore | None, options: TrainOptions)
     files = {name: str(Path(value).resolve()) for name, value in named.items() if value not in ("", "none", "imagenet")}
     told = asdict(options) | files | {"store": _content(store), "mined": _content(mined) if mined else ""}
     del told["strategy"]
-    fraction = ShipFraction.parse(options.ship_fraction, options.epochs)
-    if not fraction.changes and options.schedule in ("plateau", "constant"):
+    if not options.batch_mix().ship_fraction.changes and options.schedule in ("plateau", "constant"):
         del told["epochs"]  # it may be prolonged, unless the epochs so far depend on how many there are
     return told
 

@@ -14,7 +14,6 @@ from shipseg_tiles.jobs import locked
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract, write_weights
 from shipseg_tiles.nets.weights_files import journal_folder, rounds_folder
-from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import train
 from shipseg_tiles.training.journal import can_be_resumed
@@ -105,7 +104,7 @@ def mine_and_train(
         raise InputError(f"{weights} lie where rounds are written to; copy them elsewhere, with their contract")
     training = options.further(options_of(weights, store))
     training.stages_and_rates()  # complains before anything is removed or mined
-    _check_room(weights, training)
+    _check_mix(weights, training)
     with locked(out):
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)  # or a later `resume` would go on with rounds of an earlier call
@@ -164,22 +163,12 @@ class _Rounds:
         return out
 
 
-def _check_room(weights: Path, options: TrainOptions) -> None:
-    """Refuse, before anything is mined, batches so full of ships that they have no room for hard negatives."""
-    share = ShipFraction.parse(options.ship_fraction, options.epochs)
-    ships = max(share.ships_in_batch(epoch, options.batch_size) for epoch in (0, options.epochs))
-    hard = round(options.batch_size * options.mined_fraction)
-    if not hard:
-        raise InputError(
-            f"mined fraction {options.mined_fraction} gives no patch to batches of {options.batch_size}, with which"
-            f" {weights} were trained; give a larger one"
-        )
-    if ships + hard > options.batch_size:
-        raise InputError(
-            f"{weights} were trained with ship fraction {options.ship_fraction}, beside which batches of"
-            f" {options.batch_size} have no room for mined fraction {options.mined_fraction}; give a smaller one, or"
-            " train them further with a smaller train --ship-fraction first"
-        )
+def _check_mix(weights: Path, training: TrainOptions) -> None:
+    """Refuse batches that have no room for hard negatives."""
+    try:
+        training.batch_mix()
+    except InputError as error:
+        raise InputError(f"{error}; batch size and ship fraction are those that {weights} were trained with") from None
 
 
 def _check_mined(path: Path, weights: Path, store: PatchStore) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipseg_tiles.errors import InputError
+from shipseg_tiles.patches.batch_mix import BatchMix
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.make import make_patches
 from shipseg_tiles.patches.options import ORDERS, Layout, PatchOptions
@@ -23,6 +24,10 @@ from shipseg_tiles.patches.store_writer import create_store
 fast = settings(deadline=None, max_examples=40)
 
 SIDE = 4
+
+
+def mix(size, ships, epochs=1, mined_fraction=0.0):
+    return BatchMix.parse(size, str(ships), epochs, mined_fraction)
 
 
 def numbered_store(folder, *counts, first=0):
@@ -97,10 +102,10 @@ def test_feed_keeps_its_promises(tmp_path_factory, ships, background, batch_size
     per_batch = round(batch_size * fraction)
     if not per_batch:
         with pytest.raises(InputError, match=f"gives 0 ships in {batch_size} patches"):
-            RatioFeed(store, batch_size, fraction, seed, order)
+            RatioFeed(store, mix(batch_size, fraction), seed, order)
         return
 
-    epochs = epochs_of(RatioFeed(store, batch_size, fraction, seed, order), 4)
+    epochs = epochs_of(RatioFeed(store, mix(batch_size, fraction), seed, order), 4)
 
     background_shown = []
     for batches in epochs:
@@ -126,7 +131,7 @@ def test_ships_in_a_batch_worked_out_by_hand(batch_size, fraction, expected, tmp
 
     So 30 ships are 30 / 4 = 7.5, so 8 batches at four ships each, 15 at two, and so on.
     """
-    feed = RatioFeed(numbered_store(tmp_path, 30, 5, 0, 0), batch_size, fraction, seed=1)
+    feed = RatioFeed(numbered_store(tmp_path, 30, 5, 0, 0), mix(batch_size, fraction), seed=1)
 
     assert {len(of_ships) for of_ships, _ in epoch_of(feed)} == {expected}
     assert len(feed) == np.ceil(30 / expected)
@@ -134,7 +139,7 @@ def test_ships_in_a_batch_worked_out_by_hand(batch_size, fraction, expected, tmp
 
 def test_every_background_patch_is_shown_before_one_repeats(tmp_path):
     """2 batches of 2 ships and 2 background patches make 4 an epoch: 12 background patches are three epochs long."""
-    epochs = epochs_of(RatioFeed(numbered_store(tmp_path, 4, 12, 0, 0), 4, 0.5, seed=1), 6)
+    epochs = epochs_of(RatioFeed(numbered_store(tmp_path, 4, 12, 0, 0), mix(4, 0.5), seed=1), 6)
     shown = [slot for batches in epochs for _, of_background in batches for slot in of_background]
 
     assert sorted(shown[:12]) == sorted(shown[12:]) == list(range(12))
@@ -143,7 +148,7 @@ def test_every_background_patch_is_shown_before_one_repeats(tmp_path):
 
 def test_ships_are_mixed_anew_in_every_epoch(tmp_path):
     """Of 40 ships the chance is 1 in 40! that two epochs are alike; and the order is not that of the store."""
-    epochs = epochs_of(RatioFeed(numbered_store(tmp_path, 40, 40, 0, 0), 8, 0.5, seed=1), 3)
+    epochs = epochs_of(RatioFeed(numbered_store(tmp_path, 40, 40, 0, 0), mix(8, 0.5), seed=1), 3)
     orders = [[slot for of_ships, _ in batches for slot in of_ships] for batches in epochs]
 
     assert len({tuple(order) for order in [*orders, range(40)]}) == 4
@@ -151,13 +156,13 @@ def test_ships_are_mixed_anew_in_every_epoch(tmp_path):
 
 def test_seed_and_epoch_decide_the_batches_and_a_run_taken_up_again_sees_the_same(tmp_path):
     store = numbered_store(tmp_path, 20, 13, 0, 0)
-    epochs = epochs_of(RatioFeed(store, 8, 0.5, seed=1), 4)
+    epochs = epochs_of(RatioFeed(store, mix(8, 0.5), seed=1), 4)
 
-    later = RatioFeed(PatchStore(*store.paths), 8, 0.5, seed=1)
+    later = RatioFeed(PatchStore(*store.paths), mix(8, 0.5), seed=1)
     later.epoch = 2
 
     assert epochs_of(later, 2) == epochs[2:]
-    assert epochs_of(RatioFeed(store, 8, 0.5, seed=2), 4) != epochs
+    assert epochs_of(RatioFeed(store, mix(8, 0.5), seed=2), 4) != epochs
 
 
 def test_a_schedule_changes_the_ships_of_each_epoch_by_hand(tmp_path):
@@ -166,7 +171,7 @@ def test_a_schedule_changes_the_ships_of_each_epoch_by_hand(tmp_path):
     30 ships are 4 batches at 9 (36), 5 at 7 (35) and 6 at 5 (30).
     """
     store = numbered_store(tmp_path, 30, 20, 0, 0)
-    epochs = epochs_of(RatioFeed(store, 10, ShipFraction.parse("0.9:0.5", 3), seed=1), 4)
+    epochs = epochs_of(RatioFeed(store, mix(10, "0.9:0.5", 3), seed=1), 4)
 
     assert [len(batches) for batches in epochs] == [4, 5, 6, 6]
     assert [{len(of_ships) for of_ships, _ in batches} for batches in epochs] == [{9}, {7}, {5}, {5}]
@@ -178,7 +183,7 @@ def test_a_schedule_changes_the_ships_of_each_epoch_by_hand(tmp_path):
 def test_background_goes_round_through_the_epochs_of_a_schedule(tmp_path):
     """The schedule above shows 4, 15 and 30 background patches, together 49: 7 rounds of 7 without a gap."""
     store = numbered_store(tmp_path, 30, 7, 0, 0)
-    epochs = epochs_of(RatioFeed(store, 10, ShipFraction.parse("0.9:0.5", 3), seed=1), 3)
+    epochs = epochs_of(RatioFeed(store, mix(10, "0.9:0.5", 3), seed=1), 3)
     shown = [slot for batches in epochs for _, of_background in batches for slot in of_background]
 
     assert len(shown) == 49
@@ -188,19 +193,19 @@ def test_background_goes_round_through_the_epochs_of_a_schedule(tmp_path):
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_scheduled_run_taken_up_again_sees_the_same(order, tmp_path):
     store = numbered_store(tmp_path, 20, 13, 0, 0)
-    rising = ShipFraction.parse("0.25:0.75", 4)
-    epochs = epochs_of(RatioFeed(store, 8, rising, 1, order), 4)
+    rising = "0.25:0.75"
+    epochs = epochs_of(RatioFeed(store, mix(8, rising, 4), 1, order), 4)
 
-    later = RatioFeed(PatchStore(*store.paths), 8, rising, 1, order)
+    later = RatioFeed(PatchStore(*store.paths), mix(8, rising, 4), 1, order)
     later.epoch = 2
 
     assert epochs_of(later, 2) == epochs[2:]
-    assert epochs_of(RatioFeed(store, 8, rising, 2, order), 4) != epochs
+    assert epochs_of(RatioFeed(store, mix(8, rising, 4), 2, order), 4) != epochs
 
 
 def test_sequential_order_reads_from_front_to_back_and_wraps_around(tmp_path):
     """Of 40 ships, each follows the one before it; only the last is followed by the first. Epochs begin elsewhere."""
-    epochs = epochs_of(RatioFeed(numbered_store(tmp_path, 40, 40, 0, 0), 8, 0.5, 1, "sequential"), 4)
+    epochs = epochs_of(RatioFeed(numbered_store(tmp_path, 40, 40, 0, 0), mix(8, 0.5), 1, "sequential"), 4)
     ships = [[slot for of_ships, _ in batches for slot in of_ships] for batches in epochs]
     background = [[slot for _, of_background in batches for slot in of_background] for batches in epochs]
 
@@ -212,14 +217,14 @@ def test_sequential_order_reads_from_front_to_back_and_wraps_around(tmp_path):
 
 def test_an_order_that_there_is_not_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no order 'sorted'; choose one of random, sequential"):
-        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), 4, 0.5, 1, "sorted")
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), mix(4, 0.5), 1, "sorted")
 
 
 def test_several_stores_feed_as_one(tmp_path):
     """7 and 5 ships, 3 and 6 background patches: in 6 batches of 2 and 2, each ship once, and 9 of 12 once."""
     stores = [numbered_store(tmp_path, 7, 3, 1, 2), numbered_store(tmp_path, 5, 6, 2, 0, first=100)]
     both = PatchStore(*(path for store in stores for path in store.paths))
-    batches = epoch_of(RatioFeed(both, 4, 0.5, seed=1))
+    batches = epoch_of(RatioFeed(both, mix(4, 0.5), seed=1))
 
     ships, background = ([slot for batch in batches for slot in batch[kind]] for kind in (0, 1))
     assert sorted(ships) == [*range(7), *range(100, 105)]
@@ -244,7 +249,7 @@ def alike(scenes, tmp_path_factory):
 @pytest.mark.parametrize("layout", ["shards", "gzip"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_layout_of_a_store_changes_no_byte_of_a_batch(alike, layout, order):
-    wanted, feed = (RatioFeed(alike[name], 6, 0.5, 1, order) for name in ("plain", layout))
+    wanted, feed = (RatioFeed(alike[name], mix(6, 0.5), 1, order) for name in ("plain", layout))
 
     assert len(alike["shards"].sets["train", "ship"].parts) > 1
     assert len(feed) == len(wanted) > 3
@@ -257,7 +262,7 @@ def test_the_layout_of_a_store_changes_no_byte_of_a_batch(alike, layout, order):
 @pytest.mark.parametrize("layout", ["plain", "shards", "gzip"])
 def test_a_feed_goes_to_another_process_as_its_paths(alike, layout):
     """The patches are more than 1 MB; 4,000 bytes hold a few paths and numbers."""
-    feed, validation = RatioFeed(alike[layout], 6, 0.5, seed=1), ValidationFeed(alike[layout], 6)
+    feed, validation = RatioFeed(alike[layout], mix(6, 0.5), seed=1), ValidationFeed(alike[layout], 6)
     feed.epoch = 2
 
     sent, sent_validation = pickle.dumps(feed), pickle.dumps(validation)
@@ -272,13 +277,15 @@ from pathlib import Path
 from sys import argv
 import numpy as np
 from keras.src.trainers.data_adapters import get_data_adapter
+from shipseg_tiles.patches.batch_mix import BatchMix
 from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.store import PatchStore
 
 for path, workers in zip(argv[1::2], argv[2::2]):
     store = PatchStore(Path(path))
-    by_hand = RatioFeed(store, 6, 0.5, 1)
-    adapter = get_data_adapter(RatioFeed(store, 6, 0.5, 1, workers=2, use_multiprocessing=workers == "processes"))
+    mix = BatchMix.parse(6, "0.5")
+    by_hand = RatioFeed(store, mix, 1)
+    adapter = get_data_adapter(RatioFeed(store, mix, 1, workers=2, use_multiprocessing=workers == "processes"))
     for epoch in range(2):
         adapter.on_epoch_begin()
         batches = list(adapter.get_numpy_iterator())
@@ -310,7 +317,7 @@ def test_workers_of_keras_bring_the_same_batches(alike):
 def test_batches_do_not_depend_on_the_order_in_which_they_are_fetched(tmp_path):
     """Keras fetches them in several threads."""
     store = numbered_store(tmp_path, 20, 13, 0, 0)
-    forwards, backwards = RatioFeed(store, 8, 0.5, seed=1), RatioFeed(store, 8, 0.5, seed=1)
+    forwards, backwards = RatioFeed(store, mix(8, 0.5), seed=1), RatioFeed(store, mix(8, 0.5), seed=1)
 
     last_first = [patches_of(backwards[index]) for index in reversed(range(len(backwards)))]
 
@@ -319,7 +326,7 @@ def test_batches_do_not_depend_on_the_order_in_which_they_are_fetched(tmp_path):
 
 def test_ships_alone_need_no_background(tmp_path):
     """5 ships in batches of 4: the second batch holds the fifth and is filled up with the first three again."""
-    batches = epoch_of(RatioFeed(numbered_store(tmp_path, 5, 0, 0, 0), 4, 1, seed=1))
+    batches = epoch_of(RatioFeed(numbered_store(tmp_path, 5, 0, 0, 0), mix(4, 1), seed=1))
 
     assert [len(of_ships) for of_ships, _ in batches] == [4, 4]
     assert batches[1][0][1:] == batches[0][0][:3]
@@ -328,21 +335,14 @@ def test_ships_alone_need_no_background(tmp_path):
 
 def test_background_is_needed_unless_ships_are_all(tmp_path):
     with pytest.raises(InputError, match=r"patches\.h5 holds no background for ship fraction 0\.5; use 1"):
-        RatioFeed(numbered_store(tmp_path, 5, 0, 0, 0), 4, 0.5, seed=1)
-
-
-@pytest.mark.parametrize("fraction", [0, -0.5, 1.001, 2, float("nan"), float("inf")])
-def test_fraction_out_of_its_range_is_refused(fraction, tmp_path):
-    """1.001 of 64 patches would round to 64 and look well."""
-    with pytest.raises(InputError, match=f"ship fraction {fraction} must be above 0 and at most 1"):
-        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), 64, fraction, seed=1)
+        RatioFeed(numbered_store(tmp_path, 5, 0, 0, 0), mix(4, 0.5), seed=1)
 
 
 def test_batches_are_copies(tmp_path):
     """Augmentation may change them; the store stays as it is."""
     store = numbered_store(tmp_path, 4, 4, 0, 0)
     before = store.paths[0].read_bytes()
-    images, masks = RatioFeed(store, 4, 0.5, seed=1)[0]
+    images, masks = RatioFeed(store, mix(4, 0.5), seed=1)[0]
 
     images[:], masks[:] = 255, 255
 
@@ -351,7 +351,7 @@ def test_batches_are_copies(tmp_path):
 
 def test_more_than_256_slots_are_told_apart(tmp_path):
     """300 ships need the second byte of their colour: a check of the helper above too."""
-    batches = epoch_of(RatioFeed(numbered_store(tmp_path, 300, 1, 0, 0), 150, 1, seed=1))
+    batches = epoch_of(RatioFeed(numbered_store(tmp_path, 300, 1, 0, 0), mix(150, 1), seed=1))
 
     assert sorted(slot for of_ships, _ in batches for slot in of_ships) == list(range(300))
 
@@ -400,11 +400,11 @@ def test_mined_patches_take_the_place_of_background_alone(
     in_batch = [round(batch_size * fraction.at(epoch)) for epoch in range(4)]
     if not min(in_batch) or not per_batch or max(in_batch) + per_batch > batch_size:
         with pytest.raises(InputError, match=f"gives 0 |more than the {batch_size} of a batch"):
-            RatioFeed(plain, batch_size, fraction, seed, order, other, mined_fraction)
+            RatioFeed(plain, mix(batch_size, shares, 3, mined_fraction), seed, order, other)
         return
 
-    without = with_mined_apart(epochs_of(RatioFeed(plain, batch_size, fraction, seed, order), 4))
-    epochs = epochs_of(RatioFeed(plain, batch_size, fraction, seed, order, other, mined_fraction), 4)
+    without = with_mined_apart(epochs_of(RatioFeed(plain, mix(batch_size, shares, 3), seed, order), 4))
+    epochs = epochs_of(RatioFeed(plain, mix(batch_size, shares, 3, mined_fraction), seed, order, other), 4)
 
     batches = with_mined_apart(epochs)
     assert [of_ships for of_ships, _, _ in batches] == [of_ships for of_ships, _, _ in without]
@@ -422,7 +422,7 @@ def test_shares_of_a_batch_worked_out_by_hand(tmp_path):
     """
     feed = RatioFeed(
         numbered_store(tmp_path, 24, 20, 0, 0),
-        *(10, ShipFraction.parse("0.8:0.4", 3), 1, "random", mined_store(tmp_path, 13), 0.2),
+        *(mix(10, "0.8:0.4", 3, 0.2), 1, "random", mined_store(tmp_path, 13)),
     )
     batches = with_mined_apart(epochs_of(feed, 3))
 
@@ -435,65 +435,45 @@ def test_shares_of_a_batch_worked_out_by_hand(tmp_path):
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_run_with_mined_patches_taken_up_again_sees_the_same(order, tmp_path):
     store, mined = numbered_store(tmp_path, 20, 13, 0, 0), mined_store(tmp_path, 7)
-    falling = ShipFraction.parse("0.75:0.25", 4)
-    epochs = epochs_of(RatioFeed(store, 8, falling, 1, order, mined, 0.25), 4)
+    falling = "0.75:0.25"
+    epochs = epochs_of(RatioFeed(store, mix(8, falling, 4, 0.25), 1, order, mined), 4)
 
-    later = pickle.loads(pickle.dumps(RatioFeed(store, 8, falling, 1, order, mined, 0.25)))
+    later = pickle.loads(pickle.dumps(RatioFeed(store, mix(8, falling, 4, 0.25), 1, order, mined)))
     later.epoch = 2
 
     assert epochs_of(later, 2) == epochs[2:]
-    assert epochs_of(RatioFeed(store, 8, falling, 2, order, mined, 0.25), 4) != epochs
+    assert epochs_of(RatioFeed(store, mix(8, falling, 4, 0.25), 2, order, mined), 4) != epochs
 
 
 def test_ships_and_mined_patches_alone_need_no_background(tmp_path):
     """Of 4 patches 0.75 are 3 ships, 0.25 are 1 mined patch."""
     store, mined = numbered_store(tmp_path, 6, 0, 0, 0), mined_store(tmp_path, 2)
 
-    batches = with_mined_apart([epoch_of(RatioFeed(store, 4, 0.75, 1, mined=mined, mined_fraction=0.25))])
+    batches = with_mined_apart([epoch_of(RatioFeed(store, mix(4, 0.75, 1, 0.25), 1, mined=mined))])
 
     assert [tuple(map(len, batch)) for batch in batches] == [(3, 0, 1)] * 2
     with pytest.raises(InputError, match=r"for ship fraction 0\.5 beside mined fraction 0\.25; use 0\.75"):
-        RatioFeed(store, 4, 0.5, 1, mined=mined, mined_fraction=0.25)
+        RatioFeed(store, mix(4, 0.5, 1, 0.25), 1, mined=mined)
 
 
 def test_a_mined_fraction_needs_mined_patches(tmp_path):
     with pytest.raises(InputError, match=r"mined fraction 0\.2 needs mined patches; make them with mine"):
-        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), 10, 0.5, 1, mined_fraction=0.2)
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), mix(10, 0.5, 1, 0.2), 1)
 
 
-@pytest.mark.parametrize(
-    ("fraction", "reason"),
-    [
-        *((fraction, f"mined fraction {fraction} must be above 0 and below 1") for fraction in (0.0, -0.1, 1.0, 2)),
-        (float("nan"), "mined fraction nan must be"),
-        (0.04, r"mined fraction 0\.04 gives 0 of 10 patches; use a larger one"),
-        (0.6, r"ship fraction 0\.5 and mined fraction 0\.6 are 5 and 6 patches, more than the 10 of a batch"),
-    ],
-)
-def test_mined_fractions_that_cannot_be_kept_are_refused(fraction, reason, tmp_path):
-    with pytest.raises(InputError, match=reason):
-        RatioFeed(
-            numbered_store(tmp_path, 5, 5, 0, 0), 10, 0.5, 1, mined=mined_store(tmp_path, 5), mined_fraction=fraction
-        )
-
-
-@pytest.mark.parametrize("shares", ["0.9:0.5", "0.5:0.9"])
-def test_every_epoch_of_a_schedule_must_have_room_for_the_mined_patches(shares, tmp_path):
-    """9 ships and 2 mined patches are 11 of 10, in the first epoch or in the last."""
-    store, mined = numbered_store(tmp_path, 5, 5, 0, 0), mined_store(tmp_path, 5)
-
-    with pytest.raises(InputError, match=f"ship fraction {shares} and mined fraction 0.2 are 9 and 2 patches"):
-        RatioFeed(store, 10, ShipFraction.parse(shares, 5), 1, mined=mined, mined_fraction=0.2)
+def test_mined_patches_need_a_share(tmp_path):
+    with pytest.raises(InputError, match=r"mined fraction 0\.0 must be .* to feed patches of .*1000\.h5"):
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), mix(10, 0.5), 1, mined=mined_store(tmp_path, 5))
 
 
 def test_an_empty_mined_store_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"patches1000\.h5 holds no background to train on; make it with mine"):
-        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), 10, 0.5, 1, mined=mined_store(tmp_path, 0), mined_fraction=0.2)
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 0), mix(10, 0.5, 1, 0.2), 1, mined=mined_store(tmp_path, 0))
 
 
 def test_mined_patches_of_another_scale_are_refused(alike, tmp_path):
     with pytest.raises(InputError, match=r"has patches of 4 px stored at 4 px, .*plain\.h5 of 64 px stored at 64 px"):
-        RatioFeed(alike["plain"], 6, 0.5, 1, mined=mined_store(tmp_path, 5), mined_fraction=0.2)
+        RatioFeed(alike["plain"], mix(6, 0.5, 1, 0.2), 1, mined=mined_store(tmp_path, 5))
 
 
 def test_patches_mined_where_the_store_validates_are_refused(tmp_path):
@@ -504,7 +484,7 @@ def test_patches_mined_where_the_store_validates_are_refused(tmp_path):
     mined = PatchStore(tmp_path / "mined.h5")
 
     with pytest.raises(InputError, match=r"mined\.h5 holds patches of valid\.jpg, which validates in .*patches\.h5"):
-        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 1), 10, 0.5, 1, mined=mined, mined_fraction=0.2)
+        RatioFeed(numbered_store(tmp_path, 5, 5, 0, 1), mix(10, 0.5, 1, 0.2), 1, mined=mined)
 
 
 @pytest.mark.parametrize(
@@ -522,7 +502,7 @@ def test_validation_shows_each_patch_once_in_the_order_of_the_store(ships, backg
 
 def test_real_patches_reach_the_net_with_their_masks(store):
     """23 ships in batches of 6 at two thirds, so 4 ships first: 6 batches, the last of which repeats a ship."""
-    feed = RatioFeed(store, 6, 2 / 3, seed=0)
+    feed = RatioFeed(store, mix(6, 2 / 3), seed=0)
     known = {
         patch.tobytes(): mask
         for kind in CLASSES

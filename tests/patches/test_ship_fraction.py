@@ -9,7 +9,6 @@ def test_a_schedule_goes_in_equal_steps_and_stays_at_its_end():
     fraction = ShipFraction.parse("0.9:0.5", 5)
 
     assert [fraction.at(epoch) for epoch in range(7)] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.5])
-    assert [fraction.ships_in_batch(epoch, 8) for epoch in range(5)] == [7, 6, 6, 5, 4]  # 7.2, 6.4, 5.6, 4.8, 4
     assert (fraction.at(4), str(fraction), fraction.changes) == (0.5, "0.9:0.5", True)
 
 

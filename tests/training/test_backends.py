@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shipseg_tiles.nets.build import build_net
+from shipseg_tiles.patches.batch_mix import BatchMix
 from shipseg_tiles.patches.feed import RatioFeed
 
 STEP = """
@@ -85,7 +86,7 @@ def backend(request):
 @pytest.fixture(scope="module")
 def given(store, tmp_path_factory):
     """A file of fresh weights and one batch, for all backends to begin with."""
-    images, masks = RatioFeed(store, 8, 0.5, seed=0)[0]
+    images, masks = RatioFeed(store, BatchMix.parse(8, "0.5"), seed=0)[0]
     weights = {f"weight{number}": weight for number, weight in enumerate(build_net("unet", 4, 2).get_weights())}
     path = tmp_path_factory.mktemp("given") / "given.npz"
     np.savez(path, images=images, masks=masks, **weights)

@@ -16,10 +16,10 @@ from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.jobs import locked
 from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.saved import load_model
+from shipseg_tiles.patches.batch_mix import BatchMix
 from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.make import make_patches
 from shipseg_tiles.patches.options import PatchOptions
-from shipseg_tiles.patches.ship_fraction import ShipFraction
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.training.fit import fit_ends, train
 from shipseg_tiles.training.options import TrainOptions
@@ -412,10 +412,10 @@ def test_hard_negatives_are_a_part_of_what_is_resumed(easy, straight):
 
 def test_a_fit_goes_on_while_epochs_have_as_many_batches(easy):
     """As in `test_a_schedule_decides_how_many_batches_an_epoch_has`; without a schedule nobody counts them."""
-    changing = RatioFeed(easy, 8, ShipFraction.parse("0.8:0.6", 3), 0)
+    changing = RatioFeed(easy, BatchMix.parse(8, "0.8:0.6", 3), 0)
 
     assert [fit_ends(changing, first, 9) for first in range(3)] == [2, 2, 9]
-    assert fit_ends(RatioFeed(easy, 8, 0.5, 0), 3, 10**15) == 10**15
+    assert fit_ends(RatioFeed(easy, BatchMix.parse(8, "0.5"), 0), 3, 10**15) == 10**15
 
 
 def test_another_store_is_not_resumed(straight, cut_again, tmp_path):

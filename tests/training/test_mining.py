@@ -12,6 +12,7 @@ from shipseg_tiles.digests import checksum
 from shipseg_tiles.errors import InputError, NetError, SkippedImageWarning
 from shipseg_tiles.images import read_image
 from shipseg_tiles.inference.predictor import Predictor
+from shipseg_tiles.patches.batch_mix import BatchMix
 from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.make import make_patches
 from shipseg_tiles.patches.options import PatchOptions
@@ -297,7 +298,7 @@ def test_patches_are_resized_like_those_of_the_store_and_go_into_its_batches(wei
     found = find(weights, archive, store, processes)
     write_hard_negatives(found, archive, out, processes)
 
-    images, masks = RatioFeed(store, 4, 0.25, 1, mined=PatchStore(out), mined_fraction=0.75)[0]
+    images, masks = RatioFeed(store, BatchMix.parse(4, "0.25", mined_fraction=0.75), 1, mined=PatchStore(out))[0]
 
     assert images.shape == (4, 8, 8, 3)
     assert masks.any(axis=(1, 2)).tolist() == [True, False, False, False]

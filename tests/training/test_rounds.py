@@ -135,7 +135,7 @@ def test_batches_full_of_ships_are_refused_before_anything_is_mined(first, store
     training = read_contract(first).trained_on["training"]
     full = copied(first, tmp_path / "full", lambda origin: origin | {"training": training | {"ship_fraction": "0.9"}})
 
-    with pytest.raises(InputError, match=r"ship fraction 0\.9, beside which batches of 8 have no room for mined"):
+    with pytest.raises(InputError, match=r"are 7 and 2 patches, more than the 8 of a batch; .* those that .*full"):
         mine_and_train(full, store, scenes, tmp_path / "net.keras", processes, ROUNDS)
     assert not (tmp_path / "net.rounds").exists()
 
@@ -145,7 +145,7 @@ def test_batches_full_of_ships_are_refused_before_anything_is_mined(first, store
     [
         ("net.keras", {"epochs": 0}, "epochs 0 must be above 0"),
         ("net.keras", {"learning_rate": float("nan")}, "learning rate nan must be above 0"),
-        ("net.keras", {"mined_fraction": 0.01}, r"mined fraction 0\.01 gives no patch to batches of 8, with which"),
+        ("net.keras", {"mined_fraction": 0.01}, r"mined fraction 0\.01 gives 0 of 8 patches"),
         ("net.h5", {}, r"net\.h5 must end in \.keras"),
     ],
 )

@@ -16,6 +16,7 @@ import pytest
 from shipseg_tiles.errors import InputError
 from shipseg_tiles.inference.predictor import Predictor
 from shipseg_tiles.nets.contract_file import read_contract
+from shipseg_tiles.patches.batch_mix import BatchMix
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.training.options import TrainOptions
 from shipseg_tiles.training.strategy import DealtFeed, choose_devices
@@ -108,7 +109,7 @@ def check(store, out, table, epochs):
     answer = Predictor.load(out).probabilities(np.zeros((64, 64, 3), dtype=np.uint8))
     assert answer.shape == (64, 64)
     assert np.isfinite(answer).all()
-    feed = RatioFeed(store, 8, 0.5, seed=0)
+    feed = RatioFeed(store, BatchMix.parse(8, "0.5"), seed=0)
     shown = []
     for feed.epoch in epochs:
         shown += [images.sum(axis=(1, 2, 3), dtype=np.int64) for images, _ in (feed[i] for i in range(len(feed)))]
@@ -163,7 +164,7 @@ def test_two_workers_take_up_what_one_machine_began_and_the_chief_alone_writes(m
 
 def test_a_batch_is_dealt_like_cards(store):
     """Of 6 patches, 3 ships first, two replicas get those numbered 0, 2, 4 and 1, 3, 5: two ships and one."""
-    feed = RatioFeed(store, 6, 0.5, seed=0)
+    feed = RatioFeed(store, BatchMix.parse(6, "0.5"), seed=0)
 
     images, masks = DealtFeed(feed, 2)[0]
 
