@@ -1,6 +1,7 @@
 """`shipseg-tiles plan`: what a prediction will take, without running it."""
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,10 +46,12 @@ class _EarlierRun:
     """What the run.json of an earlier `predict` tells.
 
     Attributes:
+        weights_sha256: Of its net.
         seconds_per_megapixel: Of what its net was shown.
         seen: Share of the tiles that its gate let the net see, 0 to 1; None if there was no gate.
     """
 
+    weights_sha256: str
     seconds_per_megapixel: float
     seen: float | None
 
@@ -61,6 +64,10 @@ def run(options: Options) -> Outcome:
     earlier = _read_run(options.like) if options.like else None
     names = ("tile", "overlap", "symmetries", "pixel_size")
     contract = segmenter_contract(options.segmenter(), **{name: getattr(options, name) for name in names})
+    if earlier and earlier.weights_sha256 != contract.weights_sha256:
+        warnings.warn(
+            f"{options.like} is of other weights than {options.segmenter()}, which may take longer", stacklevel=2
+        )
     plans, skipped = _planned(options, contract)
     everything = total(plans)
     gate, gated = _gated(options, contract, plans)
@@ -153,11 +160,12 @@ def _read_run(path: Path) -> _EarlierRun:
         record = json.loads(path.read_text(encoding="utf-8"))
         seconds, megapixels = float(record["seconds"]), float(record["net_megapixels"])
         tiles, skipped, gate = int(record["tiles"]), int(record["tiles_skipped"]), record["gate"]
+        weights = str(record["weights_sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no run.json of predict ({error!r}); give --seconds-per-megapixel") from None
     if record.get("resumed") or not megapixels > 0:
         raise InputError(f"{path} is of a run that was resumed or showed its net nothing; give --seconds-per-megapixel")
-    return _EarlierRun(seconds / megapixels, 1 - skipped / tiles if gate else None)
+    return _EarlierRun(weights, seconds / megapixels, 1 - skipped / tiles if gate else None)
 
 
 def _summary(data: Mapping[str, Any]) -> str:

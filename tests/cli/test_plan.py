@@ -117,7 +117,8 @@ def test_time_of_a_given_rate(plan):
 def write_run(folder, **changes):
     """Write what `predict` writes, as far as a plan looks at it: 4 tiles of 32 px took 0.4096 s."""
     counts = {"tiles": 4, "tiles_skipped": 0, "net_megapixels": 0.004096}
-    record = {"gate": None, **counts, "resumed": False, "seconds": 0.4096, **changes}
+    weights = {"weights_sha256": checksum(folder / "net.keras")}
+    record = {"gate": None, **weights, **counts, "resumed": False, "seconds": 0.4096, **changes}
     (folder / "run.json").write_text(json.dumps(record))
 
 
@@ -125,10 +126,21 @@ def test_time_like_an_earlier_run(plan, folder):
     """0.4096 s for 4,096 pixels are 100 s a megapixel."""
     write_run(folder)
 
-    _, output, _, result = plan("--like", "run.json")
+    _, output, complaint, result = plan("--like", "run.json")
 
+    assert complaint == ""
     assert result["seconds_per_megapixel"] == pytest.approx(100)
     assert result["seconds"] == pytest.approx(5.3248)
+    assert output.splitlines()[-1] == "time: 5 s, at 100 s a megapixel"
+
+
+def test_a_run_of_other_weights_is_told(plan, folder):
+    write_run(folder, weights_sha256="0" * 64)
+
+    with pytest.warns(UserWarning, match=r"run\.json is of other weights than net\.keras, which may take longer"):
+        status, output, _, _ = plan("--like", "run.json")
+
+    assert status == 0
     assert output.splitlines()[-1] == "time: 5 s, at 100 s a megapixel"
 
 
