@@ -12,7 +12,7 @@ from shipseg_tiles.archive.archive import Archive, open_archive
 from shipseg_tiles.patches.make import make_patches
 from shipseg_tiles.patches.options import Layout, PatchOptions
 from shipseg_tiles.patches.store import PatchStore
-from shipseg_tiles.patches.store_writer import COMPRESSIONS
+from shipseg_tiles.patches.store_layout import FILTERS
 
 BATCH = 64
 
@@ -27,7 +27,7 @@ def main() -> None:
         measure(archive, Path(folder) / "warm.h5", "")  # brings the images into memory
         plain = measure(archive, Path(folder) / "plain.h5", "")
         print(f"none: {plain[0] / 1e6:.0f} MB, made in {plain[1]:.1f} s, {plain[2]:,.0f} patches/s")
-        for name in COMPRESSIONS:
+        for name in FILTERS:
             size, seconds, rate = measure(archive, Path(folder) / f"{name}.h5", name)
             print(
                 f"{name}: {size / plain[0]:.2f} of the disk, {seconds / plain[1]:.1f} times as long to make,"

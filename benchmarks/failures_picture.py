@@ -59,8 +59,9 @@ def failures(truth: list[PixelIndices], ships: list[PixelIndices]) -> Iterator[t
 
 
 def draw(image: NDArray[np.uint8], truth: list[PixelIndices], ships: list[PixelIndices]) -> NDArray[np.uint8]:
-    shape = image.shape[:2]
-    return outlined(outlined(image, mask_of(union(truth), shape), TRUTH), mask_of(union(ships), shape))
+    height, width = image.shape[:2]
+    true, found = (mask_of(union(each), (height, width)) for each in (truth, ships))
+    return outlined(outlined(image, true, TRUTH), found)
 
 
 def around(ship: PixelIndices, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,15 +16,16 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import NDArray
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from shipseg_tiles.archive.archive import open_archive
 from shipseg_tiles.archive.simulate import simulate_archive
 from shipseg_tiles.patches.batch_mix import BatchMix
-from shipseg_tiles.patches.feed import ORDERS, RatioFeed
+from shipseg_tiles.patches.feed import RatioFeed
 from shipseg_tiles.patches.make import make_patches
-from shipseg_tiles.patches.options import Layout, PatchOptions
+from shipseg_tiles.patches.options import ORDERS, Layout, PatchOptions
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.patches.store_layout import CLASSES
 
@@ -108,7 +109,7 @@ def time_feed(feed: RatioFeed) -> float:
     return patches / (time.perf_counter() - began)
 
 
-def time_gather(classes: list[tuple[np.ndarray, ...]], batches: int) -> float:
+def time_gather(classes: list[tuple[NDArray[np.uint8], ...]], batches: int) -> float:
     """Return the patches/s of indexing mapped arrays at random, a batch of ships and one of background in turn."""
     random = np.random.default_rng(0)
     began = time.perf_counter()

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import NDArray
 from patchify import patchify
 from skimage.io import imread, imsave
 
@@ -43,7 +45,7 @@ def main() -> None:
             f"{image},{'valid' if number % 10 == 0 else 'train'}\n" for number, image in enumerate(archive.files)
         )
         split.write_text("ImageId,split\n" + rows)
-        runs = {
+        runs: dict[str, Callable[[], None]] = {
             "decoding alone": lambda: decode_all(archive, options.workers),
             "make-patches --split": lambda: make_store(options, Path(name), "--split", str(split)),
             "make-patches, split by place": lambda: make_store(options, Path(name)),
@@ -116,7 +118,7 @@ def usual_way(archive: Archive, folder: Path) -> float:
     return USUAL_IMAGES / (time.perf_counter() - began)
 
 
-def save(path: Path, picture: np.ndarray) -> None:
+def save(path: Path, picture: NDArray[np.uint8]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         imsave(path, picture, check_contrast=False)

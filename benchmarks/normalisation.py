@@ -8,6 +8,7 @@ convolutions, as `predict` runs it; and of a training step on 8 patches of 256 p
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -35,10 +36,10 @@ def main() -> None:
     nets = [trained, fold_normalisation(trained)]
     difference = np.abs(np.subtract(*(net.predict_on_batch(image) for net in nets))).max()
     print(f"folded, a probability differs by {difference:.0e} at most")
-    report("image of 768 px", [lambda net=net: net.predict_on_batch(image) for net in nets], given.rounds)
+    report("image of 768 px", [partial(net.predict_on_batch, image) for net in nets], given.rounds)
 
     nets = [prepared(given.weights, normalisation) for normalisation in ("batch", "frozen")]
-    report("training step", [lambda net=net: net.train_on_batch(pixels, masks) for net in nets], given.rounds)
+    report("training step", [partial(net.train_on_batch, pixels, masks) for net in nets], given.rounds)
 
 
 def prepared(weights: Path, normalisation: str) -> keras.Model:

@@ -24,7 +24,8 @@ def main() -> None:
     pictures = []
     for index in SCENES:
         image = simulate_scene(SEED, index).image
-        mask = mask_of(union(predictor.ships(image)), image.shape[:2])
+        height, width = image.shape[:2]
+        mask = mask_of(union(predictor.ships(image)), (height, width))
         pictures.append(outlined(image, mask)[64:-64, 64:-64])
     sheet = np.ascontiguousarray(contact_sheet(pictures, columns=3))
     OUT.write_bytes(simplejpeg.encode_jpeg(sheet, quality=82))

@@ -42,6 +42,7 @@ def main() -> None:
     archive = open_archive(options.images, options.labels)
     names = list(validation_places(archive, options.split))
     trained = read_contract(options.weights).pixel_size
+    assert trained, "weights that do not say their pixel size have no other"
     columns = " | ".join(COLUMNS.values())
     print(f"| pixels | as they are: {columns} | with `--pixel-size`: {columns} |\n|{7 * '---|'}")
     for times in TIMES:
@@ -62,8 +63,9 @@ def scored(archive: Archive, names: Sequence[str], options: PredictOptions, time
     predictor = load_nets(options).predictor
     for name in tqdm(names, disable=None):
         image = read_image(archive.files[name])
-        shape = tuple(round(side / times) for side in image.shape[:2])
-        labelled = archive.labels.mask(name, image.shape[:2])
+        full_height, full_width = image.shape[:2]
+        shape = round(full_height / times), round(full_width / times)
+        labelled = archive.labels.mask(name, (full_height, full_width))
         truth = np.flatnonzero(resize_image(255 * labelled, shape).T > 127)
         yield score_image(name, connected_objects(truth, shape[0]), predictor.ships(resize_image(image, shape)), shape)
 

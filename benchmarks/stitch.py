@@ -28,6 +28,7 @@ from shipseg_tiles.pixels import PixelIndices
 from shipseg_tiles.processes import map_ahead
 from shipseg_tiles.scoring.image_score import ImageScore, score_image
 from shipseg_tiles.scoring.score import summarise
+from shipseg_tiles.zipped import AnyPath
 
 with quiet_import():
     from shipseg_tiles.inference.detection import threshold_lines
@@ -46,7 +47,7 @@ ROUND = 12
 """Images that a way predicts before the next one has its turn: with few it would not matter that `predict` works on
 several at a time."""
 
-Predict = Callable[[Sequence[Path]], Iterable[list[PixelIndices] | None]]
+Predict = Callable[[Sequence[AnyPath]], Iterable[list[PixelIndices] | None]]
 """Predicts images one by one: their ships, or None for a way that looks for none."""
 
 
@@ -163,7 +164,7 @@ def bare_passes(options: PredictOptions, threads: int) -> Predict:
     """Return bare passes over images in memory: the net, in the views and at the scale that its contract asks for."""
     predictor = load_nets(options).predictor
 
-    def ask(path: Path) -> None:
+    def ask(path: AnyPath) -> None:
         predictor.predict_tiles(image_of(path)[np.newaxis])
 
     return lambda paths: map_ahead(ask, paths, threads)
@@ -178,7 +179,7 @@ def with_files(options: PredictOptions, folder: Path) -> Predict:
     """Return all that `predict` does of images."""
     written = PredictionFolder(folder, options, pictures=0, vectors=False)
 
-    def predict(paths: Sequence[Path]) -> Iterator[None]:
+    def predict(paths: Sequence[AnyPath]) -> Iterator[None]:
         folder.mkdir(exist_ok=True)
         for path, prediction in zip(paths, predict_files(options, paths, written.strips), strict=True):
             written.add(prediction, path)
@@ -198,7 +199,7 @@ def with_monai(options: PredictOptions) -> Predict:
         tiles = windows.permute(0, 2, 3, 1).numpy().astype(np.uint8)
         return torch.from_numpy(predictor.predict_tiles(tiles))[:, None]
 
-    def ships_of(path: Path) -> list[PixelIndices]:
+    def ships_of(path: AnyPath) -> list[PixelIndices]:
         image = torch.from_numpy(read_image(path)).permute(2, 0, 1)[None].float()
         stitched = sliding_window_inference(image, (128, 128), 36, net, overlap=0.5, mode="gaussian")
         lines = Lines(0, 0, np.asarray(stitched)[0, 0])
@@ -228,7 +229,7 @@ def score_cells(way: Way, columns: tuple[str, ...]) -> list[str]:
 
 
 @lru_cache(maxsize=2 * ROUND)
-def image_of(path: Path) -> NDArray[np.uint8]:
+def image_of(path: AnyPath) -> NDArray[np.uint8]:
     """Read an image once for all bare passes, which are of the net alone."""
     return read_image(path)
 

@@ -77,7 +77,7 @@ def draw_lines(axis: Axes, image: NDArray[np.uint8]) -> None:
     axis.imshow(image[:held], extent=(0, GRID.width, held, 0))
     axis.imshow(sums[held:bottom], cmap="Blues", extent=(0, GRID.width, bottom, held))
     axis.add_patch(Rectangle((0, held), GRID.width - 1, GRID.tile, fill=False, edgecolor=RED, linewidth=3))
-    axis.add_patch(outline(*GRID.corners[DONE].tolist(), AMBER, 3))
+    axis.add_patch(outline(int(GRID.corners[DONE, 0]), int(GRID.corners[DONE, 1]), AMBER, 3))
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}
     middle = GRID.width / 2
     axis.text(

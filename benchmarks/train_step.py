@@ -23,7 +23,7 @@ from shipseg_tiles.archive.simulate import simulate_archive
 from shipseg_tiles.cli.common import quiet_import
 from shipseg_tiles.patches.make import make_patches
 from shipseg_tiles.patches.options import PatchOptions
-from shipseg_tiles.patches.store import PatchStore
+from shipseg_tiles.patches.store import Patches, PatchStore
 
 with quiet_import():
     import keras
@@ -139,7 +139,7 @@ def time_train(model: AugmentedNet, feed: RatioFeed, pace: Pace, folder: Path, s
     return steps * feed.mix.size / seconds
 
 
-def time_bare(model: AugmentedNet, batches: list[tuple[np.ndarray, np.ndarray]], steps: int) -> float:
+def time_bare(model: AugmentedNet, batches: list[Patches], steps: int) -> float:
     """Return the patches/s of the same steps on batches in memory."""
     began = time.perf_counter()
     for images, masks in islice(cycle(batches), steps):
@@ -191,7 +191,7 @@ def count_multiply_adds(net: keras.Model, shape: tuple[int, ...]) -> int:
     """
     layers = [layer for layer in net.layers if not isinstance(layer, keras.Model) and kernel_size(layer)]
     seen = keras.Model(net.inputs, [layer.output for layer in layers]).compute_output_shape(shape)
-    count = sum(
+    count: int = sum(
         kernel_size(layer) * math.prod(output[:-1]) // strides(layer)
         for layer, output in zip(layers, seen, strict=True)
     )

@@ -55,7 +55,7 @@ def write_presets(given: argparse.Namespace, only: list[str] | None) -> list[Pat
 
 def pretrained(base: dict[str, Any], how: dict[str, Any], given: argparse.Namespace) -> Path:
     """Train the base on synthetic scenes, unless an earlier run has; return the weights."""
-    folder = given.out / "synthetic"
+    folder = Path(given.out, "synthetic")
     weights, scenes, store = folder / "net.keras", folder / "scenes", folder / "patches.h5"
     if not weights.is_file():
         images, labels = scenes / "train_v2", scenes / "train_ship_segmentations_v2.csv"

@@ -8,6 +8,7 @@ that are `valid` in the split, and each setting is scored on all of them. Printe
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def scores_of(measured: list[Measurement], settings: list[Setting]) -> NDArray[n
         for number, setting in enumerate(settings):
             axes = Axes((setting.threshold,), (setting.minimum_area,), (setting.minimum_score,), (None, setting.gate))
             sums = score_grid(evidence, np.arange(len(evidence)), axes)
-            index = (slice(None), *axes.index(setting))
+            index: tuple[Any, ...] = (slice(None), *axes.index(setting))
             values = [sums.true_dice[index], sums.f2[index], sums.false_ships[index], sums.empty_images]
             scores[number] += np.stack(values, axis=-1) / len(measured)
     return scores

@@ -100,6 +100,7 @@ def take_settings(weights: Path, twin: Path, chosen: dict[str, Any] | None) -> N
     scores = held_out_scores(measured.calibration)
     scores["data"] += f"; of {twin.stem}, trained alike without these images"
     if chosen:
+        assert measured.gate, "settings are chosen together with a gate"
         settings |= chosen | {"gate": replace(measured.gate, threshold=chosen["gate"])}
         scores = {"measured_with": "what calibration chose by fold, which is not what is set"} | scores
     write_contract(replace(read_contract(weights), scores=scores, **settings), weights)
@@ -130,6 +131,7 @@ def train(name: str, recipe: dict[str, Any], given: argparse.Namespace) -> None:
             flags |= {"patches": store, "out": weights, "patience": FOREVER, "notes": TERMS}
             call("train", {"epochs": FOREVER}, {"start_from": before} if before else {}, **flags)
         before = weights
+    assert before, "a recipe has phases"
     copy_net(before, shipped(given.out, name))
 
 
