@@ -39,13 +39,10 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.archive.split_file import validation_places
     from shipseg_tiles.calibration.calibrated_contract import calibrated_contract
     from shipseg_tiles.calibration.calibration import calibrate
-    from shipseg_tiles.files import check_writable
     from shipseg_tiles.nets.contract_file import contract_in_front, read_contract, segmenter_contract, write_contract
     from shipseg_tiles.nets.weights_files import chosen_gate, contract_path
     from shipseg_tiles.report.calibration import calibration_table, write_calibration
 
-    if options.out:
-        check_writable(options.out / "calibration.json")
     gate = chosen_gate(options.gate, options.weights)
     contract = segmenter_contract(options.weights, pixel_size=options.pixel_size)
     if contract.pixel_size != read_contract(options.weights).pixel_size:

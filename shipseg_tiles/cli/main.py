@@ -54,16 +54,29 @@ _RESULTS = ("out", "json", "sheet")
 """Options that name what is written."""
 
 
+_RECORDS = ("run.json", "state.json")
+"""Files that verbs read back, as they do contracts: how a prediction was made, how far a training is."""
+
 _OTHER_FILES = {".csv", ".geojson", ".h5", ".html", ".jpg", ".keras", ".md", ".png", ".tif", ".yaml"}
 """Suffixes of what else verbs write, so that what is written first is not replaced by the JSON."""
 
 
 class _Parser(ArgumentParser):
-    """A parser whose complaints are errors like all others."""
+    """A parser whose complaints are errors like all others, and that takes no empty path for the current folder."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
         hint = "; a value that begins with - is written as in --scale=-25,0" if "expected one" in message else ""
         raise InputError(f"{message}{hint}; see {self.prog} --help")
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no path")
+    return Path(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -112,6 +125,7 @@ def _run(arguments: list[str]) -> None:
     module = import_module(f"shipseg_tiles.cli.{verb.replace('-', '_')}")
     options = parse_options(verb, module.Options, rest)
     _refuse_replacing(options)
+    _check_results(options)
     if options.json:
         _check_json(options.json)
     _report(module.run(options), options.json)
@@ -129,11 +143,11 @@ def parse_options(verb: str, options_class: type[Any], arguments: list[str]) -> 
     description = f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}."
     parser = _Parser(options_class, prog=f"shipseg-tiles {verb}", description=description, allow_abbrev=False)
     first_pass = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first_pass.add_argument("--config", nargs="?", type=Path)
+    first_pass.add_argument("--config", nargs="?")
     first_pass.add_argument("--preset", nargs="?", default="")
     known, _ = first_pass.parse_known_args(arguments)
-    config = read_yaml(known.config) if known.config else {}
-    flags = _flags_of(config, str(known.config), options_class)
+    config = read_yaml(Path(known.config)) if known.config else {}
+    flags = _flags_of(config, known.config, options_class)
     preset = known.preset or str(config.get("preset") or "")
     if preset and "preset" in {field.name for field in fields(options_class)}:
         flags = [*_preset_flags(preset, verb, options_class, config), *flags]
@@ -157,7 +171,9 @@ def _flags_of(values: Mapping[str, Any], source: str, options_class: type[Any]) 
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in types or name == "config":
-            raise InputError(f"{source}: there is no option {key!r}")
+            raise InputError(f"{source}: there is no option {key!r}; --help lists them")
+        if any(isinstance(part, (list, dict)) for part in (value if isinstance(value, list) else [value])):
+            raise InputError(f"{source}: {key} {value!r} is nested; give one value, or a list of values")
         if isinstance(value, list) and get_origin(types[name]) is not list:
             value = ",".join(map(str, value))  # as after the flag, such as 0,0,300,300
         if isinstance(value, bool) and types[name] is str:
@@ -184,16 +200,26 @@ def _refuse_replacing(options: Any) -> None:
             raise InputError(f"--{name} {path} would replace {what}--{other.replace('_', '-')}; choose another name")
 
 
+def _check_results(options: Any) -> None:
+    """Find out, before the work, that what comes of it could not be written."""
+    for item in fields(options):
+        path = getattr(options, item.name)
+        if item.name in _RESULTS and isinstance(path, Path):
+            what = item.metadata["metavar"]
+            is_folder = what == "DIR" or (what == "DIR_OR_CSV" and path.is_dir())
+            check_writable(path / "any" if is_folder else path)
+
+
 def _check_json(path: Path) -> None:
-    """Refuse a file that cannot be written, or that holds anything but an earlier result."""
+    """Refuse a file that holds anything but an earlier result."""
     if path.suffix.lower() in _OTHER_FILES:
         raise InputError(f"--json {path} is called as files of another kind are; end its name in .json")
-    check_writable(path)
     if not path.exists():
         return
     with path.open("rb") as file:
-        if file.read(1) not in (b"", b"{"):
-            raise InputError(f"--json {path} would replace a file that is no result; choose another name")
+        is_result = file.read(1) in (b"", b"{")
+    if not is_result or path.name in _RECORDS or path.with_suffix(".keras").exists():
+        raise InputError(f"--json {path} would replace a file that is no result; choose another name")
 
 
 def _report(outcome: Outcome, json_file: Path | None) -> None:

@@ -26,7 +26,6 @@ class Options(MiningOptions):
 
 def run(options: Options) -> Outcome:
     """Mine."""
-    from shipseg_tiles.files import check_writable
     from shipseg_tiles.nets.contract_file import read_contract
     from shipseg_tiles.patches.store import PatchStore
     from shipseg_tiles.processes import open_workers
@@ -35,7 +34,6 @@ def run(options: Options) -> Outcome:
     store = PatchStore(*options.patches)
     if options.out.resolve() in {shard.resolve() for shard in store.files}:
         raise InputError(f"{options.out} is a shard of the store that is mined with; choose another name for --out")
-    check_writable(options.out)
     read_contract(options.weights)
     archive = options.archive()
     split = options.split_of_images()

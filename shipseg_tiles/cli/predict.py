@@ -92,8 +92,6 @@ def run(options: Options) -> Outcome:
 
 def _check(options: Options, how: "PredictOptions", paths: "list[AnyPath]") -> None:
     """Refuse what can be known to be wrong without any net."""
-    from shipseg_tiles.archive.prediction_files import RECORD
-    from shipseg_tiles.files import check_writable
     from shipseg_tiles.inference.geotiff import check_spelled, import_rasterio
     from shipseg_tiles.inference.scenes import is_scene
     from shipseg_tiles.inference.vectors import import_shapely
@@ -102,7 +100,6 @@ def _check(options: Options, how: "PredictOptions", paths: "list[AnyPath]") -> N
     if options.pictures < 0:
         raise InputError(f"pictures {options.pictures} must be 0 or more")
     how.contract()
-    check_writable(options.out / RECORD)
     by_stem((path.name for path in paths), str(options.images))  # their masks would have one name
     scenes = [path for path in paths if is_scene(path)]
     if scenes:

@@ -25,7 +25,6 @@ class Options(JudgingOptions, ArchiveOptions):
 
 def run(options: Options) -> Outcome:
     """Score and draw."""
-    from shipseg_tiles.files import check_writable
     from shipseg_tiles.report.gallery import Gallery
     from shipseg_tiles.report.report import ReportData, write_report
     from shipseg_tiles.report.run import open_run
@@ -34,7 +33,6 @@ def run(options: Options) -> Outcome:
 
     if options.out.suffix.lower() != ".html":
         raise InputError(f"{options.out} must end in .html")
-    check_writable(options.out)
     scored = open_run(
         options.predictions, options.labels, options.images, options.missing, options.leave_out_calibrated
     )

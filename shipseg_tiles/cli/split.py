@@ -29,9 +29,7 @@ def run(options: Options) -> Outcome:
     from shipseg_tiles.archive.signatures import signatures_of
     from shipseg_tiles.archive.split import VALID, choose_split
     from shipseg_tiles.archive.split_file import write_split
-    from shipseg_tiles.files import check_writable
 
-    check_writable(options.out)
     archive = options.archive()
     signatures, reasons = signatures_of(options.images, archive.files, options.workers)
     places = places_of(signatures)

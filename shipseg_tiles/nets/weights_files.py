@@ -7,22 +7,28 @@ from shipseg_tiles.errors import InputError
 
 def contract_path(weights: Path) -> Path:
     """Return where the contract of a `.keras` file stands."""
-    return weights.with_suffix(".json")
+    return _beside(weights, ".json")
 
 
 def gate_path(weights: Path) -> Path:
     """Return where the gate of a segmenter's `.keras` file stands: `NAME.gate.keras` beside `NAME.keras`."""
-    return weights.with_suffix(".gate.keras")
+    return _beside(weights, ".gate.keras")
 
 
 def journal_folder(weights: Path) -> Path:
     """Return where a training keeps what it noted down of the weights that it writes: `NAME.training`."""
-    return weights.with_suffix(".training")
+    return _beside(weights, ".training")
 
 
 def rounds_folder(weights: Path) -> Path:
     """Return where training in rounds keeps what it needs for the weights that it writes: `NAME.rounds`."""
-    return weights.with_suffix(".rounds")
+    return _beside(weights, ".rounds")
+
+
+def _beside(weights: Path, suffix: str) -> Path:
+    if not weights.name:
+        raise InputError(f"{weights} is a folder; name a .keras file")
+    return weights.with_suffix(suffix)
 
 
 def chosen_gate(gate: str, weights: Path) -> Path | None:

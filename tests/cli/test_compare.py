@@ -192,7 +192,7 @@ def test_an_option_that_there_is_not_is_refused_before_another_preset_is_trained
     status, _, complaint = shipseg(*words(scenes, tmp_path / "out", "--presets", f"tiny,{tmp_path / 'own.yaml'}"))
 
     assert status == 2
-    assert complaint.endswith("own.yaml: there is no option 'widht'\n")
+    assert complaint.endswith("own.yaml: there is no option 'widht'; --help lists them\n")
     assert not (tmp_path / "out").exists()
 
 

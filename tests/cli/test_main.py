@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -206,6 +208,10 @@ def test_an_empty_configuration_changes_nothing(tmp_path):
     [
         ("colour: red\n", "there is no option 'colour'"),
         ("7: red\n", "there is no option '7'"),
+        ("out: {a: 1}\n", "out {'a': '1'} is nested; give one value, or a list of values"),
+        ("out: [[a]]\n", "out [['a']] is nested"),
+        ('out: "a\\0b"\n', "argument --out: 'a\\x00b' is no path"),
+        ('out: ""\n', "argument --out: '' is no path"),
         ("out: [unclosed\n", "cannot be read as YAML"),
         ("out: x\n\tseed: 1\n", "cannot be read as YAML"),
         ("- out\n- x\n", "holds no options"),
@@ -393,6 +399,43 @@ def test_a_place_that_cannot_be_written_is_refused_by_its_name(shipseg, monkeypa
     assert complaint.startswith(f"error: {reason}")
     assert "choose another place" in complaint
     assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_empty_path_is_not_the_current_folder(refused, verb):
+    """As where a variable of the shell is not set."""
+    options = import_module(f"shipseg_tiles.cli.{verb.replace('-', '_')}").Options
+    paths = [item for item in fields(options) if "Path" in str(item.type) and "args" not in item.metadata]
+
+    assert {"json", "config"} <= {item.name for item in paths}
+    for item in paths:
+        flag = f"--{item.name.replace('_', '-')}"
+        assert f"argument {flag}: '' is no path" in refused(verb, flag, "")
+
+
+@pytest.mark.parametrize("flag", ["--weights", "--gate", "--classifier"])
+@pytest.mark.parametrize("name", [".", "/"])
+def test_a_folder_is_no_net(refused, archive, flag, name):
+    complaint = refused("predict", "--images", archive / "images", "--out", archive / "out", flag, name)
+
+    assert complaint == f"error: {name} is a folder; name a .keras file\n"
+
+
+def test_no_verb_works_for_a_result_that_cannot_be_written(refused, monkeypatch, archive):
+    monkeypatch.chdir(archive)
+    (archive / "file").write_text("")
+    archive_flags, weights = ["--images", "images", "--labels", "labels.csv"], ["--weights", "net.keras"]
+    for verb, flags in {
+        "check-seams": ["--images", "images"],
+        "classify": [*weights, "--images", "images"],
+        "ensemble": weights,
+        "explore": archive_flags,
+        "export": [*weights, "--to", "onnx"],
+        "split": archive_flags,
+    }.items():
+        module = import_module(f"shipseg_tiles.cli.{verb.replace('-', '_')}")
+        monkeypatch.setattr(module, "run", lambda options: pytest.fail("the work began"))
+        assert "choose another place" in refused(verb, *flags, "--out", "file/out")
 
 
 def test_a_result_that_could_not_be_written_is_refused_before_the_work(refused, monkeypatch, archive):
@@ -706,6 +749,13 @@ def test_json_replaces_an_earlier_result_alone(refused, shipseg, archive):
     told.touch()
     assert shipseg(*arguments, told)[0] == 0
     assert shipseg(*arguments, told)[0] == 0
+    for name in ("run.json", "state.json"):  # of a prediction, of a training
+        told.rename(archive / name)
+        assert f"{name} would replace a file that is no result" in refused(*arguments, archive / name)
+        told = archive / name
+    (archive / "net.keras").touch()
+    contract = told.rename(archive / "net.json")
+    assert "net.json would replace a file that is no result" in refused(*arguments, contract)
 
 
 def test_a_pipe_is_not_replaced_by_a_file(refused, archive):
