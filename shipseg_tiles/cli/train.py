@@ -143,7 +143,8 @@ def run(options: Options) -> Outcome:
 
 def _summary(trained: "Trained", options: Options) -> str:
     contract = trained.contract
-    told = f"{options.out} after {trained.epochs} epochs, {options.keep} {contract.trained_on['epoch']}"
+    epochs = "1 epoch" if trained.epochs == 1 else f"{trained.epochs} epochs"
+    told = f"{options.out} after {epochs}, {options.keep} {contract.trained_on['epoch']}"
     return "; ".join([told, *_scores_told(contract.scores, contract.tile)])
 
 

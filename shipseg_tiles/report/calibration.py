@@ -74,7 +74,7 @@ def _draw(numbers: Mapping[str, Any]) -> Figure:
         axis.set(xlim=(0, 1), xlabel="probability above which a pixel is ship")
         for name, style in (("current", "--"), ("chosen", "-")):
             axis.axvline(numbers[name]["threshold"], color="black", linestyle=style, linewidth=1, label=name)
-        axis.legend(fontsize="small")
+        axis.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
     return figure
 
 

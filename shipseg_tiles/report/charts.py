@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from bokeh.core.types import ID
 from bokeh.embed import json_item
-from bokeh.models import BasicTicker, DataRange1d, HoverTool, LogAxis, NumeralTickFormatter
+from bokeh.models import BasicTicker, DataRange1d, FixedTicker, HoverTool, LogAxis, NumeralTickFormatter
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 from bokeh.resources import Resources
@@ -42,7 +42,9 @@ def histogram(values: ArrayLike, edges: ArrayLike, x_label: str, y_label: str, *
     counts, ends = (numbers.tolist() for numbers in np.histogram(values, edges))
     is_logarithmic = options.get("y_axis_type") == "log"
     chart = bare_chart(x_label, y_label, **options)
-    if not is_logarithmic:
+    if is_logarithmic:
+        chart.yaxis.ticker = FixedTicker(ticks=_round_numbers(max(counts)))
+    else:
         chart.y_range = DataRange1d(start=0)
         chart.yaxis.ticker = BasicTicker(min_interval=1)  # there are no halves of what is counted
     drawn = chart.quad(
@@ -56,6 +58,12 @@ def histogram(values: ArrayLike, edges: ArrayLike, x_label: str, y_label: str, *
     )
     _explain(chart, drawn, [(x_label, "@left{0.[00]} to @right{0.[00]}"), (y_label, "@top{0,0}")])
     return chart
+
+
+def _round_numbers(largest: int) -> list[float]:
+    """Return 1, 2, 5, 10, 20, 50 and so on; of more than three decades, for which there is no room, 1, 10, 100."""
+    steps = (1, 2, 5) if largest < 1000 else (1,)
+    return [step * 10**power for power in range(len(str(largest))) for step in steps]
 
 
 def bars(values: Mapping[str, float], labels: Mapping[str, str], x_label: str, y_label: str, **options: Any) -> figure:
@@ -96,6 +104,7 @@ def explain_lines(chart: figure) -> None:
         visible=len(legend.items) > 1,
         location="top_left",
         margin=0,
+        padding=0,
         spacing=4,
         background_fill_color=None,
         border_line_color=None,

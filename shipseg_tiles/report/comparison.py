@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bokeh.models import DataRange1d
+
 from shipseg_tiles.report import charts
 from shipseg_tiles.report.html import write_page
 
@@ -32,8 +34,9 @@ def write_comparison(path: Path, lead: str, rows: Mapping[str, Mapping[str, Any]
     """
     heads, lines = table_cells(rows)
     seconds, dice = ([row[name] for row in rows.values()] for name in ("seconds_per_image", "dice_mean_all_images"))
-    # Room on the right for the name of the slowest.
-    chart = charts.bare_chart("seconds per image", "true dice", x_range=(0, 1.3 * max(seconds)))
+    # Room on the right for the name of the slowest; a single preset has some above and below.
+    around = DataRange1d(default_span=0.2)
+    chart = charts.bare_chart("seconds per image", "true dice", x_range=(0, 1.3 * max(seconds)), y_range=around)
     charts.add_points(chart, list(rows), seconds, dice)
     write_page(
         path,

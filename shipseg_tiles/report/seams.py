@@ -145,7 +145,7 @@ def _draw_price(axis: Axes, stitched: Sequence[dict[str, Any]]) -> None:
         rows = rows.sort_values("cost")
         colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
         axis.plot(rows["cost"], rows["mean_difference"], color=colour, marker=marker, label=f"tile {tile}")
-        for _, row in rows.iterrows():
+        for _, row in rows[(rows["overlap"] > 0) | (number == 0)].iterrows():  # all begin at 0, in one place
             point = (row["cost"], row["mean_difference"])
             axis.annotate(f"{row['overlap']:g}", point, (4, 4), textcoords="offset points", fontsize="small")
     axis.set(

@@ -1,6 +1,7 @@
 """What is made of an image: the files to download, and what the page shows of it."""
 
 import time
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from shipseg_tiles.inference.vectors import ship_features
 from shipseg_tiles.pixels import PixelIndices, union
 from shipseg_tiles.report.pictures import PREDICTED, outlined, shrink_step, shrunk_mask
 from shipseg_tiles.report.prediction_images import write_files
+from shipseg_tiles.serving.uploads import of_server
 
 PREVIEW_SIDE = 2048
 """Larger images are shown shrunk."""
@@ -76,7 +78,7 @@ def make_result(options: PredictOptions, path: Path, name: str, progress: Progre
     _write_overlay(overlay, union(prediction.pixels), prediction.shape, shrunk)
     vectors = file_of(path.parent, VECTORS, path.name, ".geojson")
     mask = file_of(path.parent, MASKS, path.name, ".png" if prediction.in_memory else ".tif")
-    data = {"height": height, "width": width, "shrunk": shrunk, "remark": prediction.remark}
+    data = {"height": height, "width": width, "shrunk": shrunk, "remark": of_server(prediction.remark)}
     data["ships"] = _ships(prediction)
     prediction.forget_strips()
     path.unlink()
@@ -85,9 +87,11 @@ def make_result(options: PredictOptions, path: Path, name: str, progress: Progre
 
 
 def _predicted(options: PredictOptions, path: Path, progress: Progress) -> Prediction:
-    if is_scene(path):
+    if not is_scene(path):
+        return predict_image(options, path, progress)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the page has it as a remark, of the name that people know
         return predict_scene(options, path, StripFolder(path.parent / "strips"), progress=progress)
-    return predict_image(options, path, progress)
 
 
 def _ships(prediction: Prediction) -> list[dict[str, Any]]:

@@ -81,8 +81,10 @@ async def receive(request: Request, path: Path, name: str, limits: Limits) -> No
         limits: Nothing above them is read.
 
     Raises:
-        RefusedError: If it is empty or too large, or nothing comes for a while.
+        RefusedError: If it is empty, too large or a form, or nothing comes for a while.
     """
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise RefusedError(415, "the body is a form; send the file itself, as curl --data-binary @FILE does")
     largest = limits.megabytes * 10**6
     too_large = RefusedError(
         413, f"{name} has more than {limits.megabytes} MB; cut it into parts, or start the server with --largest-file"
@@ -125,6 +127,16 @@ def checked_image(upload: Path, name: str, options: PredictOptions, limits: Limi
         height, width = _size(path, options)
     except InputError as error:
         raise RefusedError(400, named(error, path, name)) from None
+    _check_limits(height, width, name, limits)
+    try:
+        if not is_scene(path):
+            read_size(path)  # complains of what could not be decoded
+    except InputError as error:
+        raise RefusedError(400, named(error, path, name)) from None
+    return path
+
+
+def _check_limits(height: int, width: int, name: str, limits: Limits) -> None:
     if height * width > limits.megapixels * 10**6:
         raise RefusedError(
             413,
@@ -135,12 +147,16 @@ def checked_image(upload: Path, name: str, options: PredictOptions, limits: Limi
         raise RefusedError(
             413, f"{name} has {height} x {width} pixels, more than {MAXIMUM_SIDE} to a side; cut it into parts"
         )
-    return path
 
 
 def named(error: InputError, path: Path, name: str) -> str:
-    """Return what is wrong with the image at a path, called by its name instead."""
-    return str(error).replace(str(path), name)
+    """Return what is wrong with the image at a path, called by its name instead, and where its remedy is given."""
+    return of_server(str(error).replace(str(path), name))
+
+
+def of_server(text: str) -> str:
+    """Say of the options that a text names that whoever starts the server gives them."""
+    return f"{text}; such options are given where the server is started" if " --" in text else text
 
 
 def _suffix_of(path: Path, name: str) -> str:
@@ -154,6 +170,6 @@ def _suffix_of(path: Path, name: str) -> str:
 
 def _size(path: Path, options: PredictOptions) -> tuple[int, int]:
     if not is_scene(path):
-        return read_size(path)
+        return read_size(path, to_decode=False)
     with open_scene(path, options.bands, options.scale) as scene:
         return scene.shape[:2]

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 from shipseg_tiles.errors import InputError
@@ -159,11 +160,12 @@ def draw_curves(table: pd.DataFrame, path: Path) -> None:
     """Draw loss, dice and learning rate over the epochs of a history as PNG."""
     figure = Figure(figsize=(15, 4))  # without pyplot, which would choose a screen for the caller
     # Margins that fit: Matplotlib finds some by drawing everything twice.
-    figure.subplots_adjust(left=0.04, right=0.99, bottom=0.12, wspace=0.15)
+    figure.subplots_adjust(left=0.04, right=0.99, bottom=0.12, wspace=0.2)
     for axis, (title, pattern) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
         for column in table.filter(regex=pattern):
             axis.plot(table["epoch"], table[column], marker="o", markersize=3, label=column)
         axis.set(title=title, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(fontsize="small")

@@ -1,3 +1,6 @@
+import numpy as np
+import pytest
+
 from shipseg_tiles.report import charts
 
 
@@ -33,6 +36,19 @@ def test_a_histogram_counts_between_edges():
     (bars,) = data_of(charts.histogram([0.1, 0.5, 0.5, 1.0], [0, 0.5, 1], "x", "y"))
 
     assert (bars["left"], bars["right"], bars["top"]) == ([0, 0.5], [0.5, 1], [1, 3])
+
+
+@pytest.mark.parametrize(
+    ("counts", "ticks"),
+    [([1], [1, 2, 5]), ([7, 30], [1, 2, 5, 10, 20, 50]), ([1000], [1, 10, 100, 1000])],
+)
+def test_a_logarithmic_histogram_has_round_numbers_beside_it(counts, ticks):
+    """Those above the highest bar are out of sight."""
+    values = np.repeat(np.arange(len(counts)), counts)
+
+    chart = charts.histogram(values, np.arange(len(counts) + 1) - 0.5, "ships", "images", y_axis_type="log")
+
+    assert chart.yaxis[0].ticker.ticks == ticks
 
 
 def test_one_line_needs_no_legend_and_one_point_is_seen():

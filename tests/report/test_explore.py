@@ -147,6 +147,21 @@ def test_the_page_asks_the_network_for_nothing_and_draws_its_charts(archive, tmp
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
 
 
+def test_a_long_name_makes_no_page_wider_than_a_phone(tmp_path, browser):
+    archive = write_archive(tmp_path, (64, 64), {f"{'a' * 150}.png": [(8, 8, 4, 4)]})
+    explore(archive, tmp_path / "out")
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    )
+    try:
+        browser.get((tmp_path / "out" / "explore.html").as_uri())
+        width = browser.execute_script("return document.documentElement.scrollWidth")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    assert width == 360
+
+
 def test_the_bars_are_the_numbers(archive, tmp_path):
     """One image without ships, two with one and one with three; ships of 4, 20, 20, 20 and 600 px."""
     _, text = explored(archive, tmp_path)

@@ -397,8 +397,15 @@ def test_a_phone_need_not_be_moved_sideways(page):
         page.kinds("false.png")
         width = page.browser.execute_script("return document.documentElement.scrollWidth")
         overlaid = page.find('[data-name="false.png"] canvas').size["width"]
+        page.browser.execute_script("document.querySelector('.name').textContent = 'a'.repeat(150)")
+        page.find(".enlarge").click()
+        page.wait(page.find("dialog").is_displayed)
+        dialog = page.browser.execute_script(
+            "const d = document.querySelector('dialog'); return [d.scrollWidth, d.clientWidth]"
+        )
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
     assert width == 400
+    assert dialog[0] == dialog[1] <= 384
     assert 300 < overlaid <= 400

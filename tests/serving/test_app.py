@@ -1,6 +1,8 @@
 """What the server answers, asked over HTTP."""
 
 import json
+import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import PurePath
@@ -192,13 +194,42 @@ def test_too_large_an_image_is_refused_by_its_header(site, encoded):
     )
 
 
+def test_an_image_beyond_what_any_command_takes_is_refused_by_the_limit_of_the_server(site):
+    """60,000 x 60,000 pixels, as the header of a PNG says that holds none."""
+    header = struct.pack(">I4sIIBBBBB", 13, b"IHDR", 60_000, 60_000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + header + struct.pack(">I", zlib.crc32(header[4:]))
+
+    status, error = refusal(site, data + struct.pack(">I4s", 100, b"IDAT") + bytes(104))
+
+    assert (status, error) == (
+        413,
+        "ship.jpg has 60000 x 60000 pixels, more than 2 million; cut it into parts, or start the server with"
+        " --largest-image",
+    )
+
+
 def test_an_image_that_is_a_long_line_is_refused(site, encoded):
     data = encoded(np.zeros((1, 131073, 3), dtype=np.uint8))
 
     assert refusal(site, data) == (
-        400,
-        "ship.jpg has 1 x 131073 pixels, a side above 131072; cut it into parts",
+        413,
+        "ship.jpg has 1 x 131073 pixels, more than 131072 to a side; cut it into parts",
     )
+
+
+def test_a_form_is_refused_with_a_word_on_how_to_send_a_file(site, encoded):
+    data = encoded(np.zeros((8, 8, 3), dtype=np.uint8))
+
+    answer = site.post("/tasks", params={"name": "ship.png"}, files={"file": data})
+
+    assert answer.status_code == 415
+    assert answer.json() == {"error": "the body is a form; send the file itself, as curl --data-binary @FILE does"}
+
+
+def test_options_that_an_error_names_are_said_to_be_those_of_the_server(site, scene):
+    _, error = refusal(site, scene(dtype="uint16"))
+
+    assert error.endswith("such as --scale 0,3000; such options are given where the server is started")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,9 @@ function send(file) {
   request.upload.onprogress = (event) => {
     if (mine === current) showProgress(`Sending ${file.name}`, event.loaded / event.total);
   };
-  request.onerror = () => mine === current && showError("The server cannot be reached; is it still running?");
+  request.onerror = () =>
+    mine === current &&
+    showError(`${file.name} could not be sent: it is a folder, it has changed, or the server is no longer running.`);
   request.onload = () => {
     if (mine !== current) return;
     if (request.status !== 201) return showError(request.response?.error ?? `The server answers ${request.status}.`);
