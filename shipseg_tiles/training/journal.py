@@ -160,7 +160,7 @@ def draw_curves(table: pd.DataFrame, path: Path) -> None:
     """Draw loss, dice and learning rate over the epochs of a history as PNG."""
     figure = Figure(figsize=(15, 4))  # without pyplot, which would choose a screen for the caller
     # Margins that fit: Matplotlib finds some by drawing everything twice.
-    figure.subplots_adjust(left=0.04, right=0.99, bottom=0.12, wspace=0.2)
+    figure.subplots_adjust(left=0.04, right=0.99, bottom=0.12, wspace=0.25)
     for axis, (title, pattern) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
         for column in table.filter(regex=pattern):
             axis.plot(table["epoch"], table[column], marker="o", markersize=3, label=column)
