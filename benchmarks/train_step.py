@@ -32,6 +32,7 @@ with quiet_import():
     from shipseg_tiles.nets.augmentation import AugmentedNet
     from shipseg_tiles.patches.batch_mix import BatchMix
     from shipseg_tiles.patches.feed import RatioFeed
+    from shipseg_tiles.patches.read_ahead import ReadAhead
     from shipseg_tiles.training.callbacks import BeginEpoch, Pace, Progress, StopOnNaN, tensorboard
     from shipseg_tiles.training.journal import Journal
     from shipseg_tiles.training.judges import LossJudge
@@ -96,7 +97,7 @@ def prepare(store: PatchStore, options: TrainOptions, folder: Path) -> Contest:
     schedule = options.stages_and_rates()
     model = build_model(options, AugmentedNet)
     prepare_stage(model, schedule.stages[0], store.side, options)
-    feed = RatioFeed(store, BatchMix.parse(options.batch_size, "0.5"), options.seed, workers=2, max_queue_size=8)
+    feed = RatioFeed(store, BatchMix.parse(options.batch_size, "0.5"), options.seed)
     batches = [feed[index % len(feed)] for index in range(IN_MEMORY)]
     time_bare(model, batches, 1)
     seconds = options.batch_size / time_bare(model, batches, 3)
@@ -133,7 +134,7 @@ def time_train(model: AugmentedNet, feed: RatioFeed, pace: Pace, folder: Path, s
     progress = Progress(1)
     callbacks = [BeginEpoch(feed), StopOnNaN(), *tensorboard(folder / "tensorboard"), pace, progress]
     began = time.perf_counter()
-    model.fit(feed, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=callbacks)
+    model.fit(ReadAhead(feed), steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=callbacks)
     seconds = time.perf_counter() - began
     progress.close()
     return steps * feed.mix.size / seconds

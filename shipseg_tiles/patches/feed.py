@@ -1,7 +1,7 @@
 """Batches out of a patch store, with exactly the wanted share of ship patches in each."""
 
+from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +14,31 @@ from shipseg_tiles.patches.store import Patches, PatchSet, PatchStore
 from shipseg_tiles.patches.store_layout import CLASSES, MINED
 
 
-class RatioFeed(keras.utils.PyDataset):
+class Feed(keras.utils.PyDataset, ABC):
+    """Batches that follow from the epoch and their number alone, whoever asks for them and when.
+
+    Attributes:
+        epoch: Number of the epoch whose batches Keras is given, from 0.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch = 0
+
+    def __getitem__(self, index: int) -> Patches:
+        """Return batch `index` of the current epoch."""
+        return self.batch(self.epoch, index)
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Batches in the current epoch."""
+
+    @abstractmethod
+    def batch(self, epoch: int, index: int) -> Patches:
+        """Return batch `index` of an epoch; any thread may ask."""
+
+
+class RatioFeed(Feed):
     """Training batches that all hold the same number of ship patches within an epoch.
 
     An epoch shows every ship patch once (the last batch is filled up with ships of the epoch before the first one
@@ -27,19 +51,10 @@ class RatioFeed(keras.utils.PyDataset):
     inside. It is bad for small stores, where the same patches meet again and again.
 
     It may be used in many threads, and in other processes, to which it goes as little more than the paths of the store.
-
-    Attributes:
-        epoch: Number of the epoch whose batches come next, from 0.
     """
 
     def __init__(
-        self,
-        store: PatchStore,
-        mix: BatchMix,
-        seed: int,
-        order: str = "random",
-        mined: PatchStore | None = None,
-        **kwargs: Any,
+        self, store: PatchStore, mix: BatchMix, seed: int, order: str = "random", mined: PatchStore | None = None
     ) -> None:
         """Feed from the training split of `store`.
 
@@ -49,13 +64,12 @@ class RatioFeed(keras.utils.PyDataset):
             seed: Seed of the order.
             order: One of `ORDERS`.
             mined: Background on which a net saw ships, see `shipseg_tiles.training.mining`; None for none.
-            **kwargs: `workers` and the like, for `keras.utils.PyDataset`.
 
         Raises:
             InputError: If the mix needs background that the store lacks, or mined patches that are not given, those
                 that are given do not fit the store or have no share in it, or there is no such order.
         """
-        super().__init__(**kwargs)
+        super().__init__()
         if order not in ORDERS:
             raise InputError(f"there is no order {order!r}; choose one of {', '.join(ORDERS)}")
         self.store = store
@@ -63,7 +77,6 @@ class RatioFeed(keras.utils.PyDataset):
         self.seed = seed
         self.order = order
         self.mined = mined
-        self.epoch = 0
         if mined:
             _check_mined(store, mined, mix)
         elif mix.mined:
@@ -85,13 +98,13 @@ class RatioFeed(keras.utils.PyDataset):
         """Return the number of batches in an epoch."""
         return -(-len(self.store.sets["train", "ship"]) // self.mix.ships(epoch))
 
-    def __getitem__(self, index: int) -> Patches:
-        """Return batch `index` of the current epoch: ships, background, mined patches."""
+    def batch(self, epoch: int, index: int) -> Patches:
+        """Return batch `index` of an epoch: ships, background, mined patches."""
         ships, background = (self.store.sets["train", kind] for kind in CLASSES)
-        within_epoch = index * self.mix.ships(self.epoch) + np.arange(self.mix.ships(self.epoch))
-        ship_indices = _order(self.order, len(ships), (self.seed, 0, self.epoch))[within_epoch % len(ships)]
-        batches, background_shown = _before(self.epoch, len(ships), self.mix)
-        in_batch = self.mix.background(self.epoch)
+        within_epoch = index * self.mix.ships(epoch) + np.arange(self.mix.ships(epoch))
+        ship_indices = _order(self.order, len(ships), (self.seed, 0, epoch))[within_epoch % len(ships)]
+        batches, background_shown = _before(epoch, len(ships), self.mix)
+        in_batch = self.mix.background(epoch)
         parts = [(ships, ship_indices), self._in_turn(background, 1, background_shown, index, in_batch)]
         if self.mined:
             mined = self.mined.sets[MINED]
@@ -125,12 +138,12 @@ class RatioFeed(keras.utils.PyDataset):
         self.epoch += 1
 
 
-class ValidationFeed(keras.utils.PyDataset):
+class ValidationFeed(Feed):
     """Every validation patch once, in the order of the store, so that the patch dice is comparable between runs."""
 
-    def __init__(self, store: PatchStore, batch_size: int, **kwargs: Any) -> None:
-        """Feed from the validation split of `store`; keyword arguments as for `keras.utils.PyDataset`."""
-        super().__init__(**kwargs)
+    def __init__(self, store: PatchStore, batch_size: int) -> None:
+        """Feed from the validation split of `store`."""
+        super().__init__()
         self.store = store
         self.batch_size = batch_size
 
@@ -138,8 +151,8 @@ class ValidationFeed(keras.utils.PyDataset):
         """Batches in a pass; 0 if the store has no validation split."""
         return -(-sum(map(len, self._sets())) // self.batch_size)
 
-    def __getitem__(self, index: int) -> Patches:
-        """Return batch `index`; the last one may be smaller."""
+    def batch(self, epoch: int, index: int) -> Patches:
+        """Return batch `index`, the same in all epochs; the last one may be smaller."""
         ships, background = self._sets()
         total = len(ships) + len(background)
         indices = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, total))

@@ -15,6 +15,7 @@ from shipseg_tiles.nets.contract_file import read_contract, write_contract, writ
 from shipseg_tiles.nets.receptive_field import measure_receptive_field
 from shipseg_tiles.nets.weights_files import journal_folder
 from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
+from shipseg_tiles.patches.read_ahead import ReadAhead
 from shipseg_tiles.patches.store import PatchStore
 from shipseg_tiles.tiling import round_up
 from shipseg_tiles.training.callbacks import (
@@ -116,9 +117,8 @@ class _Training:
     ) -> None:
         self.store, self.out, self.options, self.devices, self.notes = store, out, options, devices, notes
         self.schedule = options.stages_and_rates()
-        mix = options.batch_mix()
-        self.feed = RatioFeed(store, mix, options.seed, options.order, mined, workers=2, max_queue_size=8)
-        self.validation = ValidationFeed(store, options.batch_size, workers=2, max_queue_size=8)
+        self.feed = RatioFeed(store, options.batch_mix(), options.seed, options.order, mined)
+        self.validation = ValidationFeed(store, options.batch_size)
         self.judge = devices.judge(choose_judge(options, list(store.full_images()), len(self.validation) > 0))
         keras.utils.set_random_seed(options.seed)
         with devices.scope():
@@ -188,8 +188,8 @@ class _Training:
             self._prepare(stage)
         with enough_memory(f"batches of {self.options.batch_size}", "use a smaller --batch-size"):
             self.model.fit(
-                self.devices.deal(self.feed),
-                validation_data=self.devices.deal(self.validation) if len(self.validation) else None,
+                self.devices.deal(ReadAhead(self.feed)),
+                validation_data=self.devices.deal(ReadAhead(self.validation)) if len(self.validation) else None,
                 initial_epoch=first,
                 epochs=fit_ends(self.feed, first, end),
                 shuffle=False,  # the feed has its order

@@ -25,7 +25,6 @@ from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.augmentation import AugmentedNet
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.weights_files import contract_path, journal_folder
-from shipseg_tiles.patches.feed import RatioFeed, ValidationFeed
 from shipseg_tiles.patches.store import Patches
 from shipseg_tiles.training.judges import Judge
 from shipseg_tiles.training.options import STRATEGIES, TrainOptions
@@ -48,7 +47,7 @@ class Devices:
         """Return the context that gives the path to write weights to, with what is there already if that is resumed."""
         return nullcontext(out)
 
-    def deal(self, feed: RatioFeed | ValidationFeed) -> keras.utils.PyDataset:
+    def deal(self, feed: keras.utils.PyDataset) -> keras.utils.PyDataset:
         """Return a feed whose batches can be cut into the parts of the replicas."""
         return feed
 
@@ -88,7 +87,7 @@ class SharedDevices(Devices):
                 _copy_training(out, Path(folder))
             yield Path(folder) / out.name
 
-    def deal(self, feed: RatioFeed | ValidationFeed) -> keras.utils.PyDataset:
+    def deal(self, feed: keras.utils.PyDataset) -> keras.utils.PyDataset:
         """Deal each batch out like cards, see `DealtFeed`."""
         return DealtFeed(feed, self.strategy.num_replicas_in_sync)
 
@@ -162,8 +161,8 @@ class DealtFeed(keras.utils.PyDataset):
     patches than replicas at the end of a validation, is left out.
     """
 
-    def __init__(self, feed: RatioFeed | ValidationFeed, replicas: int) -> None:
-        super().__init__(workers=feed.workers, max_queue_size=feed.max_queue_size)
+    def __init__(self, feed: keras.utils.PyDataset, replicas: int) -> None:
+        super().__init__()
         self.feed = feed
         self.replicas = replicas
 

@@ -1,7 +1,4 @@
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -270,48 +267,6 @@ def test_a_feed_goes_to_another_process_as_its_paths(alike, layout):
     assert max(len(sent), len(sent_validation)) < 4_000
     assert all(map(np.array_equal, pickle.loads(sent)[1], feed[1]))
     assert all(map(np.array_equal, pickle.loads(sent_validation)[1], validation[1]))
-
-
-KERAS_WORKERS = """
-from pathlib import Path
-from sys import argv
-import numpy as np
-from keras.src.trainers.data_adapters import get_data_adapter
-from shipseg_tiles.patches.batch_mix import BatchMix
-from shipseg_tiles.patches.feed import RatioFeed
-from shipseg_tiles.patches.store import PatchStore
-
-for path, workers in zip(argv[1::2], argv[2::2]):
-    store = PatchStore(Path(path))
-    mix = BatchMix.parse(6, "0.5")
-    by_hand = RatioFeed(store, mix, 1)
-    adapter = get_data_adapter(RatioFeed(store, mix, 1, workers=2, use_multiprocessing=workers == "processes"))
-    for epoch in range(2):
-        adapter.on_epoch_begin()
-        batches = list(adapter.get_numpy_iterator())
-        assert len(batches) == len(by_hand) > 3
-        assert all(np.array_equal(a, b) for n, batch in enumerate(batches) for a, b in zip(batch, by_hand[n]))
-        adapter.on_epoch_end()
-        by_hand.on_epoch_end()
-    print(path, workers, "the same")
-"""
-
-
-def test_workers_of_keras_bring_the_same_batches(alike):
-    """In a process of its own, as Keras forks workers; threads last, as a fork takes none of them along."""
-    ways = [("shards", "processes"), ("gzip", "processes"), ("plain", "threads")]
-    words = [word for layout, workers in ways for word in (str(alike[layout].paths[0]), workers)]
-
-    finished = subprocess.run(
-        [sys.executable, "-c", KERAS_WORKERS, *words],
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout == "".join(f"{alike[layout].paths[0]} {workers} the same\n" for layout, workers in ways)
 
 
 def test_batches_do_not_depend_on_the_order_in_which_they_are_fetched(tmp_path):
