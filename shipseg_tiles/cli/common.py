@@ -4,8 +4,9 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from shipseg_tiles.errors import InputError
@@ -40,10 +41,12 @@ def quiet_import() -> Iterator[None]:
     try:
         os.dup2(nowhere, 2)
         yield
+        if "keras" in sys.modules:
+            with suppress(ImportError):  # on another backend Keras imports it later, when it first looks at a layer
+                import_module("tensorflow")
     except (ModuleNotFoundError, ValueError) as error:
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         raise InputError(
-            f"Keras cannot run on {backend} ({error}); install it, or set KERAS_BACKEND to tensorflow, jax or torch"
+            f"Keras cannot start ({error}); install its backend, or set KERAS_BACKEND to tensorflow, jax or torch"
         ) from None
     finally:
         os.dup2(kept, 2)

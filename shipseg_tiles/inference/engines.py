@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shipseg_tiles.errors import InputError
-from shipseg_tiles.inference.openvino_engine import on_openvino
+from shipseg_tiles.inference.openvino_engine import check_backend, on_openvino
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract
 from shipseg_tiles.nets.ensemble import NET
@@ -46,6 +46,8 @@ def load_engine(weights: Path, engine: str = "keras", precision: str = "float32"
         raise InputError(f"there is no precision {precision!r} to predict in; choose one of {', '.join(PRECISIONS)}")
     if (engine, precision) == ("keras", "int8"):
         raise InputError("engine keras does not compute in int8; choose engine openvino or precision bfloat16")
+    if engine == "openvino":
+        check_backend()
     return run_by(engine, load_net(weights), read_contract(weights), precision)
 
 

@@ -17,6 +17,7 @@ from shipseg_tiles.errors import InputError, none_readable
 from shipseg_tiles.files import check_space
 from shipseg_tiles.images import readable_images
 from shipseg_tiles.inference.formats import FORMATS, Answers, Format
+from shipseg_tiles.inference.openvino_engine import check_backend
 from shipseg_tiles.inference.views import at_training_scale
 from shipseg_tiles.nets.contract import Contract
 from shipseg_tiles.nets.contract_file import read_contract
@@ -71,12 +72,13 @@ def export_net(weights: Path, to: str, out: Path, images: Sequence[AnyPath] = ()
         images: Files to compare the answers on, besides noise; without any, on simulated scenes.
 
     Raises:
-        InputError: If there is no such format or what it needs is not installed, `out` exists, the weights or an image
-            are bad, or the answers differ by more than `TOLERANCE`.
+        InputError: If there is no such format or what it needs is not installed, Keras does not run on TensorFlow,
+            `out` exists, the weights or an image are bad, or the answers differ by more than `TOLERANCE`.
         OSError: If the disk is full, or `out` cannot be written.
     """
     if to not in FORMATS:
         raise InputError(f"there is no format {to!r}; choose one of {', '.join(FORMATS)}")
+    check_backend()
     if out.exists():  # never replaced: a folder may hold more than an older net
         raise InputError(f"{out} exists already; remove it or give another folder")
     contract, net = read_contract(weights), load_model(weights)

@@ -24,7 +24,10 @@ _CONTROL_GROUPS = {
 """Of version 2 and version 1, by their name in /proc/self/cgroup: the folder, the files of limit and use, and what the
 names in memory.stat begin with."""
 
-_SIGNS = ("out of memory", "resource_exhausted", "oom when allocating", "failed to allocate", "bad_alloc")
+_SIGNS = (
+    *("out of memory", "resource_exhausted", "oom when allocating"),
+    *("failed to allocate", "can't allocate memory", "bad_alloc"),
+)
 """What errors of TensorFlow, JAX, PyTorch and OpenVINO say, in lower case; none of them share a class."""
 
 

@@ -94,8 +94,8 @@ def on_openvino(net: Any, precision: str, contract: Contract) -> OpenVinoNet:
         return OpenVinoNet(_in_integers(model, contract) if precision == "int8" else model, precision)
 
 
-def write_saved_model(net: Any, folder: Path) -> None:
-    """Write a Keras net as TensorFlow's SavedModel, from which others can convert it.
+def check_backend() -> None:
+    """Refuse, before anything is loaded or built, to convert nets without TensorFlow.
 
     Raises:
         InputError: If Keras does not run on TensorFlow.
@@ -103,6 +103,15 @@ def write_saved_model(net: Any, folder: Path) -> None:
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise InputError(f"nets are converted by TensorFlow, Keras runs on {backend}; set KERAS_BACKEND=tensorflow")
+
+
+def write_saved_model(net: Any, folder: Path) -> None:
+    """Write a Keras net as TensorFlow's SavedModel, from which others can convert it.
+
+    Raises:
+        InputError: If Keras does not run on TensorFlow.
+    """
+    check_backend()
     net.export(str(folder), format="tf_saved_model", verbose=False)
 
 

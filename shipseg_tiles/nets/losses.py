@@ -62,7 +62,7 @@ class DiceCrossEntropy(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss, 0 or more."""
         truth = truth_like(y_pred, y_true)
-        return _lack_of_overlap(truth, y_pred, 0.5, 0.5) + ops.mean(ops.binary_crossentropy(truth, y_pred))
+        return _lack_of_overlap(truth, y_pred, 0.5, 0.5) + ops.mean(_cross_entropy(truth, y_pred))
 
 
 class PatchDiceCrossEntropy(keras.losses.Loss):
@@ -76,7 +76,7 @@ class PatchDiceCrossEntropy(keras.losses.Loss):
         """Return the loss, 0 or more."""
         truth = truth_like(y_pred, y_true)
         overlap = _lack_of_overlap(truth, y_pred, 0.5, 0.5) + _mean_lack_of_overlap(truth, y_pred)
-        return overlap / 2 + SURE_ERRORS_COUNT * ops.mean(ops.binary_crossentropy(truth, y_pred))
+        return overlap / 2 + SURE_ERRORS_COUNT * ops.mean(_cross_entropy(truth, y_pred))
 
 
 class Tversky(keras.losses.Loss):
@@ -102,7 +102,7 @@ class Focal(keras.losses.Loss):
         truth = truth_like(y_pred, y_true)
         doubt = ops.abs(truth - y_pred)
         weight = truth * SHIP_WEIGHT + (1 - truth) * (1 - SHIP_WEIGHT)
-        return ops.mean(weight * doubt**FOCUS * ops.binary_crossentropy(truth, y_pred))
+        return ops.mean(weight * doubt**FOCUS * _cross_entropy(truth, y_pred))
 
 
 class WeightedCrossEntropy(keras.losses.Loss):
@@ -116,7 +116,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
         """Return the loss, 0 or more."""
         truth = truth_like(y_pred, y_true)
         weight = 1 + (SHIP_COSTS - 1) * truth
-        return ops.mean(weight * ops.binary_crossentropy(truth, y_pred))
+        return ops.mean(weight * _cross_entropy(truth, y_pred))
 
 
 class LovaszHinge(keras.losses.Loss):
@@ -146,6 +146,12 @@ def _lack_of_overlap(truth: Any, prediction: Any, false_ships: float, missed_shi
     wrong = false_ships * (ops.sum(prediction) - shared) + missed_ships * (ops.sum(truth) - shared)
     # The half on both sides is far below one ship's pixels; it makes a batch without ships a loss of about 0.
     return 1 - (shared + 0.5) / (shared + wrong + 0.5)
+
+
+def _cross_entropy(truth: Any, prediction: Any) -> Any:
+    """Return the binary cross-entropy of each pixel; NaN where the net answers NaN, for which PyTorch's raises."""
+    sure = ops.clip(prediction, SURE, 1 - SURE)
+    return -(truth * ops.log(sure) + (1 - truth) * ops.log(1 - sure))
 
 
 def _mean_lack_of_overlap(truth: Any, prediction: Any) -> Any:

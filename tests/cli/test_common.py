@@ -39,7 +39,7 @@ def test_a_backend_that_is_missing_is_named_with_a_remedy(monkeypatch, error):
     """Keras raises the second one for names that it does not know."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")
 
-    message = rf"Keras cannot run on jax \({error}\); install it, or set KERAS_BACKEND to tensorflow"
+    message = rf"Keras cannot start \({error}\); install its backend, or set KERAS_BACKEND to tensorflow"
     with pytest.raises(InputError, match=message), quiet_import():
         raise error
 

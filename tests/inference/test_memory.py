@@ -62,7 +62,7 @@ def test_a_batch_that_fits_is_predicted_at_once_and_in_silence():
         RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes"),
         ValueError("Graph execution error: OOM when allocating tensor with shape[64,768,768,16]"),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: failed to allocate 99 bytes"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] can't allocate memory: you tried to allocate 99 bytes"),
         RuntimeError("Exception from src/inference: std::bad_alloc"),
     ],
     ids=["Python", "NumPy", "JAX", "TensorFlow", "PyTorch", "PyTorch on a processor", "OpenVINO"],
