@@ -25,6 +25,10 @@ _FEWEST = 0.7
 """Where logarithmic axes of numbers of things begin, so that a bar of 1 stays visible."""
 
 
+_LONGEST_OF_TWO = 15
+"""Letters of names that find room beside each other on a phone."""
+
+
 def embedded(charts: Mapping[str, figure]) -> list[dict[str, Any]]:
     """Return what `charts.js` draws in the elements whose ids are the names; the same charts give the same."""
     numbers: dict[str, str] = {}
@@ -83,7 +87,7 @@ def lines(x: Sequence[float], ys: Mapping[str, Sequence[float]], x_label: str, y
     chart = bare_chart(x_label, y_label, **options)
     for number, (name, values) in enumerate(ys.items()):
         add_line(chart, number, name, x, values)
-    explain_lines(chart)
+    explain_lines(chart, 2 if max(map(len, ys)) <= _LONGEST_OF_TWO else 1)
     return chart
 
 
@@ -97,8 +101,8 @@ def add_line(chart: figure, number: int, name: str, x: Sequence[float], y: Seque
     _explain(chart, drawn, [("", "@name"), (str(chart.xaxis.axis_label), "@x{0,0.[000]}"), ("", "@y{0.0000}")])
 
 
-def explain_lines(chart: figure) -> None:
-    """Move the legend of all lines below the chart, where it hides none of them; one line needs none."""
+def explain_lines(chart: figure, columns: int = 2) -> None:
+    """Move the legend of all lines below the chart, in columns, where it hides none of them; one line needs none."""
     (legend,) = chart.legend
     legend.update(
         visible=len(legend.items) > 1,
@@ -110,7 +114,7 @@ def explain_lines(chart: figure) -> None:
         border_line_color=None,
         label_text_color=_GRAY,
         label_text_font_size="13px",
-        ncols=2,
+        ncols=columns,
     )
     chart.add_layout(legend, "below")
 

@@ -56,3 +56,11 @@ def test_one_line_needs_no_legend_and_one_point_is_seen():
 
     assert (one.legend[0].visible, two.legend[0].visible) == (False, True)
     assert len(one.renderers) == 2  # the line of no length and a point
+
+
+@pytest.mark.parametrize(("name", "columns"), [("width", 2), ("val_true_dice_ship_images", 1)])
+def test_long_names_stand_below_each_other(name, columns):
+    """So that they fit on a phone."""
+    (legend,) = charts.lines([1, 2], {"length": [3.0, 4.0], name: [4.0, 3.0]}, "x", "y").legend
+
+    assert legend.ncols == columns

@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from shipseg_tiles.nets.build import build_net
@@ -43,6 +44,7 @@ sys.meta_path[:] = [Without if finder is PathFinder else finder for finder in sy
 """Put before a script: Python finds TensorFlow nowhere, as on a machine that has another backend alone."""
 
 RUN = """
+import sys
 from shipseg_tiles.cli.main import main
 main(sys.argv[1:])
 """
@@ -124,3 +126,17 @@ def test_tensorflow_goes_on_with_what_another_backend_trained_without_it(backend
     assert tensorflow.shape == (100, 80)
     assert tensorflow.std() > 1e-2 * tensorflow.mean()  # many times what is tolerated
     np.testing.assert_allclose(other, tensorflow, rtol=1e-3)
+
+
+def test_a_training_goes_on_as_if_nothing_had_happened(backend, store, tmp_path):
+    """Keras looks at a batch when a fit begins; each epoch has its own batches all the same."""
+    straight, broken = tmp_path / "straight.keras", tmp_path / "broken.keras"
+    asked = ["train", "--patches", *store.paths, "--width", "2", "--depth", "2", "--batch-size", "8"]
+    asked += ["--schedule", "constant"]
+
+    run(RUN, backend, *asked, "--epochs", "2", "--out", straight)
+    run(RUN, backend, *asked, "--epochs", "1", "--out", broken)
+    run(RUN, backend, *asked, "--epochs", "2", "--out", broken, "--resume")
+
+    histories = [pd.read_csv(path.with_suffix(".training") / "history.csv") for path in (straight, broken)]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-5)

@@ -193,6 +193,7 @@ def test_images_that_cannot_be_mined_are_no_end_of_the_mistakes(first, store, sc
     assert not (tmp_path / "net.keras").exists()
 
 
+@pytest.mark.filterwarnings("ignore:0 of 4 full validation images show ships")
 def test_only_images_of_the_split_are_mined_and_a_round_ends_in_time(of_no_store, scenes, processes, tmp_path):
     """11 images train and 4 validate; one with a ship is kept for a test. Half a second is over before 1,000 epochs."""
     names = sorted(scenes.files)
