@@ -9,7 +9,6 @@ after a break.
 
 import argparse
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,8 @@ from shipseg_tiles.archive.places import find_places
 from shipseg_tiles.archive.split import TRAIN, VALID, choose_split
 from shipseg_tiles.archive.split_file import write_split
 from shipseg_tiles.calibration.calibrated_contract import held_out_scores
-from shipseg_tiles.cli.options import flag_words
+from shipseg_tiles.cli.call import call as call_verb
+from shipseg_tiles.errors import InputError
 from shipseg_tiles.nets.contract_file import read_contract, write_contract
 from shipseg_tiles.processes import open_workers
 
@@ -165,10 +165,10 @@ def data(given: argparse.Namespace) -> dict[str, Any]:
 def call(verb: str, *flags: dict[str, Any], **more: Any) -> None:
     """Run a verb in a process of its own; stop where it fails."""
     given = {name: value for part in (*flags, more) for name, value in part.items()}
-    words = [word for name, value in given.items() for word in flag_words(name, value)]
-    status = subprocess.run([sys.executable, "-m", "shipseg_tiles", verb, *words], check=False).returncode
-    if status:
-        sys.exit(status)
+    try:
+        call_verb(verb, "the campaign", **given)
+    except InputError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

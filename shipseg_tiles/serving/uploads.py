@@ -124,13 +124,11 @@ def checked_image(upload: Path, name: str, options: PredictOptions, limits: Limi
     """
     path = upload.rename(upload.with_suffix(_suffix_of(upload, name)))
     try:
-        height, width = _size(path, options)
-    except InputError as error:
-        raise RefusedError(400, named(error, path, name)) from None
-    _check_limits(height, width, name, limits)
-    try:
+        _check_limits(*_size(path, options), name, limits)
         if not is_scene(path):
             read_size(path)  # complains of what could not be decoded
+    except RefusedError:
+        raise
     except InputError as error:
         raise RefusedError(400, named(error, path, name)) from None
     return path

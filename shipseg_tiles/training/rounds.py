@@ -168,7 +168,10 @@ def _check_mix(weights: Path, training: TrainOptions) -> None:
     try:
         training.batch_mix()
     except InputError as error:
-        raise InputError(f"{error}; batch size and ship fraction are those that {weights} were trained with") from None
+        raise InputError(
+            f"{error}; batch size and ship fraction are those that {weights} were trained with: to change them, train"
+            " further with train --start-from first"
+        ) from None
 
 
 def _check_mined(path: Path, weights: Path, store: PatchStore) -> None:

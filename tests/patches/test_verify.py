@@ -149,7 +149,7 @@ def test_images_smaller_than_a_patch_are_no_problem(jitter, tmp_path):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=10)
 @given(data=st.data())
 def test_a_flipped_byte_of_a_patch_is_found_where_it_is(layout, made, data):
     """All its bits are flipped, as gzip leaves up to 7 unused ones at the end of its stream."""
@@ -181,7 +181,7 @@ def test_one_flipped_bit_is_found_in_its_patch(name, bits, path):
 
 
 @pytest.mark.parametrize("layout", ["plain", "shards", "gzip"])
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=10)
 @given(data=st.data())
 def test_a_flipped_byte_of_a_whole_image_or_its_row_is_found(layout, made, data):
     name = data.draw(st.sampled_from(["files", "index"]))
